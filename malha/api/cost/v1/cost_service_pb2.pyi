@@ -1,0 +1,138 @@
+from buf.validate import validate_pb2 as _validate_pb2
+from malha.api.common.v1 import usage_pb2 as _usage_pb2
+from malha.api.cost.v1 import budget_pb2 as _budget_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Reservation(_message.Message):
+    __slots__ = ("key", "run_id", "agent", "run_limit_microusd", "model", "tool")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    RUN_LIMIT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    run_id: str
+    agent: str
+    run_limit_microusd: int
+    model: ModelCall
+    tool: ToolUse
+    def __init__(self, key: _Optional[str] = ..., run_id: _Optional[str] = ..., agent: _Optional[str] = ..., run_limit_microusd: _Optional[int] = ..., model: _Optional[_Union[ModelCall, _Mapping]] = ..., tool: _Optional[_Union[ToolUse, _Mapping]] = ...) -> None: ...
+
+class ModelCall(_message.Message):
+    __slots__ = ("provider", "model", "input_tokens", "max_output_tokens")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    model: str
+    input_tokens: int
+    max_output_tokens: int
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+
+class ToolUse(_message.Message):
+    __slots__ = ("tool", "price_microusd")
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    PRICE_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    tool: str
+    price_microusd: int
+    def __init__(self, tool: _Optional[str] = ..., price_microusd: _Optional[int] = ...) -> None: ...
+
+class Settlement(_message.Message):
+    __slots__ = ("key", "usage", "amount_microusd", "at_ceiling", "release")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    AT_CEILING_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    usage: _usage_pb2.Usage
+    amount_microusd: int
+    at_ceiling: bool
+    release: bool
+    def __init__(self, key: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., amount_microusd: _Optional[int] = ..., at_ceiling: bool = ..., release: bool = ...) -> None: ...
+
+class Settled(_message.Message):
+    __slots__ = ("key", "cost")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    cost: _usage_pb2.Cost
+    def __init__(self, key: _Optional[str] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ...) -> None: ...
+
+class AuthorizeRequest(_message.Message):
+    __slots__ = ("settle", "reserve")
+    SETTLE_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_FIELD_NUMBER: _ClassVar[int]
+    settle: _containers.RepeatedCompositeFieldContainer[Settlement]
+    reserve: _containers.RepeatedCompositeFieldContainer[Reservation]
+    def __init__(self, settle: _Optional[_Iterable[_Union[Settlement, _Mapping]]] = ..., reserve: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ...) -> None: ...
+
+class AuthorizeResponse(_message.Message):
+    __slots__ = ("settled", "reserved", "denied")
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
+    DENIED_FIELD_NUMBER: _ClassVar[int]
+    settled: _containers.RepeatedCompositeFieldContainer[Settled]
+    reserved: _containers.RepeatedCompositeFieldContainer[Reserved]
+    denied: Denied
+    def __init__(self, settled: _Optional[_Iterable[_Union[Settled, _Mapping]]] = ..., reserved: _Optional[_Iterable[_Union[Reserved, _Mapping]]] = ..., denied: _Optional[_Union[Denied, _Mapping]] = ...) -> None: ...
+
+class Reserved(_message.Message):
+    __slots__ = ("key", "amount_microusd")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    amount_microusd: int
+    def __init__(self, key: _Optional[str] = ..., amount_microusd: _Optional[int] = ...) -> None: ...
+
+class Denied(_message.Message):
+    __slots__ = ("budget", "wanted_microusd", "may_free")
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    WANTED_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    MAY_FREE_FIELD_NUMBER: _ClassVar[int]
+    budget: _budget_pb2.BudgetStatus
+    wanted_microusd: int
+    may_free: bool
+    def __init__(self, budget: _Optional[_Union[_budget_pb2.BudgetStatus, _Mapping]] = ..., wanted_microusd: _Optional[int] = ..., may_free: bool = ...) -> None: ...
+
+class SettleRequest(_message.Message):
+    __slots__ = ("settle",)
+    SETTLE_FIELD_NUMBER: _ClassVar[int]
+    settle: _containers.RepeatedCompositeFieldContainer[Settlement]
+    def __init__(self, settle: _Optional[_Iterable[_Union[Settlement, _Mapping]]] = ...) -> None: ...
+
+class SettleResponse(_message.Message):
+    __slots__ = ("settled",)
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    settled: _containers.RepeatedCompositeFieldContainer[Settled]
+    def __init__(self, settled: _Optional[_Iterable[_Union[Settled, _Mapping]]] = ...) -> None: ...
+
+class GetBudgetRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetBudgetResponse(_message.Message):
+    __slots__ = ("statuses",)
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    statuses: _containers.RepeatedCompositeFieldContainer[_budget_pb2.BudgetStatus]
+    def __init__(self, statuses: _Optional[_Iterable[_Union[_budget_pb2.BudgetStatus, _Mapping]]] = ...) -> None: ...
+
+class SetBudgetRequest(_message.Message):
+    __slots__ = ("budget",)
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    budget: _budget_pb2.Budget
+    def __init__(self, budget: _Optional[_Union[_budget_pb2.Budget, _Mapping]] = ...) -> None: ...
+
+class SetBudgetResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: _budget_pb2.BudgetStatus
+    def __init__(self, status: _Optional[_Union[_budget_pb2.BudgetStatus, _Mapping]] = ...) -> None: ...
