@@ -1,0 +1,46 @@
+"""The planner's settings: prefix MALHA_PLANNER_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from malha.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What an operator may say to a planner process."""
+
+    model_config = SettingsConfigDict(env_prefix="MALHA_PLANNER_")
+
+    tools_target: str = ""
+    """host:port of the tools service. Wrong: every run with tools waits, then fails."""
+    guard_target: str = ""
+    """host:port of the guard. Wrong: no text may pass, every run fails."""
+    cost_target: str = ""
+    """host:port of the cost service. Wrong: no money is reserved, nothing is called."""
+
+    agents_dir: Path | None = None
+    """A folder of agent files in place of those that ship. A bad file stops the start and names itself."""
+    default_agent: str = "default"
+    """The agent that answers where none is named. Missing: the start stops."""
+    default_model: str = "offline/extractive"
+    """"<provider>/<model>" for agents that name none. Not opened by any provider: the start stops."""
+
+    openai_base_url: str = ""
+    """Base URL of an OpenAI-compatible server, up to and including /v1. Empty: that provider is off."""
+    openai_api_key: SecretStr = SecretStr("")
+    """Its key; empty sends none. Wrong: MODEL_REFUSED."""
+    openai_models: str = ""
+    """Its models, separated by commas. A model without a price is refused by the cost service."""
+
+    concurrency: int = Field(default=64, ge=1, le=4096)
+    """Runs worked on at once. Too high: memory and latency; too low: the queue grows."""
+    tenant_concurrency: int = Field(default=128, ge=1, le=4096)
+    """Items of one tenant and class in flight over all planners (max_ack_pending)."""
+    ack_wait_seconds: float = Field(default=30.0, ge=1.0, le=300.0)
+    """The lease on a work item. Low: takeover is fast, heartbeats cost more."""
+    lead_every_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
+    """How often a standby follower tries to lead."""
