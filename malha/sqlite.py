@@ -1,0 +1,159 @@
+"""SQLite behind one writer thread that commits in groups.
+
+A commit with ``synchronous=FULL`` costs an fsync, whatever it holds. So writes that wait together are
+put into one transaction, each in a savepoint of its own: a failing one rolls back alone, and each
+caller hears of its result only after the common COMMIT. Readers use a connection of their own (WAL)
+and never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_GROUP = 256
+_QUEUE = 4096
+
+
+class Database:
+    """One SQLite file. Open with :meth:`open`, close with :meth:`close`."""
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self._path = path
+        self._durable = durable
+        self._queue: queue.Queue[tuple[Work[Any], Future[Any]] | None] = queue.Queue(_QUEUE)
+        self._writer = threading.Thread(target=self._write_forever, name=f"{path.stem}-writer", daemon=True)
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"{path.stem}-reader")
+        self._local = threading.local()
+        self._closing = False
+
+    @classmethod
+    async def open(cls, path: Path, migrations: Path, *, durable: bool) -> Database:
+        """Open or create the file and bring its schema up to date.
+
+        Args:
+            path: the database file; its folder is created.
+            migrations: folder of ``NNNN_name.sql`` files, applied once each, in order.
+            durable: True makes every acknowledged write survive a power cut (``synchronous=FULL``);
+                False lets the last moments be lost with the power, never with the process.
+        """
+        database = cls(path, durable=durable)
+        await asyncio.to_thread(database._migrate, migrations)
+        database._writer.start()
+        return database
+
+    async def write(self, work: Work[T]) -> T:
+        """Run ``work`` in the writer's transaction; its result once that is committed.
+
+        An exception from ``work`` undoes what it wrote and is raised here. Cancelling the caller
+        does not cancel the write: like any lost answer, it must be safe to ask again.
+        """
+        if self._closing:
+            raise RuntimeError("the database is closed")
+        future: Future[T] = Future()
+        item = (work, future)
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            await asyncio.to_thread(self._queue.put, item)
+        return await asyncio.wrap_future(future)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run ``work`` on a reader's connection: what was committed, never what is under way."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, lambda: work(self._reader()))
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close."""
+        self._closing = True
+        await asyncio.to_thread(self._queue.put, None)
+        await asyncio.to_thread(self._writer.join)
+        self._readers.shutdown(wait=True)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+            connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    def _migrate(self, migrations: Path) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = self._connect()
+        try:
+            done = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            for script in sorted(migrations.glob("[0-9]*.sql")):
+                number = int(script.name.split("_", 1)[0])
+                if number > done:
+                    # one transaction a file: a start killed half-way begins it anew
+                    connection.executescript(
+                        f"BEGIN;{script.read_text(encoding='utf-8')};PRAGMA user_version={number};COMMIT;"
+                    )
+        finally:
+            connection.close()
+
+    def _write_forever(self) -> None:
+        connection = self._connect()
+        while True:
+            item = self._queue.get()
+            if item is None:
+                break
+            group = [item]
+            closing = False
+            while len(group) < _GROUP:
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if item is None:
+                    closing = True
+                    break
+                group.append(item)
+            self._commit(connection, group)
+            if closing:
+                break
+        connection.close()
+
+    @staticmethod
+    def _commit(connection: sqlite3.Connection, group: list[tuple[Work[Any], Future[Any]]]) -> None:
+        settled: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for work, future in group:
+                connection.execute("SAVEPOINT work")
+                try:
+                    settled.append((future, work(connection), None))
+                except Exception as error:
+                    connection.execute("ROLLBACK TO work")
+                    settled.append((future, None, error))
+                connection.execute("RELEASE work")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # The transaction itself failed (full disk, locked file): nobody's work was stored.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            settled = [(future, None, error) for _, future in group]
+        for future, value, failure in settled:
+            if not future.set_running_or_notify_cancel():
+                continue  # the caller went away; its work stands
+            if failure is None:
+                future.set_result(value)
+            else:
+                future.set_exception(failure)
