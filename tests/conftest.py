@@ -1,0 +1,43 @@
+"""Real servers for every test that asks for one: one of each per test process, dead when it ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from malha.stack import servers
+from malha.testing.servers import RunningServer
+
+
+@pytest.fixture(scope="session")
+def tmp_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where this test process's servers keep their state."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_state: Path) -> Iterator[RunningServer]:
+    """A nats-server with JetStream, without users. A test that stops it starts it again."""
+    server = RunningServer(servers.nats(tmp_state), tmp_state / "nats.log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def nats_url(nats_server: RunningServer) -> str:
+    return nats_server.url
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_state: Path) -> Iterator[RunningServer]:
+    """A Valkey without a password. A test that stops it starts it again."""
+    server = RunningServer(servers.valkey(tmp_state), tmp_state / "valkey.log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_url(valkey_server: RunningServer) -> str:
+    return valkey_server.url
