@@ -1,0 +1,29 @@
+"""The metrics of the mesh: each a module constant, exposed in Prometheus's format.
+
+No metric carries a tenant, run or user: those are unbounded, and logs and traces have them.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+# wire
+RPC_SERVED = Histogram(
+    "malha_rpc_served_seconds", "Time to serve an RPC.", ("method", "code"), buckets=_LATENCY
+)
+RPC_IN_FLIGHT = Gauge("malha_rpc_in_flight", "RPCs being served.")
+RPC_RETRIES = Counter("malha_rpc_retries_total", "Calls to a peer made again.", ("callee",))
+RPC_RETRIES_REFUSED = Counter(
+    "malha_rpc_retries_refused_total", "Retries not made because the retry budget was used up.", ("callee",)
+)
+
+# limits
+LIMITS_FAILED_OPEN = Counter(
+    "malha_limits_failed_open_total", "Cache and limit commands skipped because Valkey was away.", ("part",)
+)
+BREAKER_STATE = Gauge("malha_breaker_state", "0 closed, 1 half-open, 2 open.", ("breaker",))
+BREAKER_REFUSED = Counter("malha_breaker_refused_total", "Calls an open breaker refused.", ("breaker",))
+BULKHEAD_IN_USE = Gauge("malha_bulkhead_in_use", "Calls under way behind a bulkhead.", ("bulkhead",))
+BULKHEAD_REFUSED = Counter("malha_bulkhead_refused_total", "Calls a full bulkhead refused.", ("bulkhead",))
