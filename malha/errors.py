@@ -29,6 +29,8 @@ _CODES: Mapping[int, int] = MappingProxyType(
         ErrorReason.ERROR_REASON_SCOPE_MISSING: code_pb2.PERMISSION_DENIED,
         ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED: code_pb2.PERMISSION_DENIED,
         ErrorReason.ERROR_REASON_FIELD_INVALID: code_pb2.INVALID_ARGUMENT,
+        ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE: code_pb2.INVALID_ARGUMENT,
+        ErrorReason.ERROR_REASON_ROUTE_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_RUN_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_AGENT_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_TOOL_NOT_FOUND: code_pb2.NOT_FOUND,
