@@ -1,0 +1,54 @@
+"""A run is a journal: keys, append, load, fold, claim, resume, announce.
+
+Everything here is pure except ``malha.run.nats_journal``, the adapter over NATS JetStream.
+"""
+
+from malha.run.accept import accept, amend
+from malha.run.claim import MAX_DELIVERIES, ClaimDecision, decide_claim, other_item
+from malha.run.facts import facts, wakes, without_content
+from malha.run.fold import BrokenJournalError, RunState, StepState, fold
+from malha.run.journal import Doorbell, Entry, Fenced, Journal
+from malha.run.keys import StepKey, parse_step_key, run_id_for, step_key, subject
+from malha.run.limits import check_room
+from malha.run.position import Position, parse_position
+from malha.run.rebase import Rebase, rebase
+from malha.run.resume import Resume, resume, settlement, settlements
+from malha.run.sealing import DataKey, KeyRing, Sealer, UnsealableError
+
+__all__ = [
+    "MAX_DELIVERIES",
+    "BrokenJournalError",
+    "ClaimDecision",
+    "DataKey",
+    "Doorbell",
+    "Entry",
+    "Fenced",
+    "Journal",
+    "KeyRing",
+    "Position",
+    "Rebase",
+    "Resume",
+    "RunState",
+    "Sealer",
+    "StepKey",
+    "StepState",
+    "UnsealableError",
+    "accept",
+    "amend",
+    "check_room",
+    "decide_claim",
+    "facts",
+    "fold",
+    "other_item",
+    "parse_position",
+    "parse_step_key",
+    "rebase",
+    "resume",
+    "run_id_for",
+    "settlement",
+    "settlements",
+    "step_key",
+    "subject",
+    "wakes",
+    "without_content",
+]

@@ -1,0 +1,60 @@
+"""CLAIM: what to do with a work item that was delivered.
+
+Items are hints, the journal decides. An item may come early, late, twice, or for a run that is over.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum
+
+from malha.run.fold import RunState
+
+MAX_DELIVERIES = 5
+
+
+class ClaimDecision(Enum):
+    """What to do with the item."""
+
+    ACK = "nothing to do: ack"
+    """The run does not exist any more, is over, or is parked and not due."""
+    ACK_OTHER_QUEUED = "ack mine: another item that is still queued holds the run"
+    DEAD = "append Finished(DEAD, TOO_MANY_DELIVERIES), then ack"
+    CLAIM = "append Claimed at the last sequence; its sequence is the epoch"
+
+
+def other_item(state: RunState | None, item: int) -> int:
+    """The item whose presence in the WORK stream decides ``other_queued``; 0 if nothing must be asked."""
+    if state is None or state.final or state.claim is None or state.claim.item == item:
+        return 0
+    return state.claim.item
+
+
+def decide_claim(
+    state: RunState | None, *, item: int, delivery: int, item_time: datetime, other_queued: bool
+) -> ClaimDecision:
+    """What the journal allows.
+
+    Args:
+        state: the fold, None for a run without records.
+        item: stream sequence of the delivered work item.
+        delivery: how often it was delivered, from 1.
+        item_time: when the stream stored the item: the broker's clock, by which a parked run is due.
+        other_queued: whether ``other_item`` is still in the WORK stream; False if it answered 0.
+    """
+    if state is None or state.final:
+        return ClaimDecision.ACK
+    if state.parked is not None and not _due(state, item_time):
+        return ClaimDecision.ACK
+    if other_queued and other_item(state, item):
+        return ClaimDecision.ACK_OTHER_QUEUED
+    if delivery > MAX_DELIVERIES:
+        return ClaimDecision.DEAD
+    return ClaimDecision.CLAIM
+
+
+def _due(state: RunState, now: datetime) -> bool:
+    """A parked run goes on when its time has come, or when someone asked for its end."""
+    if state.parked is None or state.cancel_requested is not None:
+        return True
+    return state.parked.HasField("wake_at") and state.parked.wake_at.ToDatetime(tzinfo=UTC) <= now

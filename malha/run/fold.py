@@ -1,0 +1,291 @@
+"""What a journal means: the fold from records to the state of a run.
+
+The state is a function of the records alone. Folding in pieces gives what folding at once gives, so a
+worker keeps its state by folding each record it appended, and whoever takes over starts from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from malha.api.common.v1.usage_pb2 import Cost, Usage
+from malha.api.gateway.v1.run_pb2 import RunStatus
+from malha.api.run.v1.record_pb2 import (
+    Accepted,
+    Answered,
+    CancelRequested,
+    Claimed,
+    FinalStatus,
+    Finished,
+    JournalEvent,
+    Parked,
+    Record,
+    Sealed,
+    StepAbandoned,
+    StepFinished,
+    StepStarted,
+)
+from malha.run.journal import Entry
+from malha.run.keys import parse_step_key, step_key
+from malha.run.position import Position
+
+_FINAL_STATUS = {
+    FinalStatus.FINAL_STATUS_SUCCEEDED: RunStatus.RUN_STATUS_SUCCEEDED,
+    FinalStatus.FINAL_STATUS_FAILED: RunStatus.RUN_STATUS_FAILED,
+    FinalStatus.FINAL_STATUS_CANCELLED: RunStatus.RUN_STATUS_CANCELLED,
+    FinalStatus.FINAL_STATUS_DEAD: RunStatus.RUN_STATUS_DEAD,
+}
+
+
+class BrokenJournalError(Exception):
+    """Records that no correct writer can have left: a fault of ours or of the store, not of a caller."""
+
+
+class StepState:
+    """One attempt at a step: its start and, once known, its end.
+
+    ``arguments`` and ``result`` are the sealed contents of the start and of the result.
+    """
+
+    __slots__ = (
+        "abandoned",
+        "arguments",
+        "ended_at",
+        "epoch",
+        "finished",
+        "leg",
+        "result",
+        "sequence",
+        "started",
+        "started_at",
+    )
+
+    def __init__(self, started: StepStarted, arguments: Sealed, sequence: int, started_at: datetime) -> None:
+        key = parse_step_key(started.key)
+        self.started = started
+        self.arguments = arguments
+        self.epoch = key.epoch
+        self.leg = key.leg
+        self.sequence = sequence
+        self.started_at = started_at
+        self.finished: StepFinished | None = None
+        self.result: Sealed | None = None
+        self.abandoned: StepAbandoned | None = None
+        self.ended_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return self.started.key
+
+    @property
+    def step(self) -> int:
+        """The place in the run's plan, from 1; attempts of one step share it."""
+        return self.started.step
+
+    @property
+    def open(self) -> bool:
+        """Started, and neither a result nor an abandonment followed."""
+        return self.finished is None and self.abandoned is None
+
+
+class RunState:
+    """Where a run stands. Made and moved on by ``fold`` only."""
+
+    def __init__(self, entry: Entry) -> None:
+        first = entry.record.events[0] if entry.record.events else JournalEvent()
+        if first.WhichOneof("event") != "accepted":
+            raise BrokenJournalError("a journal opens with Accepted")
+        self.tenant = entry.record.tenant
+        self.run_id = entry.record.run_id
+        self.accepted: Accepted = first.accepted
+        self.accepted_at = entry.time
+        self.input: Sealed = first.content
+        self.last_sequence = 0
+        self.position = Position(0, 0)
+        self.records = 0
+        self.bytes = 0
+        self.epoch = 0
+        """Sequence of the last claim; 0 while nobody ever had the run."""
+        self.claim: Claimed | None = None
+        self.claimed_at: datetime | None = None
+        self.unreleased_epochs: list[int] = []
+        """Claims that may hold money without a record of it: the last that wrote, and all after it."""
+        self.steps: list[StepState] = []
+        """Every attempt, in the order of their starts."""
+        self.answered: Answered | None = None
+        self.answer: Sealed | None = None
+        self.parked: Parked | None = None
+        self.cancel_requested: CancelRequested | None = None
+        self.finished: Finished | None = None
+        self.failure: Sealed | None = None
+        """Sealed content of Finished: what to tell the caller."""
+        self.finished_at: datetime | None = None
+        self.usage = Usage()
+        """Sum over the finished steps."""
+        self.cost = Cost()
+        """Sum over finished and abandoned steps."""
+        self._by_key: dict[str, StepState] = {}
+
+    @property
+    def final(self) -> bool:
+        """Nothing will be appended any more."""
+        return self.finished is not None
+
+    @property
+    def status(self) -> RunStatus:
+        """The state as callers see it."""
+        if self.finished is not None:
+            return _FINAL_STATUS[self.finished.status]
+        if self.parked is not None:
+            return RunStatus.RUN_STATUS_WAITING
+        return RunStatus.RUN_STATUS_RUNNING if self.claim is not None else RunStatus.RUN_STATUS_QUEUED
+
+    @property
+    def last_step(self) -> int:
+        """The highest step number so far; 0 before the first."""
+        return max((step.step for step in self.steps), default=0)
+
+    def attempt(self, key: str) -> StepState | None:
+        """The attempt under ``key``, if it was started."""
+        return self._by_key.get(key)
+
+    def open_steps(self) -> Iterator[StepState]:
+        """Attempts without an end, in order."""
+        return (step for step in self.steps if step.open)
+
+    def next_key(self, step: int, epoch: int) -> str:
+        """The key of the next attempt at ``step`` under ``epoch``."""
+        leg = 1 + sum(1 for other in self.steps if other.step == step and other.epoch == epoch)
+        return step_key(self.tenant, self.run_id, step, epoch, leg)
+
+
+def fold(entries: Iterable[Entry], state: RunState | None = None) -> RunState:
+    """The state after ``entries``, going on from ``state`` (which is changed) or from nothing.
+
+    Events of a kind that this version does not know change nothing but the position.
+
+    Raises:
+        BrokenJournalError: no entries and no state, or records that no correct writer can have left.
+    """
+    for entry in entries:
+        if state is None:
+            state = RunState(entry)
+        _fold_entry(state, entry)
+    if state is None:
+        raise BrokenJournalError("a run without records")
+    return state
+
+
+def _fold_entry(state: RunState, entry: Entry) -> None:
+    record: Record = entry.record
+    if record.run_id != state.run_id or record.tenant != state.tenant:
+        raise BrokenJournalError("a record of another run")
+    if entry.sequence <= state.last_sequence:
+        raise BrokenJournalError("records out of order")
+    for event in record.events:
+        _FOLDS.get(event.WhichOneof("event"), _unknown)(state, event, entry)
+    if record.epoch and record.epoch == state.epoch:
+        state.unreleased_epochs = [state.epoch]
+    state.last_sequence = entry.sequence
+    state.records += 1
+    state.bytes += entry.size
+    if record.events:
+        state.position = Position(entry.sequence, len(record.events) - 1)
+
+
+def _accepted(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    if state.last_sequence or event is not entry.record.events[0]:
+        raise BrokenJournalError("accepted twice")
+
+
+def _claimed(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    state.epoch = entry.sequence
+    state.claim = event.claimed
+    state.claimed_at = entry.time
+    state.unreleased_epochs.append(entry.sequence)
+    state.parked = None
+
+
+def _step_started(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    step = StepState(event.step_started, event.content, entry.sequence, entry.time)
+    if step.key in state._by_key:
+        raise BrokenJournalError("a step key started twice")
+    state._by_key[step.key] = step
+    state.steps.append(step)
+
+
+def _step_finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    finished = event.step_finished
+    step = _open_attempt(state, finished.key)
+    step.finished = finished
+    step.result = event.content
+    step.ended_at = entry.time
+    usage = finished.usage
+    state.usage.input_tokens += usage.input_tokens
+    state.usage.cached_input_tokens += usage.cached_input_tokens
+    state.usage.output_tokens += usage.output_tokens
+    state.usage.reasoning_tokens += usage.reasoning_tokens
+    _add_cost(state.cost, finished.cost)
+
+
+def _step_abandoned(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    step = _open_attempt(state, event.step_abandoned.key)
+    step.abandoned = event.step_abandoned
+    step.ended_at = entry.time
+    _add_cost(state.cost, event.step_abandoned.cost)
+
+
+def _answered(state: RunState, event: JournalEvent, _entry: Entry) -> None:
+    state.answered = event.answered
+    state.answer = event.content
+
+
+def _parked(state: RunState, event: JournalEvent, _entry: Entry) -> None:
+    state.parked = event.parked
+    state.claim = None
+
+
+def _cancel_requested(state: RunState, event: JournalEvent, _entry: Entry) -> None:
+    state.cancel_requested = event.cancel_requested
+
+
+def _finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    if state.finished is not None:
+        raise BrokenJournalError("finished twice")
+    state.finished = event.finished
+    state.failure = event.content
+    state.finished_at = entry.time
+    state.parked = None
+    state.claim = None
+
+
+def _unknown(_state: RunState, _event: JournalEvent, _entry: Entry) -> None:
+    """An event of a later version: its record still counts, its meaning is not ours to guess."""
+
+
+_FOLDS = {
+    "accepted": _accepted,
+    "claimed": _claimed,
+    "step_started": _step_started,
+    "step_finished": _step_finished,
+    "step_abandoned": _step_abandoned,
+    "answered": _answered,
+    "parked": _parked,
+    "cancel_requested": _cancel_requested,
+    "finished": _finished,
+}
+
+
+def _open_attempt(state: RunState, key: str) -> StepState:
+    step = state._by_key.get(key)
+    if step is None or not step.open:
+        raise BrokenJournalError("an end without a start")
+    return step
+
+
+def _add_cost(total: Cost, cost: Cost) -> None:
+    total.amount_microusd += cost.amount_microusd
+    total.reference_microusd += cost.reference_microusd
+    if cost.reference_model:
+        total.reference_model = cost.reference_model
