@@ -63,4 +63,4 @@ def load(settings: type[S]) -> S:
         raise UnknownSettingError(
             f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
         )
-    return settings()
+    return settings()  # type: ignore[call-arg]  # the environment fills the fields

@@ -1,0 +1,61 @@
+"""Switches a process's telemetry on, and off again before it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from prometheus_client import start_http_server
+
+from malha import __version__
+from malha.settings import ServiceSettings
+from malha.telemetry.logs import configure
+
+# A full batch each second at several thousand spans a second fits with room to spare.
+_SPANS_QUEUED = 16384
+_SPANS_A_BATCH = 1024
+_BATCH_MS = 500
+
+
+def setup(service: str, settings: ServiceSettings) -> None:
+    """Configure logs, traces and metrics as ``settings`` say. Call once, first thing."""
+    configure(service, settings.log_level)
+    resource = Resource({"service.name": f"malha-{service}", "service.version": __version__})
+    if settings.otlp_endpoint:
+        provider = TracerProvider(
+            resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.trace_sampling))
+        )
+        _export(provider, settings.otlp_endpoint)
+    else:
+        # Trace ids are still made and passed on, so that callers can quote them; nothing is recorded.
+        provider = TracerProvider(resource=resource, sampler=ALWAYS_OFF)
+    trace.set_tracer_provider(provider)
+    if settings.metrics_listen:
+        host, _, port = settings.metrics_listen.rpartition(":")
+        start_http_server(int(port), host)
+
+
+async def shutdown() -> None:
+    """Send what spans are left; waits 5 s at most and never raises."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        await asyncio.to_thread(provider.force_flush, 3000)
+        await asyncio.to_thread(provider.shutdown)
+
+
+def _export(provider: TracerProvider, endpoint: str) -> None:
+    # Imported here: a process without a collector does not pay for the exporter.
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider.add_span_processor(
+        BatchSpanProcessor(
+            OTLPSpanExporter(endpoint=endpoint, insecure=True),
+            max_queue_size=_SPANS_QUEUED,
+            max_export_batch_size=_SPANS_A_BATCH,
+            schedule_delay_millis=_BATCH_MS,
+        )
+    )

@@ -1,0 +1,120 @@
+"""One callee as seen from a caller: token, trace, deadline, breaker, retries."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+
+from malha.errors import ErrorReason, MalhaError
+from malha.limits.breaker import Breaker
+from malha.limits.retry import RetryBudget
+from malha.telemetry import metrics, traceparent
+from malha.wire import codec
+from malha.wire.call import Call, current
+from malha.wire.identity import Identity
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+Unary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[Q, R]"
+Streaming: TypeAlias = "grpc.aio.StreamStreamMultiCallable[Q, R]"
+
+_MESSAGE_BYTES = 20 * 1024 * 1024
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.enable_retries", 0),  # retries are ours: they know what is idempotent and keep a budget
+    ("grpc.keepalive_time_ms", 20000),
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+_TRIM = 0.005  # left to the caller to make use of the answer
+_ATTEMPTS = 3
+_BACKOFF = 0.05
+
+
+class Peer:
+    """A channel to one service.
+
+    Args:
+        callee: its name, as tokens and breakers know it.
+        target: ``host:port``.
+        identity: mints the tokens.
+    """
+
+    def __init__(self, callee: str, target: str, *, identity: Identity) -> None:
+        self.callee = callee
+        self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self._identity = identity
+        self._breaker = Breaker(callee)
+        self._retries = RetryBudget()
+
+    async def call(self, method: Unary[Q, R], request: Q, *, timeout: float, idempotent: bool = False) -> R:
+        """Call a unary ``method`` of a stub on this channel for the current principal.
+
+        Args:
+            timeout: seconds; shortened to what the current call has left.
+            idempotent: whether a call whose answer was lost may be made again.
+
+        Raises:
+            MalhaError: what the callee answered, or DEPENDENCY_UNAVAILABLE, or DEADLINE_EXCEEDED.
+        """
+        call = current()
+        self._retries.called()
+        attempt = 1
+        while True:
+            try:
+                return await self._attempt(method, request, call, timeout)
+            except MalhaError as error:
+                away = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+                if not (idempotent and away and attempt < _ATTEMPTS and call.remaining() > _BACKOFF):
+                    raise
+                if not self._retries.spend():
+                    metrics.RPC_RETRIES_REFUSED.labels(self.callee).inc()
+                    raise
+            metrics.RPC_RETRIES.labels(self.callee).inc()
+            # full jitter: callers that failed together must not come back together
+            await asyncio.sleep(random.uniform(0, _BACKOFF * 2**attempt))  # noqa: S311  # not a secret
+            attempt += 1
+
+    async def stream(
+        self, method: Streaming[Q, R], requests: AsyncIterator[Q], *, timeout: float | None = None
+    ) -> AsyncIterator[R]:
+        """Call a bidirectional ``method`` and yield its responses as they come."""
+        call = current()
+        remaining = call.remaining() - _TRIM
+        try:
+            async for response in method(
+                requests,
+                timeout=remaining if timeout is None else min(timeout, remaining),
+                metadata=self._metadata(call),
+            ):
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise codec.from_rpc(error, self.callee) from None
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self.channel.close()
+
+    async def _attempt(self, method: Unary[Q, R], request: Q, call: Call, timeout: float) -> R:
+        remaining = min(timeout, call.remaining() - _TRIM)
+        if remaining <= 0:
+            raise MalhaError(
+                ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, f"no time is left to ask {self.callee}"
+            )
+        async with self._breaker:
+            try:
+                return await method(request, timeout=remaining, metadata=self._metadata(call))
+            except grpc.aio.AioRpcError as error:
+                raise codec.from_rpc(error, self.callee) from None
+
+    def _metadata(self, call: Call) -> tuple[tuple[str, str], ...]:
+        token = self._identity.mint(self.callee, call.principal)
+        return (("malha-token", token), ("traceparent", traceparent()))

@@ -1,0 +1,173 @@
+"""What every RPC of the mesh can rely on, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.rpc import code_pb2
+
+from malha import errors
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.guard.v1 import guard_service_pb2 as guard
+from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
+from malha.errors import ErrorReason, MalhaError
+from malha.wire import Identity, Peer, Server, acting_for, current
+
+DEV = Principal(tenant="dev", subject="ana", key_id="k1", scopes=["runs"])
+ASK = guard.CheckRequest(stage=guard.STAGE_INPUT, texts=["hello"])
+
+
+def identities(*services: str) -> dict[str, Identity]:
+    keys = {service: Ed25519PrivateKey.generate() for service in services}
+    public = {service: key.public_key() for service, key in keys.items()}
+    return {service: Identity(service, key, public) for service, key in keys.items()}
+
+
+class Guard(guard_grpc.GuardServiceServicer):
+    """Does what the text says."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, float]] = []
+        self.cancelled = asyncio.Event()
+
+    async def Check(self, request: guard.CheckRequest, context: object) -> guard.CheckResponse:
+        call = current()
+        self.seen.append((call.principal.tenant, call.caller, call.remaining()))
+        match request.texts[0]:
+            case "explode":
+                raise RuntimeError("secret path /etc/shadow")
+            case "refuse":
+                raise MalhaError(
+                    ErrorReason.ERROR_REASON_RATE_LIMITED,
+                    "too fast",
+                    metadata={"limit": "10"},
+                    retry_after=2.5,
+                    quota=("key:k1", "10 a minute"),
+                )
+            case "hang":
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    self.cancelled.set()
+                    raise
+        return guard.CheckResponse(judgements=[guard.Judgement(text=request.texts[0])])
+
+
+@pytest.fixture
+async def mesh() -> AsyncIterator[tuple[Guard, dict[str, Peer]]]:
+    who = identities("gateway", "tools", "guard", "stranger")
+    servicer = Guard()
+    server = Server("guard", identity=who["guard"], allow=frozenset({"gateway", "tools"}))
+    server.add(guard_grpc.add_GuardServiceServicer_to_server, servicer)
+    port = await server.start("127.0.0.1:0")
+    peers = {name: Peer("guard", f"127.0.0.1:{port}", identity=who[name]) for name in who}
+    yield servicer, peers
+    for peer in peers.values():
+        await peer.close()
+    await server.drain(0)
+
+
+async def ask(peer: Peer, text: str = "hello", timeout: float = 5.0) -> guard.CheckResponse:
+    stub = guard_grpc.GuardServiceStub(peer.channel)
+    with acting_for(DEV, timeout=10):
+        return await peer.call(
+            stub.Check, guard.CheckRequest(stage=guard.STAGE_INPUT, texts=[text]), timeout=timeout
+        )
+
+
+async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh) -> None:
+    servicer, peers = mesh
+    await ask(peers["gateway"], timeout=3.0)
+    tenant, caller, remaining = servicer.seen[0]
+    assert (tenant, caller) == ("dev", "gateway")
+    assert 2.0 < remaining < 3.0
+
+
+async def test_a_service_that_is_not_on_the_list_is_refused(mesh) -> None:
+    servicer, peers = mesh
+    with pytest.raises(MalhaError) as refused:
+        await ask(peers["stranger"])
+    assert refused.value.reason == ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED
+    assert servicer.seen == []
+
+
+async def test_a_token_for_one_service_is_worthless_to_another() -> None:
+    who = identities("gateway", "guard", "cost")
+    token = who["gateway"].mint("guard", DEV)
+    assert who["guard"].verify(token) == ("gateway", DEV)
+    with pytest.raises(MalhaError, match="not valid"):
+        who["cost"].verify(token)
+
+
+async def test_a_token_signed_by_another_key_is_refused() -> None:
+    who, forged = identities("gateway", "guard"), identities("gateway", "guard")
+    with pytest.raises(MalhaError, match="not valid"):
+        who["guard"].verify(forged["gateway"].mint("guard", DEV))
+
+
+async def test_a_call_without_a_token_is_unauthenticated(mesh) -> None:
+    servicer, peers = mesh
+    stub = guard_grpc.GuardServiceStub(peers["gateway"].channel)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.Check(ASK)
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert servicer.seen == []
+
+
+async def test_an_error_arrives_with_every_fact_it_left_with(mesh) -> None:
+    _, peers = mesh
+    with pytest.raises(MalhaError) as raised:
+        await ask(peers["tools"], "refuse")
+    error = raised.value
+    assert error.reason == ErrorReason.ERROR_REASON_RATE_LIMITED
+    assert error.code == code_pb2.RESOURCE_EXHAUSTED
+    assert error.metadata == {"limit": "10"}
+    assert error.retry_after == 2.5
+    assert error.quota == ("key:k1", "10 a minute")
+
+
+async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh) -> None:
+    _, peers = mesh
+    with pytest.raises(MalhaError) as raised:
+        await ask(peers["tools"], "explode")
+    assert raised.value.reason == ErrorReason.ERROR_REASON_INTERNAL
+    assert "shadow" not in str(raised.value)
+
+
+async def test_a_request_against_the_contract_names_each_field(mesh) -> None:
+    servicer, peers = mesh
+    stub = guard_grpc.GuardServiceStub(peers["gateway"].channel)
+    with acting_for(DEV, timeout=5), pytest.raises(MalhaError) as raised:
+        await peers["gateway"].call(stub.Check, guard.CheckRequest(), timeout=5)
+    assert {field for field, _ in raised.value.violations} == {"stage", "texts"}
+    assert servicer.seen == []
+
+
+async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh) -> None:
+    servicer, peers = mesh
+    with pytest.raises(MalhaError) as raised:
+        await ask(peers["gateway"], "hang", timeout=0.2)
+    assert raised.value.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
+    async with asyncio.timeout(5):
+        await servicer.cancelled.wait()
+
+
+async def test_a_callee_that_is_away_is_unavailable_with_a_time_to_come_back() -> None:
+    who = identities("gateway", "guard")
+    peer = Peer("guard", "127.0.0.1:1", identity=who["gateway"])
+    with pytest.raises(MalhaError) as raised:
+        await ask(peer, timeout=2)
+    await peer.close()
+    assert raised.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert raised.value.retry_after
+
+
+def test_every_reason_has_a_code() -> None:
+    for name, value in ErrorReason.items():
+        if value:
+            assert MalhaError(value, "x").code, name
+    assert errors.reason_named("of another version") == ErrorReason.ERROR_REASON_INTERNAL
