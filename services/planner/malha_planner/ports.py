@@ -6,11 +6,13 @@ decides which adapter stands behind each.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
+from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.common.v1.usage_pb2 import Usage
 from malha.api.cost.v1.cost_service_pb2 import (
     AuthorizeRequest,
@@ -106,25 +108,37 @@ class Boundaries(Protocol):
     """The named places between two writes of a run, where a crash is worth provoking."""
 
     async def reach(self, name: str) -> None:
-        """Called at `before_started`, `after_started`, `tool_returned`, `after_result`, `before_final`."""
+        """Called at `before_model_started`, `after_model_started`, `model_returned`, `before_tool_started`,
+        `after_tool_started`, `tool_returned`, `after_tool_result` and `before_final`."""
 
 
 class NoBoundaries:
     """The shipped boundaries: passing one does nothing."""
 
     async def reach(self, name: str) -> None:
-        return
+        del name
 
 
 class WorkItem(Protocol):
     """One delivery of a hint that a run may be runnable. Only the journal knows whether it is."""
 
-    tenant: str
-    run_id: str
-    item: int
-    """The hint's sequence in the queue; equal for all its deliveries."""
-    delivery: int
-    """Counts from 1."""
+    @property
+    def tenant(self) -> str: ...
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def item(self) -> int:
+        """The hint's sequence in the queue; equal for all its deliveries."""
+
+    @property
+    def delivery(self) -> int:
+        """Counts from 1."""
+
+    @property
+    def time(self) -> datetime:
+        """When the queue stored the hint, by the broker's clock."""
 
     async def ack(self) -> None:
         """Delete the hint. A fenced worker must not: it would delete it from under the new owner."""
@@ -132,15 +146,11 @@ class WorkItem(Protocol):
     async def in_progress(self) -> None:
         """Start the lease anew."""
 
+    async def queued(self, item: int) -> bool:
+        """Whether another hint, by its sequence, is still in the queue, delivered or not."""
 
-class WorkQueue(Protocol):
-    """Hints, fairly from all tenants."""
 
-    def items(self) -> AsyncIterator[WorkItem]:
-        """Items as they come, while `slots()` of the queue are free."""
+class Acting(Protocol):
+    """How calls to other services learn whom they are for (`malha.wire.acting_for`)."""
 
-    async def queued(self, tenant: str, item: int) -> bool:
-        """Whether the hint with that sequence is still in the queue, delivered or not."""
-
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """Hold one of the worker's slots while an item is worked on."""
+    def __call__(self, principal: Principal, *, timeout: float) -> AbstractContextManager[object]: ...
