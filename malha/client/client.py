@@ -1,0 +1,162 @@
+"""The typed client: what a Python program needs to put questions to a mesh.
+
+It speaks gRPC to the edge, raises :class:`malha.errors.MalhaError` with the reason the mesh gave, and
+resumes a stream that was cut where it was cut, so that a caller sees every event once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Sequence
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+from opentelemetry.instrumentation.grpc import aio_client_interceptors
+
+from malha.api.gateway.v1 import (
+    admin_service_pb2_grpc,
+    agent_service_pb2,
+    agent_service_pb2_grpc,
+    knowledge_service_pb2,
+    knowledge_service_pb2_grpc,
+    run_pb2,
+    run_service_pb2,
+    run_service_pb2_grpc,
+)
+from malha.api.planner.v1.agent_pb2 import Agent
+from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
+from malha.errors import ErrorReason
+from malha.wire import codec
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+DEFAULT_GRPC_TARGET = "127.0.0.1:7400"
+_MESSAGE_BYTES = 20 * 1024 * 1024
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30000),
+)
+_RESUMES = 8
+_RESUME_SECONDS = 0.25
+
+
+class Client:
+    """A connection to a mesh; use it as ``async with Client() as malha:``.
+
+    Args:
+        target: ``host:port`` of the edge; by default ``MALHA_GRPC_TARGET``, else the local mesh.
+        api_key: by default ``MALHA_API_KEY``.
+        timeout: seconds a unary call may take.
+    """
+
+    def __init__(
+        self, target: str | None = None, api_key: str | None = None, *, timeout: float = 300.0
+    ) -> None:
+        self._timeout = timeout
+        self._metadata = (("authorization", f"Bearer {api_key or os.environ.get('MALHA_API_KEY', '')}"),)
+        self._channel = grpc.aio.insecure_channel(
+            target or os.environ.get("MALHA_GRPC_TARGET", DEFAULT_GRPC_TARGET),
+            options=_OPTIONS,
+            # continues the caller's trace, where it has one
+            interceptors=aio_client_interceptors(),  # type: ignore[no-untyped-call]  # it ships no types
+        )
+        self._runs = run_service_pb2_grpc.RunServiceStub(self._channel)
+        self._knowledge = knowledge_service_pb2_grpc.KnowledgeServiceStub(self._channel)
+        self._agents = agent_service_pb2_grpc.AgentServiceStub(self._channel)
+        self.admin = admin_service_pb2_grpc.AdminServiceStub(self._channel)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def create_run(
+        self,
+        question: str,
+        *,
+        agent: str = "",
+        session_id: str = "",
+        idempotency_key: str = "",
+        limits: run_service_pb2.RunLimitsRequest | None = None,
+    ) -> run_pb2.Run:
+        """Start a run and return at once; it will end even if nobody waits."""
+        request = run_service_pb2.CreateRunRequest(
+            input=question,
+            agent=agent,
+            session_id=session_id,
+            idempotency_key=idempotency_key,
+            limits=limits,
+        )
+        return (await self._call(self._runs.CreateRun, request)).run
+
+    async def ask(
+        self, question: str, *, agent: str = "", limits: run_service_pb2.RunLimitsRequest | None = None
+    ) -> run_pb2.Run:
+        """Start a run and wait for its end."""
+        request = run_service_pb2.RunAndWaitRequest(input=question, agent=agent, limits=limits)
+        return (await self._call(self._runs.RunAndWait, request)).run
+
+    async def run(self, run_id: str) -> run_pb2.Run:
+        """A run with its steps."""
+        return (await self._call(self._runs.GetRun, run_service_pb2.GetRunRequest(run_id=run_id))).run
+
+    async def runs(self, filter: str = "", *, limit: int = 20) -> Sequence[run_pb2.Run]:  # noqa: A002  # the contract's name
+        """The newest runs that match ``filter``."""
+        request = run_service_pb2.ListRunsRequest(filter=filter, page_size=limit)
+        return (await self._call(self._runs.ListRuns, request)).runs
+
+    async def cancel(self, run_id: str, reason: str = "") -> run_pb2.Run:
+        """Ask for a run's end."""
+        request = run_service_pb2.CancelRunRequest(run_id=run_id, reason=reason)
+        return (await self._call(self._runs.CancelRun, request)).run
+
+    async def events(self, run_id: str, *, after: str = "") -> AsyncIterator[run_pb2.RunEvent]:
+        """The run's events from ``after`` on, each once, until the run is over.
+
+        A connection that breaks is made again and resumed after the last event seen.
+        """
+        resumes = 0
+        while True:
+            request = run_service_pb2.StreamRunRequest(run_id=run_id, after=after)
+            try:
+                async for response in self._runs.StreamRun(request, metadata=self._metadata):
+                    after, resumes = response.event.position, 0
+                    yield response.event
+                    if response.event.WhichOneof("event") == "finished":
+                        return
+                return
+            except grpc.aio.AioRpcError as error:
+                refusal = codec.from_rpc(error, "malha")
+                resumes += 1
+                away = refusal.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+                if not away or resumes > _RESUMES:
+                    raise refusal from None
+            await asyncio.sleep(_RESUME_SECONDS * resumes)
+
+    async def ingest(self, documents: Iterable[Document]) -> Sequence[IngestOutcome]:
+        """Store documents; one that is refused does not stop the others."""
+        request = knowledge_service_pb2.IngestRequest(documents=documents)
+        return (await self._call(self._knowledge.Ingest, request)).outcomes
+
+    async def search(self, query: str, *, limit: int = 5) -> Sequence[Passage]:
+        """The passages nearest to a question."""
+        request = knowledge_service_pb2.SearchRequest(query=query, limit=limit)
+        return (await self._call(self._knowledge.Search, request)).passages
+
+    async def agents(self) -> Sequence[Agent]:
+        """The agents within reach, the default first."""
+        return (await self._call(self._agents.ListAgents, agent_service_pb2.ListAgentsRequest())).agents
+
+    async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
+        try:
+            return await method(request, timeout=self._timeout, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise codec.from_rpc(error, "malha") from None
