@@ -1,0 +1,169 @@
+"""The ``malha`` command: the mesh and its runs from a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from malha.api.gateway.v1 import run_pb2
+from malha.api.retrieval.v1 import retrieval_pb2
+from malha.cli import documents, render
+from malha.client import Client, ErrorReason, MalhaError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
+console = Console()
+_HINTS = {
+    ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE: "is the mesh up? start it with: malha up",
+    ErrorReason.ERROR_REASON_CREDENTIAL_MISSING: "set MALHA_API_KEY; `malha up` prints the development key",
+    ErrorReason.ERROR_REASON_CREDENTIAL_INVALID: "check MALHA_API_KEY; `malha up` prints the development key",
+}
+
+
+@app.command()
+def up(
+    state: Annotated[Path, typer.Option(help="Folder of everything the mesh keeps.")] = Path(".malha"),
+    free_ports: Annotated[bool, typer.Option(help="Take free ports instead of the usual ones.")] = False,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="JSON file to write once all is healthy: urls, key, processes.")
+    ] = None,
+) -> None:
+    """Start the mesh on this machine and stay until Ctrl-C."""
+    from malha.stack.up import UpOptions  # the supervisor is needed here alone
+    from malha.stack.up import up as start
+
+    asyncio.run(start(UpOptions(state=state, free_ports=free_ports, ready_file=ready_file)))
+
+
+@app.command()
+def ask(
+    question: str,
+    agent: Annotated[str, typer.Option(help="Who answers; `malha agents` lists them.")] = "",
+) -> None:
+    """Put a question to an agent and watch it being answered."""
+
+    async def main(client: Client) -> int:
+        run = await client.create_run(question, agent=agent)
+        async for event in client.events(run.run_id):
+            render.event(console, event)
+        run = await client.run(run.run_id)
+        render.outcome(console, run)
+        return 0 if run.status == run_pb2.RUN_STATUS_SUCCEEDED else 1
+
+    _run(main)
+
+
+@app.command()
+def ingest(path: Path) -> None:
+    """Store the text files of a folder, so that agents can search them."""
+    files = documents.found(path)
+    if not files:
+        console.print(f"no text files ({', '.join(sorted(documents.TEXT_SUFFIXES))}) under {path}")
+        raise typer.Exit(1)
+
+    async def main(client: Client) -> int:
+        refused = 0
+        counts = dict.fromkeys(("stored", "unchanged", "refused"), 0)
+        with Progress(console=console) as progress:
+            task = progress.add_task("ingesting", total=len(files))
+            for batch in documents.batches(files):
+                for outcome in await client.ingest(batch):
+                    word = retrieval_pb2.IngestStatus.Name(outcome.status).rpartition("_")[2].lower()
+                    counts[word] += 1
+                    if outcome.status == retrieval_pb2.INGEST_STATUS_REFUSED:
+                        refused += 1
+                        progress.console.print(f"[red]refused[/] {outcome.name}: {outcome.reason}")
+                progress.advance(task, len(batch))
+        console.print(", ".join(f"{count} {word}" for word, count in counts.items()))
+        return 1 if refused else 0
+
+    _run(main)
+
+
+@app.command()
+def runs(
+    where: Annotated[str, typer.Option(help='For example: status = "SUCCEEDED"')] = "", limit: int = 20
+) -> None:
+    """List the newest runs."""
+
+    async def main(client: Client) -> int:
+        console.print(render.listing(await client.runs(where, limit=limit)))
+        return 0
+
+    _run(main)
+
+
+@app.command()
+def show(run_id: str) -> None:
+    """Show a run: its steps, its answer, what it cost."""
+
+    async def main(client: Client) -> int:
+        run = await client.run(run_id)
+        console.print(f"{render.status(run)} · {run.input}", highlight=False, markup=False)
+        console.print(render.steps(run))
+        render.outcome(console, run)
+        return 0
+
+    _run(main)
+
+
+@app.command()
+def cancel(run_id: str, reason: str = "") -> None:
+    """Ask for a run's end."""
+
+    async def main(client: Client) -> int:
+        await client.cancel(run_id, reason)
+        console.print("cancellation asked for")
+        return 0
+
+    _run(main)
+
+
+@app.command()
+def agents() -> None:
+    """List the agents within reach."""
+
+    async def main(client: Client) -> int:
+        for agent in await client.agents():
+            mark = " (default)" if agent.is_default else ""
+            console.print(f"[bold]{agent.name}[/]{mark}: {agent.description}", highlight=False)
+            console.print(f"    [dim]{agent.model} · {', '.join(agent.tools)}[/]", highlight=False)
+        return 0
+
+    _run(main)
+
+
+def _run(command: Any) -> None:
+    """Run a command against the mesh; a refusal is a line that says what to do, not a stack."""
+
+    async def session() -> int:
+        async with Client() as client:
+            result: Coroutine[Any, Any, int] = command(client)
+            return await result
+
+    try:
+        code = asyncio.run(session())
+    except MalhaError as error:
+        console.print(f"[red]{error.reason_name}[/] {error.message}", highlight=False)
+        if hint := _HINTS.get(error.reason):
+            console.print(hint, highlight=False)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    if code:
+        raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the ``malha`` command."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

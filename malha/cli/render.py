@@ -1,0 +1,152 @@
+"""How runs look in a terminal: a timeline as it happens, the answer, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from malha.api.gateway.v1 import run_pb2
+from malha.api.run.v1 import record_pb2
+
+_MARKS = {
+    run_pb2.STEP_STATUS_OK: "[green]✓[/]",
+    run_pb2.STEP_STATUS_FAILED: "[yellow]![/]",
+    run_pb2.STEP_STATUS_BLOCKED: "[red]✗[/]",
+    run_pb2.STEP_STATUS_ABANDONED: "[yellow]~[/]",
+}
+_SHOWN = 160
+
+
+def usd(microusd: int) -> str:
+    """Micro-dollars as dollars, without rounding."""
+    return f"${microusd / 1_000_000:.6f}"
+
+
+def status(run: run_pb2.Run) -> str:
+    """The run's status as a word."""
+    return run_pb2.RunStatus.Name(run.status).removeprefix("RUN_STATUS_").lower()
+
+
+def event(console: Console, happened: run_pb2.RunEvent) -> None:
+    """Print one event of a run's stream as a line of its timeline."""
+    at = happened.time.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
+    line = _line(happened)
+    if line:
+        console.print(f"  [dim]{at}[/] {line}", highlight=False)
+
+
+def _line(happened: run_pb2.RunEvent) -> str:
+    match happened.WhichOneof("event"):
+        case "accepted":
+            return f"accepted by agent [bold]{escape(happened.accepted.agent)}[/]"
+        case "claimed" if happened.claimed.delivery > 1:
+            return f"taken over by another worker (delivery {happened.claimed.delivery})"
+        case "step_started":
+            step = happened.step_started
+            return f"step {step.step} {_what(step)} [dim]{escape(_short(step.arguments_json))}[/]"
+        case "step_finished":
+            return _finished(happened.step_finished)
+        case "waiting":
+            return f"[yellow]waiting:[/] {escape(happened.waiting.message or happened.waiting.reason)}"
+        case "cancel_requested":
+            return f"cancellation asked for by {escape(happened.cancel_requested.by)}"
+        case "finished":
+            return f"[bold]{status(happened.finished)}[/]"
+        case _:
+            return ""
+
+
+def _what(step: run_pb2.Step) -> str:
+    kind = "model" if step.kind == record_pb2.STEP_KIND_MODEL else "tool"
+    return f"{kind} [cyan]{escape(step.name)}[/]"
+
+
+def _finished(step: run_pb2.Step) -> str:
+    took = step.elapsed.ToTimedelta().total_seconds() * 1000
+    parts = [f"step {step.step} {_MARKS.get(step.status, '?')} {took:.0f} ms"]
+    if step.usage.input_tokens or step.usage.output_tokens:
+        parts.append(f"{step.usage.input_tokens}+{step.usage.output_tokens} tokens")
+    if step.tool_calls:
+        parts.append("asks for " + ", ".join(call.tool for call in step.tool_calls))
+    if step.from_cache:
+        parts.append("from cache")
+    if step.error.reason:
+        parts.append(f"[yellow]{escape(step.error.reason)}: {escape(_short(step.error.message))}[/]")
+    elif step.kind == record_pb2.STEP_KIND_TOOL:
+        parts.append(f"[dim]{escape(_short(step.text))}[/]")
+    return " · ".join(parts)
+
+
+def outcome(console: Console, run: run_pb2.Run) -> None:
+    """Print a run's answer, or why there is none, and what it cost."""
+    if run.answer:
+        console.print(Panel(escape(run.answer), title=escape(run.agent), border_style="green"))
+        for citation in run.citations:
+            section = f" › {citation.section}" if citation.section else ""
+            console.print(
+                f"  {escape(citation.marker)} [cyan]{escape(citation.document)}[/]{escape(section)}"
+            )
+    if run.error.reason:
+        console.print(f"[red]{escape(run.error.reason)}[/] {escape(run.error.message)}")
+    if run.model_note:
+        console.print(f"[dim]{escape(run.model_note)}[/]")
+    console.print(figures(run), highlight=False)
+
+
+def figures(run: run_pb2.Run) -> str:
+    """Tokens, cost and where to look further, on one line."""
+    parts = [
+        f"{run.usage.input_tokens}+{run.usage.output_tokens} tokens",
+        f"cost {usd(run.cost.amount_microusd)}",
+    ]
+    if run.cost.reference_model:
+        parts.append(f"({usd(run.cost.reference_microusd)} on {run.cost.reference_model})")
+    parts += [f"run {run.run_id}", f"trace {run.trace_id}"]
+    return "[dim]" + escape(" · ".join(parts)) + "[/]"
+
+
+def listing(runs: Sequence[run_pb2.Run]) -> Table:
+    """Runs as a table."""
+    table = Table("run", "agent", "status", "accepted", "tokens", "cost")
+    for run in runs:
+        table.add_row(
+            run.run_id,
+            run.agent,
+            status(run),
+            run.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S"),
+            str(run.usage.input_tokens + run.usage.output_tokens),
+            usd(run.cost.amount_microusd),
+        )
+    return table
+
+
+def steps(run: run_pb2.Run) -> Table:
+    """A run's steps as a table."""
+    table = Table("step", "kind", "name", "status", "took", "tokens", "cost", "what came of it")
+    for step in run.steps:
+        table.add_row(
+            str(step.step),
+            record_pb2.StepKind.Name(step.kind).removeprefix("STEP_KIND_").lower(),
+            escape(step.name),
+            run_pb2.StepStatus.Name(step.status).removeprefix("STEP_STATUS_").lower(),
+            f"{step.elapsed.ToTimedelta().total_seconds() * 1000:.0f} ms",
+            str(step.usage.input_tokens + step.usage.output_tokens),
+            usd(step.cost.amount_microusd),
+            escape(_short(step.error.message or _produced(step))),
+        )
+    return table
+
+
+def _produced(step: run_pb2.Step) -> str:
+    if step.tool_calls:
+        return "asks for " + ", ".join(f"{c.tool}({c.arguments_json})" for c in step.tool_calls)
+    return step.text
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHOWN else flat[: _SHOWN - 1] + "…"
