@@ -54,7 +54,7 @@ class ExecuteResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[ToolResult, _Mapping]] = ...) -> None: ...
 
 class ToolResult(_message.Message):
-    __slots__ = ("outcome", "result_json", "text", "citations", "error_reason", "error_text", "elapsed", "from_cache", "truncated", "price_microusd")
+    __slots__ = ("outcome", "result_json", "text", "citations", "error_reason", "error_text", "elapsed", "from_cache", "truncated", "price_microusd", "partial")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class ToolResult(_message.Message):
     FROM_CACHE_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     PRICE_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
     outcome: _record_pb2.StepOutcome
     result_json: str
     text: str
@@ -75,7 +76,8 @@ class ToolResult(_message.Message):
     from_cache: bool
     truncated: bool
     price_microusd: int
-    def __init__(self, outcome: _Optional[_Union[_record_pb2.StepOutcome, str]] = ..., result_json: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., error_reason: _Optional[str] = ..., error_text: _Optional[str] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., from_cache: bool = ..., truncated: bool = ..., price_microusd: _Optional[int] = ...) -> None: ...
+    partial: bool
+    def __init__(self, outcome: _Optional[_Union[_record_pb2.StepOutcome, str]] = ..., result_json: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., error_reason: _Optional[str] = ..., error_text: _Optional[str] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., from_cache: bool = ..., truncated: bool = ..., price_microusd: _Optional[int] = ..., partial: bool = ...) -> None: ...
 
 class ResolveRequest(_message.Message):
     __slots__ = ("key",)

@@ -67,7 +67,10 @@ class ToolsServiceServicer(object):
         """Execute runs a tool once under an effect key. Called again with the same
         key it answers the recorded result and runs nothing. A tool that failed is
         an answer with an outcome, not an error of the call; errors mean that the
-        tool did not run: unknown tool, no access, no such key any more.
+        tool did not run: unknown tool, no access, no such key any more. One error
+        means that it did: OUTCOME_UNKNOWN, where an EFFECT_ONCE tool began and
+        cannot say whether it took effect: it must not be run again under any key
+        before a person has looked. After an error of the transport ask Resolve.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
