@@ -49,7 +49,9 @@ class SpanSink(trace_service_pb2_grpc.TraceServiceServicer):
 
     async def start(self) -> str:
         """Listen on a free port of loopback; the endpoint to export to."""
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]  # untyped stubs
+            self, self._server
+        )
         self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         await self._server.start()
         return self.endpoint
@@ -111,18 +113,22 @@ def _received(service: str, span: Span) -> ReceivedSpan:
     )
 
 
-async def _main(port_file: Path, summary_file: Path) -> None:
+async def _collect(port_file: Path) -> Counter[str]:
     sink = SpanSink(keep=False)
     endpoint = await sink.start()
-    part = port_file.with_suffix(".part")
-    part.write_text(endpoint.rpartition(":")[2], encoding="utf-8")
-    os.replace(part, port_file)
+    _write_port(port_file, endpoint.rpartition(":")[2])
     stopping = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
     await stopping.wait()
     await sink.stop()
-    summary_file.write_text(json.dumps(sink.per_trace), encoding="utf-8")
+    return sink.per_trace
+
+
+def _write_port(port_file: Path, port: str) -> None:
+    part = port_file.with_suffix(".part")
+    part.write_text(port, encoding="utf-8")
+    os.replace(part, port_file)
 
 
 if __name__ == "__main__":
@@ -130,4 +136,5 @@ if __name__ == "__main__":
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--summary-file", type=Path, required=True)
     arguments = parser.parse_args()
-    asyncio.run(_main(arguments.port_file, arguments.summary_file))
+    counts = asyncio.run(_collect(arguments.port_file))
+    arguments.summary_file.write_text(json.dumps(counts), encoding="utf-8")
