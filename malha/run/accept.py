@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from malha import errors
 from malha.api.run.v1.record_pb2 import Record
-from malha.run.fold import RunState
-from malha.run.journal import Journal
+from malha.errors import ErrorReason, MalhaError
+from malha.run.fold import RunState, fold
+from malha.run.journal import Fenced, Journal
+
+_ATTEMPTS = 50  # each lost one means that the run itself went on, so this many in a row is no contention
 
 
 async def accept(journal: Journal, record: Record) -> RunState:
@@ -20,7 +24,17 @@ async def accept(journal: Journal, record: Record) -> RunState:
     Raises:
         MalhaError: IDEMPOTENCY_CONFLICT (metadata run_id) if the run was opened by another request.
     """
-    raise NotImplementedError
+    try:
+        return fold([await journal.append(record, expected=0)])
+    except Fenced as fenced:
+        state = fold(fenced.entries)
+    if state.accepted.request_hash != record.events[0].accepted.request_hash:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
+            "the idempotency key was used with another request",
+            metadata={"run_id": record.run_id},
+        )
+    return state
 
 
 async def amend(
@@ -35,4 +49,16 @@ async def amend(
     Raises:
         MalhaError: RUN_NOT_FOUND; and what ``decide`` raises.
     """
-    raise NotImplementedError
+    entries = await journal.load(tenant, run_id)
+    if not entries:
+        raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "no such run")
+    state = fold(entries)
+    for _ in range(_ATTEMPTS):
+        record = decide(state)
+        if record is None:
+            return state
+        try:
+            return fold([await journal.append(record, expected=state.last_sequence)], state)
+        except Fenced as fenced:
+            state = fold(fenced.entries, state)
+    raise errors.unavailable("journal")

@@ -6,9 +6,20 @@ Pure. Facts are thin: ids, status, amounts and sequence, never a word of content
 from __future__ import annotations
 
 from malha.api.event.v1.event_pb2 import RunFact
-from malha.api.run.v1.record_pb2 import Record
-from malha.run.fold import RunState
+from malha.api.gateway.v1.run_pb2 import RunStatus
+from malha.api.run.v1.record_pb2 import (
+    FinalStatus,
+    JournalEvent,
+    ParkReason,
+    Record,
+    StepKind,
+    StepOutcome,
+)
+from malha.run.fold import RunState, StepState
 from malha.run.journal import Entry
+from malha.run.position import Position
+
+_KINDS = {StepKind.STEP_KIND_MODEL: "model", StepKind.STEP_KIND_TOOL: "tool"}
 
 
 def wakes(record: Record, state_before: RunState | None) -> bool:
@@ -21,7 +32,11 @@ def wakes(record: Record, state_before: RunState | None) -> bool:
         record: the record just read.
         state_before: the fold of all before it, None if it is the first.
     """
-    raise NotImplementedError
+    if state_before is None:
+        return any(event.HasField("accepted") for event in record.events)
+    return state_before.parked is not None and any(
+        event.HasField("cancel_requested") for event in record.events
+    )
 
 
 def facts(entry: Entry, state: RunState) -> list[tuple[str, RunFact]]:
@@ -31,9 +46,70 @@ def facts(entry: Entry, state: RunState) -> list[tuple[str, RunFact]]:
         entry: the record just read.
         state: the fold up to and including it (steps' ends take kind and name from their starts).
     """
-    raise NotImplementedError
+    found: list[tuple[str, RunFact]] = []
+    for index, event in enumerate(entry.record.events):
+        fact = RunFact(
+            tenant=state.tenant, run_id=state.run_id, position=str(Position(entry.sequence, index))
+        )
+        event_type = _describe(event, fact, state)
+        if event_type:
+            found.append((event_type, fact))
+    return found
 
 
 def without_content(entry: Entry) -> Entry:
     """The same entry with sealed contents left out, so that a follower's states stay small."""
-    raise NotImplementedError
+    thin = Record()
+    thin.CopyFrom(entry.record)
+    for event in thin.events:
+        event.ClearField("content")
+    return Entry(entry.sequence, entry.time, thin, entry.size)
+
+
+def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
+    """Fill ``fact`` in and answer its type; "" for what is not announced."""
+    kind = event.WhichOneof("event")
+    if kind == "accepted":
+        fact.agent = event.accepted.agent
+        fact.status = "queued"
+    elif kind == "claimed":
+        fact.status = "running"
+    elif kind == "step_started":
+        fact.status = "running"
+        _describe_step(fact, state.attempt(event.step_started.key))
+    elif kind == "step_finished":
+        finished = event.step_finished
+        fact.status = _spelled(StepOutcome.Name(finished.outcome), "STEP_OUTCOME_")
+        fact.error_reason = finished.error_reason
+        fact.usage.CopyFrom(finished.usage)
+        fact.cost.CopyFrom(finished.cost)
+        _describe_step(fact, state.attempt(finished.key))
+    elif kind == "step_abandoned":
+        fact.status = "abandoned"
+        fact.cost.CopyFrom(event.step_abandoned.cost)
+        _describe_step(fact, state.attempt(event.step_abandoned.key))
+        return "run.step_finished"
+    elif kind == "parked":
+        fact.status = "waiting"
+        fact.error_reason = ParkReason.Name(event.parked.reason).removeprefix("PARK_REASON_")
+    elif kind == "cancel_requested":
+        fact.status = _spelled(RunStatus.Name(state.status), "RUN_STATUS_")
+    elif kind == "finished":
+        fact.status = _spelled(FinalStatus.Name(event.finished.status), "FINAL_STATUS_")
+        fact.error_reason = event.finished.error_reason
+        fact.usage.CopyFrom(event.finished.usage)
+        fact.cost.CopyFrom(event.finished.cost)
+    else:
+        return ""
+    return f"run.{kind}"
+
+
+def _describe_step(fact: RunFact, step: StepState | None) -> None:
+    if step is not None:
+        fact.step = step.step
+        fact.kind = _KINDS.get(step.started.kind, "")
+        fact.name = step.started.name
+
+
+def _spelled(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix).lower()

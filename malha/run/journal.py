@@ -45,6 +45,10 @@ class Fenced(Exception):  # noqa: N818 - the protocol's own word, and no fault: 
 class Doorbell(Protocol):
     """Rings when someone publishes on the run's subject. A hint, never the truth."""
 
+    def hush(self, epoch: int) -> None:
+        """From now on do not ring for records written under ``epoch``: a worker's own."""
+        ...
+
     async def wait(self, timeout: float) -> Record | None:
         """The record that rang, or None after ``timeout`` seconds or a lost connection came back.
 

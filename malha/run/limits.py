@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from malha.api.run.v1.record_pb2 import Record
+from malha.errors import ErrorReason, MalhaError
 from malha.run.fold import RunState
 
 MAX_RECORDS = 5_000
@@ -13,9 +14,24 @@ MAX_RESULT_BYTES = 256 * 1024
 """A tool's result is cut to this, and says so."""
 
 
-def check_room(state: RunState, record: Record) -> None:
-    """Raise MalhaError JOURNAL_LIMIT if ``record`` would overfill the run's journal.
+_RECORDS_KEPT_BACK = 16
+"""For claims, cancellations and the end: what must still fit into a journal that starts no more steps."""
 
-    A record with Finished always passes: a full journal must still be closed, with that reason.
+
+def check_room(state: RunState, record: Record) -> None:
+    """Raise MalhaError JOURNAL_LIMIT if the steps that ``record`` starts would have no room to end.
+
+    Only a start asks for room, and asks for that of its result too: what has begun can always be
+    written down, and a full journal can always be closed.
     """
-    raise NotImplementedError
+    starting = sum(1 for event in record.events if event.HasField("step_started"))
+    if not starting:
+        return
+    to_come = starting + sum(1 for _ in state.open_steps())
+    size = state.bytes + record.ByteSize() + (to_come + 1) * MAX_RECORD_BYTES
+    records = state.records + 1 + to_come + _RECORDS_KEPT_BACK
+    if size > MAX_BYTES or records > MAX_RECORDS:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_JOURNAL_LIMIT,
+            f"the run's journal is full: {MAX_RECORDS} records or {MAX_BYTES >> 20} MiB",
+        )

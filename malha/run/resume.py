@@ -8,10 +8,11 @@ open attempts, and only then the next step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from malha.api.cost.v1.cost_service_pb2 import Settlement
+from malha.api.run.v1.record_pb2 import Abandonment, StepKind, StepOutcome
 from malha.run.fold import RunState, StepState
 
 
@@ -39,14 +40,46 @@ def resume(state: RunState, epoch: int, *, width: int = 1) -> Resume:
         epoch: the sequence of that claim.
         width: how many steps the earlier owner can have reserved at once (parallel tool calls).
     """
-    raise NotImplementedError
+    earlier = [other for other in state.unreleased_epochs if other != epoch]
+    open_steps = list(state.open_steps())
+    return Resume(
+        release=[key for other in earlier for key in _reservable(state, other, width)],
+        settle_at_ceiling=[step for step in open_steps if step.started.kind == StepKind.STEP_KIND_MODEL],
+        resolve=[step for step in open_steps if step.started.kind == StepKind.STEP_KIND_TOOL],
+        settle=[step for step in state.steps if not step.open] if earlier else [],
+    )
 
 
 def settlement(step: StepState) -> Settlement | None:
     """The settlement that an ended attempt calls for; None while it is open."""
-    raise NotImplementedError
+    if step.finished is not None:
+        if step.started.kind == StepKind.STEP_KIND_MODEL:
+            return Settlement(key=step.key, usage=step.finished.usage)
+        return Settlement(key=step.key, amount_microusd=step.finished.cost.amount_microusd)
+    if step.abandoned is None:
+        return None
+    if step.abandoned.how == Abandonment.ABANDONMENT_TOMBSTONED:
+        return Settlement(key=step.key, release=True)
+    # it may have run, and what is not known to be unspent counts as spent
+    return Settlement(key=step.key, at_ceiling=True)
 
 
 def settlements(steps: Iterable[StepState]) -> list[Settlement]:
     """``settlement`` of every ended one among ``steps``, in order."""
     return [found for found in map(settlement, steps) if found is not None]
+
+
+def _reservable(state: RunState, epoch: int, width: int) -> Iterator[str]:
+    """Keys that the owner of ``epoch`` could have reserved next: further legs of steps without a good
+    result among the last ``width``, and first legs of the steps to come."""
+    last = state.last_step
+    good = {step.step for step in state.steps if _succeeded(step)}
+    for step in range(max(1, last - width + 1), last + 1):
+        if step not in good:
+            yield state.next_key(step, epoch)
+    for step in range(last + 1, last + 1 + width):
+        yield state.next_key(step, epoch)
+
+
+def _succeeded(step: StepState) -> bool:
+    return step.finished is not None and step.finished.outcome == StepOutcome.STEP_OUTCOME_OK

@@ -1,35 +1,109 @@
-"""One connection to NATS that never gives up."""
+"""One connection to NATS that never gives up.
+
+nats-py reconnects by itself, and keeps what is published meanwhile. What it does not do is tell more
+than one listener that the server is back, or keep its peace about credentials; this does both.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Callable
 
 import nats.aio.client
+import nats.errors
 import nats.js
+
+from malha import errors
+from malha.telemetry import log
+
+_CLOSE_SECONDS = 2.0
 
 
 class Connection:
-    """A NATS client that reconnects forever and says so.
+    """A NATS client that reconnects forever and says so. Made by ``connect``.
 
-    ``nc`` is the client, ``js`` its JetStream context. Outages are logged and counted; calls made
-    meanwhile time out. Nothing logged carries the password.
+    ``nc`` is the client, ``js`` its JetStream context. Outages are logged; calls made meanwhile time
+    out. Nothing logged carries the password.
     """
 
-    nc: nats.aio.client.Client
-    js: nats.js.JetStreamContext
+    def __init__(self, name: str) -> None:
+        self.nc = nats.aio.client.Client()
+        self.js: nats.js.JetStreamContext = self.nc.jetstream()
+        self._name = name
+        self._listeners: list[Callable[[], None]] = []
+        self._up = asyncio.Event()
+        self._closing = False
 
     @property
     def connected(self) -> bool:
         """Whether the server is there now; what readiness asks."""
-        raise NotImplementedError
+        return self.nc.is_connected
+
+    async def until_connected(self, timeout: float) -> None:
+        """Return once the server is there; TimeoutError after ``timeout`` seconds."""
+        if not self.nc.is_connected:
+            async with asyncio.timeout(timeout):
+                await self._up.wait()
 
     def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback`` after every reconnect. Answers a function that takes it off again."""
-        raise NotImplementedError
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
 
     async def close(self) -> None:
         """Flush what is pending, then close; within 2 s."""
-        raise NotImplementedError
+        self._closing = True
+        with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.nc.flush()
+        with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.nc.close()
+
+    async def _open(self, url: str, user: str, password: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + timeout):
+                await self.nc.connect(
+                    url,
+                    name=self._name,
+                    user=user or None,
+                    password=password or None,
+                    connect_timeout=max(1, int(deadline - time.monotonic())),
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.1,  # type: ignore[arg-type] # typed int, slept as a float
+                    ping_interval=5,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnected,
+                    reconnected_cb=self._on_reconnected,
+                    closed_cb=self._on_closed,
+                    skip_subject_validation=True,
+                )
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            await self.close()
+            raise errors.unavailable("nats") from error
+        self._up.set()
+
+    async def _on_error(self, error: Exception) -> None:
+        # the text of a client error names operations and subjects, never the credentials
+        log.warning("nats_error", client=self._name, error=type(error).__name__, text=str(error))
+
+    async def _on_disconnected(self) -> None:
+        self._up.clear()
+        if not self._closing:
+            log.warning("nats_disconnected", client=self._name)
+
+    async def _on_reconnected(self) -> None:
+        self._up.set()
+        log.info("nats_reconnected", client=self._name)
+        for callback in tuple(self._listeners):
+            callback()
+
+    async def _on_closed(self) -> None:
+        if not self._closing:
+            log.error("nats_closed", client=self._name)
 
 
 async def connect(
@@ -39,4 +113,6 @@ async def connect(
 
     Raises MalhaError DEPENDENCY_UNAVAILABLE if that takes longer than ``timeout`` seconds.
     """
-    raise NotImplementedError
+    connection = Connection(name)
+    await connection._open(url, user, password, timeout)
+    return connection

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+import nats.errors
+import nats.js.errors
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+
+from malha import errors
 from malha.run.nats_journal.connection import Connection
 
 RUNS = "RUNS"
@@ -9,22 +16,96 @@ WORK = "WORK"
 EVENTS = "EVENTS"
 KEYS = "KEYS"
 
+RUN_SUBJECTS = "malha.run.*.*"
+WORK_SUBJECTS = "malha.work.*.*"
+EVENT_SUBJECTS = "malha.event.>"
+KEY_SUBJECTS = "malha.key.*"
+
+_MINIMUM = (2, 12)  # older servers refuse sync_interval; below 2.10.2 the fence lets two writers win
+_STREAM_NAME_IN_USE = 10058
+
+
+class UnfitServerError(Exception):
+    """The nats-server cannot keep the journal's promises; the message says why and what to do."""
+
 
 def work_subject(work_class: str, tenant: str) -> str:
     """``malha.work.<class>.<tenant>``."""
-    raise NotImplementedError
+    return f"malha.work.{work_class}.{tenant}"
 
 
 def event_subject(tenant: str, event_type: str) -> str:
     """``malha.event.<tenant>.<type>``; the type may have dots."""
-    raise NotImplementedError
+    return f"malha.event.{tenant}.{event_type}"
+
+
+def key_subject(tenant: str) -> str:
+    """``malha.key.<tenant>``."""
+    return f"malha.key.{tenant}"
+
+
+def refuse_unfit(version: str) -> None:
+    """Raise UnfitServerError for a server version such as "2.9.10" that is older than 2.12."""
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    if found is None or (int(found[1]), int(found[2])) < _MINIMUM:
+        raise UnfitServerError(
+            f"nats-server {version or 'of unknown version'} cannot hold the journal: 2.12 or newer is needed"
+        )
+
+
+def stream_configs(*, replicas: int = 1, max_bytes: int = 4 << 30) -> list[StreamConfig]:
+    """The four streams.
+
+    Args:
+        replicas: 1 on one machine, 3 in a cluster.
+        max_bytes: room for RUNS. The server sets it aside; a full stream refuses appends, it drops nothing.
+    """
+
+    # A journal that drops its oldest, or lets a replica answer from behind, would break acknowledged
+    # promises: so discard=new, no age, and no direct reads.
+    def kept(name: str, subjects: str, **more: object) -> StreamConfig:
+        return StreamConfig(
+            name=name,
+            subjects=[subjects],
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            allow_direct=False,
+            **{"retention": RetentionPolicy.LIMITS, "discard": DiscardPolicy.NEW, "max_age": 0.0, **more},  # type: ignore[arg-type] # each key is a field of its type
+        )
+
+    return [
+        kept(RUNS, RUN_SUBJECTS, max_bytes=max_bytes, max_msg_size=900 * 1024),
+        kept(
+            WORK,
+            WORK_SUBJECTS,
+            retention=RetentionPolicy.WORK_QUEUE,
+            max_msg_size=4 * 1024,
+            duplicate_window=120.0,
+        ),
+        kept(EVENTS, EVENT_SUBJECTS, discard=DiscardPolicy.OLD, max_age=7 * 24 * 3600.0),
+        kept(KEYS, KEY_SUBJECTS, max_msg_size=4 * 1024),
+    ]
 
 
 async def ensure_streams(connection: Connection, *, replicas: int = 1, max_bytes: int = 4 << 30) -> None:
     """Create the four streams or bring their settings up to date. Any number of services may do so at once.
 
     Raises:
-        UnfitServerError: nats-server is older than 2.12, or has no JetStream.
+        UnfitServerError: nats-server is older than 2.12.
         MalhaError: DEPENDENCY_UNAVAILABLE.
     """
-    raise NotImplementedError
+    refuse_unfit(str(connection.nc.connected_server_version).removeprefix("<nats server v").rstrip(">"))
+    try:
+        for config in stream_configs(replicas=replicas, max_bytes=max_bytes):
+            await _ensure(connection, config)
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise errors.unavailable("nats") from error
+
+
+async def _ensure(connection: Connection, config: StreamConfig) -> None:
+    try:
+        await connection.js.add_stream(config)
+    except nats.js.errors.BadRequestError as error:
+        if error.err_code != _STREAM_NAME_IN_USE:
+            raise
+        await connection.js.update_stream(config)
