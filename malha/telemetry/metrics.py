@@ -27,3 +27,19 @@ BREAKER_STATE = Gauge("malha_breaker_state", "0 closed, 1 half-open, 2 open.", (
 BREAKER_REFUSED = Counter("malha_breaker_refused_total", "Calls an open breaker refused.", ("breaker",))
 BULKHEAD_IN_USE = Gauge("malha_bulkhead_in_use", "Calls under way behind a bulkhead.", ("bulkhead",))
 BULKHEAD_REFUSED = Counter("malha_bulkhead_refused_total", "Calls a full bulkhead refused.", ("bulkhead",))
+
+# cost
+COST_ENTRIES = Counter("malha_cost_entries_total", "Entries added to the ledger.")
+COST_DENIED = Counter("malha_cost_denied_total", "Reservations denied: ask_again or final.", ("answer",))
+COST_OVERRUNS = Counter("malha_cost_overruns_total", "Settlements above what was reserved for them.")
+
+# tools
+TOOL_SECONDS = Histogram(
+    "malha_tool_seconds", "Time a tool took, by outcome: OK or the reason of its failure.", ("tool", "outcome"),
+    buckets=_LATENCY,
+)
+TOOL_CALLS = Counter(
+    "malha_tool_calls_total",
+    "Calls answered, by how: ran, cached, refused (arguments), recorded (the key was used before).",
+    ("tool", "how"),
+)

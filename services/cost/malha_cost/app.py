@@ -1,0 +1,52 @@
+"""The wiring of the cost service."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from malha import lifecycle
+from malha.api.cost.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
+from malha.clock import SystemClock
+from malha.sqlite import Database
+from malha.telemetry import metrics
+from malha.wire import Identity, Server
+from malha_cost.adapters import price_file
+from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
+from malha_cost.authorization import Decision
+from malha_cost.judge import Judge
+from malha_cost.servicer import CostServicer
+from malha_cost.settings import Settings
+
+CALLERS = frozenset({"gateway", "planner", "retrieval"})
+
+
+async def main(settings: Settings) -> None:
+    """Serve until told to stop."""
+    clock = SystemClock()
+    prices = price_file.load(*filter(None, (price_file.BUNDLED, settings.price_file)))
+    reference = _reference(settings.reference_model)
+    if reference:
+        prices.find(*reference, clock.now().date())  # a comparison without a price stops the start
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
+        stack.push_async_callback(database.close)
+        book = SqliteLedger(database, settings.tenant_daily_microusd)
+        judge = Judge(book, prices, reference=reference, clock=clock, decided=_count)
+        identity = Identity.load(settings.secrets_dir, "cost")
+        server = Server("cost", identity=identity, allow=CALLERS, max_concurrent=settings.max_concurrent)
+        server.add(add_CostServiceServicer_to_server, CostServicer(judge))
+        await lifecycle.serve(server, settings)
+
+
+def _reference(name: str) -> tuple[str, str] | None:
+    provider, _, model = name.partition("/")
+    return (provider, model) if name else None
+
+
+def _count(decision: Decision) -> None:
+    metrics.COST_ENTRIES.inc(len(decision.entries))
+    if decision.overruns:
+        metrics.COST_OVERRUNS.inc(decision.overruns)
+    if decision.response.HasField("denied"):
+        again = "ask_again" if decision.response.denied.may_free else "final"
+        metrics.COST_DENIED.labels(again).inc()
