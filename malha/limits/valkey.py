@@ -63,6 +63,11 @@ class Valkey:
             log.warning("valkey_away", part=part, error=type(error).__name__)
             return None
 
+    @property
+    def away(self) -> bool:
+        """Whether the last command failed only a moment ago."""
+        return time.monotonic() < self._rest_until
+
     async def ping(self) -> bool:
         """Whether the store answers now."""
 

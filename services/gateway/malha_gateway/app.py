@@ -1,0 +1,167 @@
+"""Every part of the gateway, and how they hang together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from google.protobuf.duration_pb2 import Duration
+
+from malha import lifecycle
+from malha.api.common.v1.principal_pb2 import Principal, Tier
+from malha.api.cost.v1.budget_pb2 import BudgetStatus
+from malha.api.gateway.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
+from malha.api.gateway.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
+from malha.api.gateway.v1.event_stream_service_pb2_grpc import add_EventStreamServiceServicer_to_server
+from malha.api.gateway.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
+from malha.api.gateway.v1.knowledge_service_pb2_grpc import add_KnowledgeServiceServicer_to_server
+from malha.api.gateway.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from malha.api.run.v1.record_pb2 import RunLimits
+from malha.clock import SystemClock
+from malha.limits.rate_limiter import ValkeyRateLimiter
+from malha.limits.valkey import Valkey
+from malha.run import Sealer
+from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams, read_master_key
+from malha.sqlite import Database
+from malha.wire import Identity, Peer, Server
+from malha_gateway.adapters.cost import CostPeer
+from malha_gateway.adapters.guard import GuardPeer
+from malha_gateway.adapters.key_store import SqliteKeyStore
+from malha_gateway.adapters.parts import NatsPart, ServicePart, ValkeyPart
+from malha_gateway.adapters.planner import PlannerPeer
+from malha_gateway.adapters.retrieval import RetrievalPeer
+from malha_gateway.administration import Administration
+from malha_gateway.authentication import Authenticator, import_development_key
+from malha_gateway.following import Following
+from malha_gateway.rates import Rates
+from malha_gateway.readiness import Readiness
+from malha_gateway.remembered import Remembered
+from malha_gateway.runs import House, Runs
+from malha_gateway.servicer import (
+    AdminServicer,
+    AgentServicer,
+    EventStreamServicer,
+    HealthServicer,
+    KnowledgeServicer,
+    RunServicer,
+)
+from malha_gateway.settings import Settings
+from malha_gateway.view import View
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_AGENTS_FRESH = 5.0
+_AGENTS_WHEN_AWAY = 60.0  # the planner's absence stops no run from being accepted
+_BUDGETS_FRESH = 1.0  # never older: what is left to spend is not for guessing
+
+
+async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
+    """Serve until told to stop."""
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        identity = Identity.load(settings.secrets_dir, "gateway")
+
+        database = await Database.open(settings.database, _MIGRATIONS, durable=True)
+        stack.push_async_callback(database.close)
+        keys = SqliteKeyStore(database)
+        if settings.bootstrap_key_file:
+            api_key = await asyncio.to_thread(Path(settings.bootstrap_key_file).read_text, encoding="utf-8")
+            await import_development_key(keys, api_key.strip(), clock)
+
+        nats = await connect(
+            settings.nats_url,
+            name="gateway",
+            user=settings.nats_user,
+            password=settings.nats_password.get_secret_value(),
+        )
+        stack.push_async_callback(nats.close)
+        await ensure_streams(nats)
+        master_key = await asyncio.to_thread(read_master_key, settings.secrets_dir / "master.key")
+        journal = NatsJournal(nats, clock=clock)
+        sealer = Sealer(NatsKeyRing(nats, master_key))
+        view = View(sealer)
+
+        valkey = Valkey(settings.valkey_url)
+        stack.push_async_callback(valkey.close)
+
+        def peer(callee: str, target: str) -> Peer:
+            made = Peer(callee, target, identity=identity)
+            stack.push_async_callback(made.close)
+            return made
+
+        guard_peer = peer("guard", settings.guard_target)
+        planner_peer = peer("planner", settings.planner_target)
+        cost_peer = peer("cost", settings.cost_target)
+        retrieval_peer = peer("retrieval", settings.retrieval_target)
+        guard, planner = GuardPeer(guard_peer), PlannerPeer(planner_peer)
+        cost, retrieval = CostPeer(cost_peer), RetrievalPeer(retrieval_peer)
+
+        readiness = Readiness(
+            [
+                NatsPart(nats),
+                ValkeyPart(valkey),
+                *map(ServicePart, (guard_peer, planner_peer, cost_peer, retrieval_peer)),
+            ],
+            clock,
+        )
+        authenticator = Authenticator(keys, clock, memory_seconds=settings.key_memory_seconds)
+        rates = Rates(
+            ValkeyRateLimiter(valkey),
+            {
+                Tier.TIER_FREE: settings.free_rate,
+                Tier.TIER_PRO: settings.pro_rate,
+                Tier.TIER_ENTERPRISE: settings.enterprise_rate,
+            },
+            tenant_factor=settings.tenant_rate_factor,
+        )
+
+        async def authenticate(metadata: Mapping[str, str]) -> Principal:
+            principal = await authenticator.principal(metadata)
+            await rates.count(principal)
+            return principal
+
+        budgets: Remembered[tuple[str, str], Sequence[BudgetStatus]] = Remembered(clock, fresh=_BUDGETS_FRESH)
+        runs = Runs(
+            journal=journal,
+            sealer=sealer,
+            view=view,
+            guard=guard,
+            planner=planner,
+            cost=cost,
+            agents=Remembered(clock, fresh=_AGENTS_FRESH, when_away=_AGENTS_WHEN_AWAY),
+            budgets=budgets,
+            readiness=readiness,
+            house=House(settings.max_input_characters, _limits(settings)),
+            clock=clock,
+        )
+        following = await stack.enter_async_context(Following(journal, view))
+        heartbeat = settings.heartbeat_seconds
+
+        server = Server("gateway", authenticate=authenticate, max_concurrent=settings.max_concurrent)
+        server.add(
+            add_RunServiceServicer_to_server, RunServicer(runs, planner, following, heartbeat=heartbeat)
+        )
+        server.add(
+            add_EventStreamServiceServicer_to_server, EventStreamServicer(following, heartbeat=heartbeat)
+        )
+        server.add(
+            add_KnowledgeServiceServicer_to_server,
+            KnowledgeServicer(retrieval, max_document_bytes=settings.max_document_bytes),
+        )
+        server.add(add_AgentServiceServicer_to_server, AgentServicer(runs))
+        server.add(
+            add_AdminServiceServicer_to_server,
+            AdminServicer(Administration(keys, authenticator, clock), cost, budgets),
+        )
+        server.add(add_HealthServiceServicer_to_server, HealthServicer(readiness), allow="public")
+        await lifecycle.serve(server, settings, stop=stop)
+
+
+def _limits(settings: Settings) -> RunLimits:
+    return RunLimits(
+        max_iterations=settings.default_max_iterations,
+        max_cost_microusd=settings.default_max_cost_microusd,
+        max_wall_time=Duration(seconds=settings.default_max_wall_seconds),
+        max_output_tokens=settings.default_max_output_tokens,
+    )

@@ -1,0 +1,41 @@
+"""Documents on their way in: what is too large is turned away here, the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, IngestStatus
+from malha.errors import invalid
+from malha_gateway.ports import Retrieval
+
+_REQUEST_BYTES = 16 * 1024 * 1024
+
+
+async def ingest(
+    retrieval: Retrieval, documents: Sequence[Document], *, max_bytes: int
+) -> list[IngestOutcome]:
+    """An outcome a document, in order; one that is refused does not stop the others.
+
+    Raises:
+        MalhaError: FIELD_INVALID for a request of more than 16 MiB; what ``retrieval`` raises.
+    """
+    if sum(map(_size, documents)) > _REQUEST_BYTES:
+        raise invalid("documents", "hold more than 16 MiB together; send them in several requests")
+    fitting = [document for document in documents if _size(document) <= max_bytes]
+    stored: Iterator[IngestOutcome] = iter(await retrieval.ingest(fitting) if fitting else ())
+    return [
+        next(stored) if _size(document) <= max_bytes else _too_large(document, max_bytes)
+        for document in documents
+    ]
+
+
+def _size(document: Document) -> int:
+    return len(document.content) or len(document.text.encode())
+
+
+def _too_large(document: Document, max_bytes: int) -> IngestOutcome:
+    return IngestOutcome(
+        name=document.name,
+        status=IngestStatus.INGEST_STATUS_REFUSED,
+        reason=f"has {_size(document):,} bytes; at most {max_bytes:,} are accepted; split it",
+    )

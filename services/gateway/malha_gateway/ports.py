@@ -1,0 +1,88 @@
+"""What the gateway's ideas need from outside. Every method raises MalhaError when its party is away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
+from malha.api.guard.v1.guard_service_pb2 import Judgement
+from malha.api.planner.v1.agent_pb2 import Agent
+from malha.api.planner.v1.planner_service_pb2 import ListRunsResponse
+from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
+from malha_gateway.keys import StoredKey
+
+
+class Guard(Protocol):
+    """Judges inputs."""
+
+    async def check_input(self, text: str, agent: str) -> Judgement:
+        """What may be done with a caller's text."""
+        ...
+
+
+class Planner(Protocol):
+    """Knows agents and the table of runs, as far as the current principal may see them."""
+
+    async def agents(self) -> Sequence[Agent]:
+        """The agents within reach, the default first."""
+        ...
+
+    async def runs(self, filter_: str, page_size: int, page_token: str) -> ListRunsResponse:
+        """A page of the tenant's runs; FIELD_INVALID names what is wrong with the filter."""
+        ...
+
+
+class Cost(Protocol):
+    """The judge of money, for the current principal."""
+
+    async def budgets(self) -> Sequence[BudgetStatus]:
+        """Where the budgets of tenant and key stand."""
+        ...
+
+    async def set_budget(self, budget: Budget) -> BudgetStatus:
+        """Set a hard limit."""
+        ...
+
+
+class Retrieval(Protocol):
+    """Keeps the tenant's documents."""
+
+    async def ingest(self, documents: Sequence[Document]) -> Sequence[IngestOutcome]:
+        """Store documents; an outcome each, in order."""
+        ...
+
+    async def search(self, query: str, limit: int) -> Sequence[Passage]:
+        """The passages nearest to the query, best first."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Keeps API keys, without their secrets."""
+
+    async def find(self, key_id: str) -> StoredKey | None:
+        """The key of that id."""
+        ...
+
+    async def put(self, key: StoredKey) -> None:
+        """Keep a key, in place of one of the same id."""
+        ...
+
+    async def revoke(self, key_id: str, at: datetime) -> None:
+        """End a key; one that has ended stays as it is."""
+        ...
+
+
+class Part(Protocol):
+    """Something the mesh cannot work without."""
+
+    name: str
+
+    async def answers(self) -> bool:
+        """Whether it answers now; never raises."""
+        ...
+
+    def known_away(self) -> bool:
+        """Whether it is known to be away without asking; costs nothing."""
+        ...

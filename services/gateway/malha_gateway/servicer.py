@@ -1,0 +1,229 @@
+"""The gateway's RPCs: scope, idea, response."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import grpc.aio
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from malha import __version__
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.cost.v1.budget_pb2 import BudgetStatus
+from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
+from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
+from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
+from malha.api.gateway.v1 import health_service_pb2 as health_pb
+from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge_pb
+from malha.api.gateway.v1 import run_service_pb2 as runs_pb
+from malha.api.gateway.v1.admin_service_pb2_grpc import AdminServiceServicer
+from malha.api.gateway.v1.agent_service_pb2_grpc import AgentServiceServicer
+from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServiceServicer
+from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceServicer
+from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceServicer
+from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
+from malha.errors import invalid
+from malha.run import Position, parse_position
+from malha.wire import current
+from malha_gateway import sse, view
+from malha_gateway.administration import Administration
+from malha_gateway.authentication import require
+from malha_gateway.following import Following
+from malha_gateway.knowledge import ingest
+from malha_gateway.ports import Cost, Planner, Retrieval
+from malha_gateway.readiness import Readiness
+from malha_gateway.remembered import Remembered
+from malha_gateway.runs import Runs
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_DEFAULT_PAGE = 20
+_DEFAULT_PASSAGES = 5
+
+
+class RunServicer(RunServiceServicer):
+    """Runs. Scope "runs"."""
+
+    def __init__(self, runs: Runs, planner: Planner, following: Following, *, heartbeat: float) -> None:
+        self._runs = runs
+        self._planner = planner
+        self._following = following
+        self._heartbeat = heartbeat
+
+    async def CreateRun(
+        self, request: runs_pb.CreateRunRequest, _context: Context
+    ) -> runs_pb.CreateRunResponse:
+        run = await self._runs.create(_allowed("runs"), request)
+        return runs_pb.CreateRunResponse(run=run)
+
+    async def RunAndWait(
+        self, request: runs_pb.RunAndWaitRequest, context: Context
+    ) -> runs_pb.RunAndWaitResponse:
+        # the two requests are one message under two names, so a retry by the other RPC is the same run
+        asked = runs_pb.CreateRunRequest.FromString(request.SerializeToString())
+        run = await self._runs.wait(_allowed("runs"), asked, seconds=context.time_remaining())
+        return runs_pb.RunAndWaitResponse(run=run)
+
+    async def GetRun(self, request: runs_pb.GetRunRequest, _context: Context) -> runs_pb.GetRunResponse:
+        return runs_pb.GetRunResponse(run=await self._runs.get(_allowed("runs"), request.run_id))
+
+    async def ListRuns(self, request: runs_pb.ListRunsRequest, _context: Context) -> runs_pb.ListRunsResponse:
+        _allowed("runs")
+        page = await self._planner.runs(
+            request.filter, request.page_size or _DEFAULT_PAGE, request.page_token
+        )
+        return runs_pb.ListRunsResponse(runs=map(view.row, page.rows), next_page_token=page.next_page_token)
+
+    async def StreamRun(
+        self, request: runs_pb.StreamRunRequest, _context: Context
+    ) -> AsyncIterator[runs_pb.StreamRunResponse]:
+        after = _position("after", request.after)
+        tenant = _allowed("runs").tenant
+        follow = self._following.follow(tenant, request.run_id, after, idle=self._heartbeat)
+        async with aclosing(follow) as events:
+            async for event in events:
+                if event is not None:
+                    yield runs_pb.StreamRunResponse(event=event)
+
+    async def CancelRun(
+        self, request: runs_pb.CancelRunRequest, _context: Context
+    ) -> runs_pb.CancelRunResponse:
+        run = await self._runs.cancel(_allowed("runs"), request.run_id, request.reason)
+        return runs_pb.CancelRunResponse(run=run)
+
+
+class EventStreamServicer(EventStreamServiceServicer):
+    """The same streams as server-sent events. Scope "runs"."""
+
+    def __init__(self, following: Following, *, heartbeat: float) -> None:
+        self._following = following
+        self._heartbeat = heartbeat
+
+    async def StreamRunEvents(
+        self, request: events_pb.StreamRunEventsRequest, _context: Context
+    ) -> AsyncIterator[HttpBody]:
+        # a browser that reconnects says where it was in the header, which is newer than its URL
+        header = current().metadata.get("last-event-id", "")
+        after = _position("last-event-id", header) if header else _position("after", request.after)
+        tenant = _allowed("runs").tenant
+        follow = self._following.follow(tenant, request.run_id, after, idle=self._heartbeat)
+        opened = False
+        async with aclosing(follow) as events:
+            async for event in events:
+                if not opened:
+                    # only now: a run that does not exist is an HTTP status, not an empty stream
+                    yield HttpBody(content_type=sse.CONTENT_TYPE, data=sse.OPENING)
+                    opened = True
+                yield HttpBody(data=sse.encode(event) if event is not None else sse.HEARTBEAT)
+        if not opened:
+            yield HttpBody(content_type=sse.CONTENT_TYPE, data=sse.OPENING)
+
+
+class KnowledgeServicer(KnowledgeServiceServicer):
+    """Documents. Scope "knowledge"."""
+
+    def __init__(self, retrieval: Retrieval, *, max_document_bytes: int) -> None:
+        self._retrieval = retrieval
+        self._max_document_bytes = max_document_bytes
+
+    async def Ingest(
+        self, request: knowledge_pb.IngestRequest, _context: Context
+    ) -> knowledge_pb.IngestResponse:
+        _allowed("knowledge")
+        outcomes = await ingest(self._retrieval, request.documents, max_bytes=self._max_document_bytes)
+        return knowledge_pb.IngestResponse(outcomes=outcomes)
+
+    async def Search(
+        self, request: knowledge_pb.SearchRequest, _context: Context
+    ) -> knowledge_pb.SearchResponse:
+        _allowed("knowledge")
+        passages = await self._retrieval.search(request.query, request.limit or _DEFAULT_PASSAGES)
+        return knowledge_pb.SearchResponse(passages=passages)
+
+
+class AgentServicer(AgentServiceServicer):
+    """Agents. Scope "runs"."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def ListAgents(
+        self, _request: agents_pb.ListAgentsRequest, _context: Context
+    ) -> agents_pb.ListAgentsResponse:
+        return agents_pb.ListAgentsResponse(agents=await self._runs.agents(_allowed("runs")))
+
+
+class AdminServicer(AdminServiceServicer):
+    """Keys and budgets. Scope "admin"."""
+
+    def __init__(
+        self,
+        administration: Administration,
+        cost: Cost,
+        budgets: Remembered[tuple[str, str], Sequence[BudgetStatus]],
+    ) -> None:
+        self._administration = administration
+        self._cost = cost
+        self._budgets = budgets
+
+    async def CreateApiKey(
+        self, request: admin_pb.CreateApiKeyRequest, _context: Context
+    ) -> admin_pb.CreateApiKeyResponse:
+        key, api_key = await self._administration.create(_allowed("admin"), request)
+        expire_time = Timestamp()
+        expire_time.FromDatetime(key.expires_at)
+        return admin_pb.CreateApiKeyResponse(
+            key_id=key.principal.key_id, api_key=api_key, expire_time=expire_time
+        )
+
+    async def RevokeApiKey(
+        self, request: admin_pb.RevokeApiKeyRequest, _context: Context
+    ) -> admin_pb.RevokeApiKeyResponse:
+        await self._administration.revoke(_allowed("admin"), request.key_id)
+        return admin_pb.RevokeApiKeyResponse()
+
+    async def SetBudget(
+        self, request: admin_pb.SetBudgetRequest, _context: Context
+    ) -> admin_pb.SetBudgetResponse:
+        _allowed("admin")
+        status = await self._cost.set_budget(request.budget)
+        self._budgets.clear()  # a tenant's limit is remembered under each of its keys
+        return admin_pb.SetBudgetResponse(budget=status.budget)
+
+    async def GetBudget(
+        self, _request: admin_pb.GetBudgetRequest, _context: Context
+    ) -> admin_pb.GetBudgetResponse:
+        _allowed("admin")
+        return admin_pb.GetBudgetResponse(statuses=await self._cost.budgets())
+
+
+class HealthServicer(HealthServiceServicer):
+    """Readiness, for whoever asks."""
+
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+
+    async def CheckHealth(
+        self, _request: health_pb.CheckHealthRequest, _context: Context
+    ) -> health_pb.CheckHealthResponse:
+        await self._readiness.check()
+        return health_pb.CheckHealthResponse(status="ready", version=__version__)
+
+
+def _allowed(scope: str) -> Principal:
+    """The current principal, if it has the scope."""
+    principal = current().principal
+    require(principal, scope)
+    return principal
+
+
+def _position(field: str, text: str) -> Position:
+    if not text:
+        return Position(0, 0)
+    try:
+        return parse_position(text)
+    except ValueError:
+        raise invalid(field, "is not a position such as 12.0") from None

@@ -1,0 +1,65 @@
+"""What the gateway can be told, and what goes wrong when it is told wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from malha.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables ``MALHA_GATEWAY_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="MALHA_GATEWAY_")
+
+    guard_target: str
+    """``host:port`` of the guard. Away: no run is accepted, since no input may pass unseen."""
+    planner_target: str
+    """``host:port`` of the planner: agents and lists. Away: known agents are served for a minute."""
+    cost_target: str
+    """``host:port`` of cost. Away: no run is accepted, since nobody knows what is left to spend."""
+    retrieval_target: str
+    """``host:port`` of retrieval. Away: documents can neither be stored nor searched."""
+
+    bootstrap_key_file: str = ""
+    """File with the API key of the tenant "dev", made known at every start. Meant for one machine;
+    empty in a cluster. A key in it is one of every right: the file's mode is the protection."""
+
+    max_input_characters: int = Field(default=2000, ge=1, le=100_000)
+    """Longest input of a run. Larger: more for the guard to read and the model to bill."""
+    max_document_bytes: int = Field(default=5_000_000, ge=1, le=16_000_000)
+    """Longest document. Above 16 MB it would not fit a request."""
+
+    free_rate: float = Field(default=10, gt=0)
+    """Requests a minute of a key whose tenant pays nothing. Too low: whoever polls is refused."""
+    pro_rate: float = Field(default=100, gt=0)
+    """Requests a minute of a paying tenant's key."""
+    enterprise_rate: float = Field(default=60_000, gt=0)
+    """Requests a minute of a contracted tenant's key."""
+    tenant_rate_factor: float = Field(default=3, ge=1)
+    """How many keys at full rate a tenant may use at once. 1: one key can shut the others out."""
+
+    default_max_iterations: int = Field(default=5, ge=1)
+    """Model calls of a run whose agent says nothing. Too low: agents stop in mid-thought."""
+    default_max_cost_microusd: int = Field(default=500_000, ge=1)
+    """Micro-dollars a run may spend whose agent says nothing."""
+    default_max_wall_seconds: int = Field(default=120, ge=1)
+    """Seconds from acceptance to end of a run whose agent says nothing."""
+    default_max_output_tokens: int = Field(default=2048, ge=1)
+    """Output tokens of one model call of a run whose agent says nothing."""
+
+    heartbeat_seconds: float = Field(default=15.0, gt=0)
+    """Seconds of silence after which an event stream says that it is alive. Above 60 proxies cut it."""
+    key_memory_seconds: float = Field(default=2.0, ge=0)
+    """Seconds a verified key is believed without a look at the database. A key revoked at another
+    replica is refused here that much later; at this one at once."""
+    max_concurrent: int = Field(default=4096, ge=1)
+    """Calls served at once; a waiting RunAndWait is one. More are shed."""
+
+    @property
+    def database(self) -> Path:
+        """The file of keys."""
+        return self.state_dir / "gateway.sqlite"

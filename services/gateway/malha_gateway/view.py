@@ -1,0 +1,249 @@
+"""A run as its callers see it: the fold of its journal, opened.
+
+The journal's state and the contract's ``Run`` are two views of one thing; this is the only place that
+knows both. Contents are opened here and nowhere else in the gateway.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from malha.api.common.v1.error_reason_pb2 import ErrorReason
+from malha.api.gateway.v1.run_pb2 import (
+    Run,
+    RunAccepted,
+    RunAnswered,
+    RunCancelRequested,
+    RunClaimed,
+    RunError,
+    RunEvent,
+    Step,
+    StepStatus,
+)
+from malha.api.planner.v1.planner_service_pb2 import RunRow
+from malha.api.run.v1.record_pb2 import (
+    Answered,
+    Content,
+    JournalEvent,
+    Parked,
+    ParkReason,
+    Sealed,
+    StepFinished,
+    StepOutcome,
+)
+from malha.run import Entry, Position, RunState, Sealer, StepState
+
+NO_LLM = "Offline model: deterministic and extractive, no LLM was involved."
+
+_STEP_STATUS = {
+    StepOutcome.STEP_OUTCOME_OK: StepStatus.STEP_STATUS_OK,
+    StepOutcome.STEP_OUTCOME_FAILED: StepStatus.STEP_STATUS_FAILED,
+    StepOutcome.STEP_OUTCOME_BLOCKED: StepStatus.STEP_STATUS_BLOCKED,
+}
+_WAITING_FOR = {
+    ParkReason.PARK_REASON_OUTCOME_UNKNOWN: (
+        ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
+        "a step with an effect began and nobody knows whether it happened; a person must decide",
+    )
+}
+
+
+class View:
+    """Opens a run for the tenant that owns it."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    async def run(self, state: RunState, *, steps: bool = True) -> Run:
+        """The whole run; without its steps where the caller has been told them."""
+        accepted = state.accepted
+        run = Run(
+            run_id=state.run_id,
+            agent=accepted.agent,
+            status=state.status,
+            input=(await self._open(state, "accepted", state.input)).text,
+            usage=state.usage,
+            cost=state.cost,
+            session_id=accepted.session_id,
+            create_time=_timestamp(state.accepted_at),
+            trace_id=trace_id_of(accepted.traceparent),
+            limits=accepted.limits,
+            position=str(state.position),
+        )
+        if steps:
+            for step in state.steps:
+                run.steps.append(await self._step(state, step))
+        if state.answered is not None:
+            answer = await self._open(state, "answered", state.answer)
+            run.answer = answer.text
+            run.citations.extend(answer.citations)
+            run.model = state.answered.model
+            run.model_note = _note(state.answered)
+        if state.finished is not None:
+            if state.finished_at is not None:
+                run.finish_time.CopyFrom(_timestamp(state.finished_at))
+            if state.finished.error_reason:
+                run.error.CopyFrom(await self.failure(state))
+        elif state.parked is not None:
+            run.error.CopyFrom(_waiting(state.parked))
+        return run
+
+    async def failure(self, state: RunState) -> RunError:
+        """Why a finished run did not succeed."""
+        if state.finished is None:
+            return RunError()
+        content = await self._open(state, "finished", state.failure)
+        return RunError(
+            reason=state.finished.error_reason,
+            message=content.error_text,
+            metadata=state.finished.error_metadata,
+        )
+
+    async def events(self, entry: Entry, state: RunState) -> list[tuple[Position, RunEvent]]:
+        """What a stream tells of ``entry``, with the place of each event; ``state`` includes the entry.
+
+        Events of a kind that this version does not know are left out; their place stays empty.
+        """
+        told: list[tuple[Position, RunEvent]] = []
+        for index, event in enumerate(entry.record.events):
+            position = Position(entry.sequence, index)
+            shown = RunEvent(position=str(position), time=_timestamp(entry.time))
+            if await self._tell(shown, event, state):
+                told.append((position, shown))
+        return told
+
+    async def _tell(self, shown: RunEvent, event: JournalEvent, state: RunState) -> bool:
+        match event.WhichOneof("event"):
+            case "accepted":
+                accepted = event.accepted
+                shown.accepted.CopyFrom(
+                    RunAccepted(
+                        run_id=state.run_id,
+                        agent=accepted.agent,
+                        trace_id=trace_id_of(accepted.traceparent),
+                    )
+                )
+            case "claimed":
+                shown.claimed.CopyFrom(RunClaimed(delivery=event.claimed.delivery))
+            case "step_started":
+                shown.step_started.CopyFrom(await self._started(state, event.step_started.key))
+            case "step_finished":
+                shown.step_finished.CopyFrom(await self._ended(state, event.step_finished.key))
+            case "step_abandoned":
+                shown.step_finished.CopyFrom(await self._ended(state, event.step_abandoned.key))
+            case "answered":
+                content = await self._open(state, "answered", event.content)
+                shown.answered.CopyFrom(
+                    RunAnswered(
+                        text=content.text,
+                        citations=content.citations,
+                        model=event.answered.model,
+                        model_note=_note(event.answered),
+                        verdict=event.answered.verdict,
+                    )
+                )
+            case "parked":
+                shown.waiting.CopyFrom(_waiting(event.parked))
+            case "cancel_requested":
+                asked = event.cancel_requested
+                shown.cancel_requested.CopyFrom(RunCancelRequested(by=asked.by, reason=asked.reason))
+            case "finished":
+                shown.finished.CopyFrom(await self.run(state, steps=False))
+            case _:
+                return False
+        return True
+
+    async def _started(self, state: RunState, key: str) -> Step:
+        attempt = state.attempt(key)
+        return await self._begin(state, attempt) if attempt else Step(key=key)
+
+    async def _ended(self, state: RunState, key: str) -> Step:
+        attempt = state.attempt(key)
+        return await self._step(state, attempt) if attempt else Step(key=key)
+
+    async def _begin(self, state: RunState, attempt: StepState) -> Step:
+        started = attempt.started
+        arguments = await self._open(state, "step_started", attempt.arguments)
+        return Step(
+            step=attempt.step,
+            key=attempt.key,
+            kind=started.kind,
+            name=started.name,
+            status=StepStatus.STEP_STATUS_RUNNING,
+            arguments_json=arguments.arguments_json,
+            start_time=_timestamp(attempt.started_at),
+            offered_tools=started.offered_tools,
+        )
+
+    async def _step(self, state: RunState, attempt: StepState) -> Step:
+        step = await self._begin(state, attempt)
+        if attempt.finished is not None:
+            content = await self._open(state, "step_finished", attempt.result)
+            _finish(step, attempt.finished, content)
+        elif attempt.abandoned is not None:
+            step.status = StepStatus.STEP_STATUS_ABANDONED
+            step.cost.CopyFrom(attempt.abandoned.cost)
+        return step
+
+    async def _open(self, state: RunState, kind: str, sealed: Sealed | None) -> Content:
+        if sealed is None or not sealed.ciphertext:
+            return Content()
+        return await self._sealer.open(state.tenant, state.run_id, kind, sealed)
+
+
+def row(listed: RunRow) -> Run:
+    """A row of the table of runs: no input, no answer, no steps."""
+    run = Run(
+        run_id=listed.run_id,
+        agent=listed.agent,
+        status=f"RUN_STATUS_{listed.status}",
+        usage=listed.usage,
+        cost=listed.cost,
+        session_id=listed.session_id,
+        create_time=listed.create_time,
+        trace_id=listed.trace_id,
+    )
+    if listed.HasField("finish_time"):
+        run.finish_time.CopyFrom(listed.finish_time)
+    if listed.error_reason:
+        run.error.reason = listed.error_reason
+    return run
+
+
+def trace_id_of(traceparent: str) -> str:
+    """The trace id inside a W3C traceparent; empty for anything else."""
+    parts = traceparent.split("-")
+    return parts[1] if len(parts) == 4 else ""
+
+
+def _finish(step: Step, finished: StepFinished, content: Content) -> None:
+    step.status = _STEP_STATUS.get(finished.outcome, StepStatus.STEP_STATUS_FAILED)
+    step.text = content.message.text or content.text
+    step.tool_calls.extend(content.message.tool_calls)
+    step.usage.CopyFrom(finished.usage)
+    step.cost.CopyFrom(finished.cost)
+    step.elapsed.CopyFrom(finished.elapsed)
+    step.verdict.CopyFrom(finished.verdict)
+    step.from_cache = finished.from_cache
+    if finished.error_reason:
+        step.error.CopyFrom(RunError(reason=finished.error_reason, message=content.error_text))
+
+
+def _waiting(parked: Parked) -> RunError:
+    reason, message = _WAITING_FOR.get(
+        parked.reason, (ErrorReason.ERROR_REASON_UNSPECIFIED, "the run waits for a time")
+    )
+    name = ErrorReason.Name(reason).removeprefix("ERROR_REASON_") if reason else ""
+    return RunError(reason=name, message=message, metadata={"key": parked.key})
+
+
+def _note(answered: Answered) -> str:
+    return "" if answered.is_llm else NO_LLM
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp
