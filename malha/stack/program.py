@@ -24,7 +24,7 @@ PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
 class Program:
     """One process: name, arguments, environment, and a probe that says whether it serves.
 
-    The probe blocks for a second at most; while the program does not serve yet it returns False, never raises.
+    The probe blocks for a second at most. While the program does not serve it returns False, never raises.
     """
 
     name: str

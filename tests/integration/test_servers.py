@@ -46,7 +46,8 @@ def test_valkey_comes_back_on_its_port(valkey_server: RunningServer) -> None:
 
 def test_a_server_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     starter = STARTER.format(state=str(tmp_path))
-    process = subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)
+    command = (sys.executable, "-c", starter)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
     assert process.stdout is not None
     server = int(process.stdout.readline())
     os.kill(process.pid, signal.SIGKILL)

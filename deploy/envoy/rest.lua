@@ -1,0 +1,97 @@
+-- What the contract promises to REST callers and Envoy's transcoder leaves out: it drops unknown fields
+-- without a word, may refuse a list or an object without naming the field, and does not take the contract's
+-- response_body. gRPC callers pass untouched. A template: malha/stack/rest.py fills its blanks from the contract.
+
+-- message -> field -> {message of its value or false, is it a list}
+local messages = @{messages}
+-- {method, path pattern, message of the body or false, field of the response that is the body or false}
+local calls = @{calls}
+
+local MAX_DEPTH = 64 -- the transcoder refuses what is deeper
+
+local function rule(method, path)
+  for _, call in ipairs(calls) do
+    if call[1] == method and path:find(call[2]) then return call end
+  end
+end
+
+-- The position after the string whose first character stands at `at`.
+local function after_string(text, at)
+  while true do
+    local stop = text:find('["\\]', at)
+    if not stop then return #text + 1 end
+    if text:byte(stop) == 34 then return stop + 1 end
+    at = stop + 2
+  end
+end
+
+local value
+
+-- Walks the members of an object. Answers the position after it, or nil and what is wrong.
+local function object(text, at, fields, path, depth)
+  while true do
+    local start, stop = text:find('^[%s,]*"', at)
+    if not start then return (text:find("}", at, true) or #text) + 1 end
+    at = after_string(text, stop + 1)
+    local key = text:sub(stop + 1, at - 2)
+    local field = fields and fields[key]
+    if fields and not field then return nil, path .. key .. ": unknown field" end
+    at = (text:find(":", at, true) or #text) + 1
+    local wrong
+    at, wrong = value(text, at, field, path .. key, depth)
+    if not at then return nil, wrong end
+  end
+end
+
+local function list(text, at, field, path, depth)
+  while true do
+    at = text:find("[^%s,]", at)
+    if not at then return #text + 1 end
+    if text:byte(at) == 93 then return at + 1 end
+    local wrong
+    at, wrong = value(text, at, field and {field[1], false}, path, depth)
+    if not at then return nil, wrong end
+  end
+end
+
+-- Walks one value. `field` says what it should be; nothing is asked of one without.
+-- Malformed text ends the walk: the transcoder says what is wrong with it.
+value = function(text, at, field, path, depth)
+  at = text:find("%S", at)
+  if not at or depth > MAX_DEPTH then return #text + 1 end
+  local first = text:byte(at)
+  if field and text:find("^null", at) == nil then
+    if field[2] and first ~= 91 then return nil, path .. ": must be a list" end
+    if not field[2] and first == 91 and field[1] ~= true then return nil, path .. ": must not be a list" end
+    if not field[2] and first == 123 and not field[1] then return nil, path .. ": must not be an object" end
+    if not field[2] and first ~= 123 and messages[field[1]] then return nil, path .. ": must be an object" end
+  end
+  if first == 123 then
+    return object(text, at + 1, field and messages[field[1]], path == "" and "" or path .. ".", depth + 1)
+  end
+  if first == 91 then return list(text, at + 1, field, path, depth + 1) end
+  if first == 34 then return after_string(text, at + 1) end
+  return (select(2, text:find("^[^%s,%]}]+", at)) or #text) + 1
+end
+
+function envoy_on_request(request)
+  local headers = request:headers()
+  if (headers:get("content-type") or ""):find("^application/grpc") then return end
+  local call = rule(headers:get(":method"), headers:get(":path"):match("^[^?]*"))
+  if not call then return end
+  if call[4] then request:streamInfo():dynamicMetadata():set("malha", "response_body", call[4]) end
+  local body = call[3] and request:body()
+  if body and body:length() > 0 then
+    local _, wrong = value(body:getBytes(0, body:length()), 1, {call[3], false}, "", 0)
+    if wrong then request:respond({[":status"] = "400"}, (wrong:gsub("^:", "body:"))) end
+  end
+end
+
+function envoy_on_response(response)
+  local ours = response:streamInfo():dynamicMetadata():get("malha")
+  local headers = response:headers()
+  if not ours or headers:get(":status") ~= "200" or headers:get("content-type") ~= "application/json" then return end
+  local body = response:body()
+  local inner = body and body:getBytes(0, body:length()):match('^{"' .. ours.response_body .. '":(.*)}$')
+  if inner then response:headers():replace("content-length", body:setBytes(inner)) end
+end
