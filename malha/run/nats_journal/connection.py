@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 
 import nats.aio.client
@@ -35,6 +34,7 @@ class Connection:
         self._listeners: list[Callable[[], None]] = []
         self._up = asyncio.Event()
         self._closing = False
+        self._last_error = ""
 
     @property
     def connected(self) -> bool:
@@ -57,21 +57,19 @@ class Connection:
         self._closing = True
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await self.nc.flush()
-        with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
+                if self.nc.is_connected:
+                    await self.nc.flush()
                 await self.nc.close()
 
     async def _open(self, url: str, user: str, password: str, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + timeout):
+            async with asyncio.timeout(timeout):
                 await self.nc.connect(
                     url,
                     name=self._name,
                     user=user or None,
                     password=password or None,
-                    connect_timeout=max(1, int(deadline - time.monotonic())),
+                    connect_timeout=max(1, int(timeout)),
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=0.1,  # type: ignore[arg-type] # typed int, slept as a float
                     ping_interval=5,
@@ -87,7 +85,11 @@ class Connection:
         self._up.set()
 
     async def _on_error(self, error: Exception) -> None:
-        # the text of a client error names operations and subjects, never the credentials
+        # Ten attempts a second fail alike during an outage: one line is news. The text of a client
+        # error names operations and subjects, never the credentials.
+        if self._closing or str(error) == self._last_error:
+            return
+        self._last_error = str(error)
         log.warning("nats_error", client=self._name, error=type(error).__name__, text=str(error))
 
     async def _on_disconnected(self) -> None:
@@ -97,6 +99,7 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         self._up.set()
+        self._last_error = ""
         log.info("nats_reconnected", client=self._name)
         for callback in tuple(self._listeners):
             callback()

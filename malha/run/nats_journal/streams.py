@@ -23,10 +23,11 @@ KEY_SUBJECTS = "malha.key.*"
 
 _MINIMUM = (2, 12)  # older servers refuse sync_interval; below 2.10.2 the fence lets two writers win
 _STREAM_NAME_IN_USE = 10058
+_NEVER = frozenset({10047, 10052})  # no storage for max_bytes; settings that cannot be changed in place
 
 
 class UnfitServerError(Exception):
-    """The nats-server cannot keep the journal's promises; the message says why and what to do."""
+    """The nats-server cannot keep the journal's promises; the message says why."""
 
 
 def work_subject(work_class: str, tenant: str) -> str:
@@ -91,7 +92,7 @@ async def ensure_streams(connection: Connection, *, replicas: int = 1, max_bytes
     """Create the four streams or bring their settings up to date. Any number of services may do so at once.
 
     Raises:
-        UnfitServerError: nats-server is older than 2.12.
+        UnfitServerError: nats-server is older than 2.12, has too little disk, or a stream cannot be changed.
         MalhaError: DEPENDENCY_UNAVAILABLE.
     """
     refuse_unfit(str(connection.nc.connected_server_version).removeprefix("<nats server v").rstrip(">"))
@@ -105,7 +106,17 @@ async def ensure_streams(connection: Connection, *, replicas: int = 1, max_bytes
 async def _ensure(connection: Connection, config: StreamConfig) -> None:
     try:
         await connection.js.add_stream(config)
-    except nats.js.errors.BadRequestError as error:
+    except nats.js.errors.APIError as error:
         if error.err_code != _STREAM_NAME_IN_USE:
-            raise
-        await connection.js.update_stream(config)
+            raise _judged(error, config) from error
+        try:
+            await connection.js.update_stream(config)
+        except nats.js.errors.APIError as refusal:
+            raise _judged(refusal, config) from refusal
+
+
+def _judged(error: nats.js.errors.APIError, config: StreamConfig) -> Exception:
+    """A refusal that waiting will not cure, in our words; any other as it is."""
+    if error.err_code in _NEVER:
+        return UnfitServerError(f"nats-server refuses the stream {config.name}: {error.description}")
+    return error

@@ -1,0 +1,41 @@
+"""Data keys live in the stream wrapped, and only the master key that wrapped them opens them."""
+
+import pytest
+
+from malha.api.run.v1.record_pb2 import Content
+from malha.run import Sealer, UnsealableError, run_id_for
+from malha.run.nats_journal import KEYS, Connection, NatsKeyRing
+
+
+async def test_the_stored_key_is_not_the_key(connection: Connection) -> None:
+    tenant = run_id_for("x", None)[:20]
+    key = await NatsKeyRing(connection, b"m" * 32).current(tenant)
+    stored = await connection.js.get_msg(KEYS, subject=f"malha.key.{tenant}")
+    assert stored.data is not None
+    assert key.secret not in stored.data
+
+
+async def test_another_master_key_opens_nothing_and_replaces_nothing(connection: Connection) -> None:
+    tenant = run_id_for("x", None)[:20]
+    key = await NatsKeyRing(connection, b"m" * 32).current(tenant)
+    with pytest.raises(UnsealableError):
+        await NatsKeyRing(connection, b"n" * 32).current(tenant)
+    assert await NatsKeyRing(connection, b"m" * 32).current(tenant) == key
+
+
+async def test_a_wrapped_key_moved_to_another_tenant_does_not_open(connection: Connection) -> None:
+    mine, theirs = run_id_for("x", None)[:20], run_id_for("x", None)[:20]
+    await NatsKeyRing(connection, b"m" * 32).current(mine)
+    stored = await connection.js.get_msg(KEYS, subject=f"malha.key.{mine}")
+    await connection.js.publish(f"malha.key.{theirs}", stored.data or b"")
+    with pytest.raises(UnsealableError):
+        await NatsKeyRing(connection, b"m" * 32).current(theirs)
+
+
+async def test_what_one_process_sealed_another_opens(connection: Connection) -> None:
+    tenant = run_id_for("x", None)[:20]
+    run_id = run_id_for(tenant, None)
+    content = Content(text="três garrafas")
+    sealed = await Sealer(NatsKeyRing(connection, b"m" * 32)).seal(tenant, run_id, "accepted", content)
+    another = Sealer(NatsKeyRing(connection, b"m" * 32))
+    assert await another.open(tenant, run_id, "accepted", sealed) == content
