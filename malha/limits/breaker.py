@@ -32,6 +32,7 @@ class BreakerOpenError(MalhaError):
     """DEPENDENCY_UNAVAILABLE because the breaker refused the call; nothing was sent."""
 
     def __init__(self, name: str, retry_after: float) -> None:
+        self.breaker = name
         super().__init__(
             ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
             f"{name} has failed repeatedly and is left alone for now",

@@ -33,9 +33,21 @@ COST_ENTRIES = Counter("malha_cost_entries_total", "Entries added to the ledger.
 COST_DENIED = Counter("malha_cost_denied_total", "Reservations denied: ask_again or final.", ("answer",))
 COST_OVERRUNS = Counter("malha_cost_overruns_total", "Settlements above what was reserved for them.")
 
+# guard
+GUARD_ACTIONS = Counter(
+    "malha_guard_actions_total", "Texts not simply allowed, by stage and action.", ("stage", "action")
+)
+
+# retrieval
+RETRIEVAL_DOCUMENTS = Counter(
+    "malha_retrieval_documents_total", "Documents taken in, by what came of them.", ("status",)
+)
+
 # tools
 TOOL_SECONDS = Histogram(
-    "malha_tool_seconds", "Time a tool took, by outcome: OK or the reason of its failure.", ("tool", "outcome"),
+    "malha_tool_seconds",
+    "Time a tool took, by outcome: OK or the reason of its failure.",
+    ("tool", "outcome"),
     buckets=_LATENCY,
 )
 TOOL_CALLS = Counter(
@@ -43,3 +55,16 @@ TOOL_CALLS = Counter(
     "Calls answered, by how: ran, cached, refused (arguments), recorded (the key was used before).",
     ("tool", "how"),
 )
+
+# gateway
+GATEWAY_RUNS_FOLLOWED = Gauge("malha_gateway_runs_followed", "Runs whose journal is read for a stream.")
+
+# planner
+PLANNER_RUNS = Counter("malha_planner_runs_total", "Runs ended by a worker.", ("status", "reason"))
+PLANNER_ITEMS = Counter("malha_planner_items_total", "Work items, by what was made of them.", ("outcome",))
+PLANNER_BUSY = Gauge("malha_planner_busy_slots", "Runs being worked on.")
+PLANNER_STEPS = Histogram(
+    "malha_planner_step_seconds", "Time of one model or tool call.", ("kind", "outcome"), buckets=_LATENCY
+)
+PLANNER_FOLLOWED = Counter("malha_planner_followed_records_total", "Records the follower has announced.")
+PLANNER_LEADING = Gauge("malha_planner_leading", "1 while this process's follower leads.")

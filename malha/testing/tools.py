@@ -1,0 +1,115 @@
+"""Tools for tests: one whose effect can be counted, and which can be stopped beside it.
+
+Named in the tools service's settings, such as
+``{"malha.testing.tools:file_appender": {"path": "/tmp/lines", "pauses": "/tmp/pauses"}}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.run.v1.record_pb2 import Effect
+from malha.api.tools.v1.tool_pb2 import Tool
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+
+_INPUT = {
+    "type": "object",
+    "properties": {"line": {"type": "string", "minLength": 1, "description": "The line to append."}},
+    "required": ["line"],
+    "additionalProperties": False,
+}
+_OUTPUT = {
+    "type": "object",
+    "properties": {"appended": {"type": "string"}},
+    "required": ["appended"],
+    "additionalProperties": False,
+}
+
+
+class PausePoints:
+    """Named places where a process waits while a test looks, or kills it.
+
+    The test calls :meth:`hold` beforehand; the process, reaching the point, says so and waits until
+    :meth:`release`. Without a folder, or where nothing is held, passing one costs nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def hold(self, name: str) -> None:
+        """Make whoever reaches ``name`` wait there."""
+        self._held(name).touch()
+
+    def release(self, name: str) -> None:
+        """Let them go on."""
+        self._held(name).unlink(missing_ok=True)
+
+    def reached(self, name: str) -> bool:
+        """Whether somebody got there while it was held."""
+        return self._reached(name).exists()
+
+    async def reach(self, name: str) -> None:
+        """For the process under test."""
+        if self._folder is None or not self._held(name).exists():
+            return
+        self._reached(name).touch()
+        while self._held(name).exists():  # noqa: ASYNC110  # another process lifts it: only the disk tells
+            await asyncio.sleep(0.005)
+
+    def _held(self, name: str) -> Path:
+        assert self._folder is not None, "pause points need a folder"
+        return self._folder / f"{name}.held"
+
+    def _reached(self, name: str) -> Path:
+        assert self._folder is not None, "pause points need a folder"
+        return self._folder / f"{name}.reached"
+
+
+class FileAppender:
+    """Appends a line to a file, EFFECT_ONCE: as many lines, as many effects.
+
+    Pauses at ``before_acting`` and ``after_acting``.
+    """
+
+    def __init__(self, path: Path, pauses: PausePoints) -> None:
+        self._path = path
+        self._pauses = pauses
+        self.contract = Tool(
+            name="append_line",
+            version="1",
+            description="Appends a line of text to the log file. Use it to append, write or record a line.",
+            input_schema_json=json.dumps(_INPUT),
+            output_schema_json=json.dumps(_OUTPUT),
+            effect=Effect.EFFECT_ONCE,
+        )
+
+    async def run(
+        self, arguments: Mapping[str, Any], _principal: Principal, _idempotency_key: str
+    ) -> ToolResult:
+        line: str = arguments["line"]
+        await self._pauses.reach("before_acting")
+        await asyncio.to_thread(self._append, line)
+        await self._pauses.reach("after_acting")
+        return ToolResult(result_json=json.dumps({"appended": line}), text=f"The line was appended: {line}")
+
+    def _append(self, line: str) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def file_appender(path: str, pauses: str = "") -> FileAppender:
+    """The appender, as the settings name it.
+
+    Args:
+        path: the file; its folder exists.
+        pauses: the folder of the pause points, if any; it exists.
+    """
+    return FileAppender(Path(path), PausePoints(Path(pauses) if pauses else None))

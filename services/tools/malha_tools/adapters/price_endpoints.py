@@ -1,0 +1,78 @@
+"""GPU prices over HTTP: ``GET <url>?gpu=H100`` answers ``{"gpu": "H100", "usd_per_hour": "2.49"}``, or 404
+where that GPU is not offered."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import aiohttp
+
+from malha.errors import ErrorReason, MalhaError
+
+_SECONDS = 2.0
+_MOST_BYTES = 64 * 1024
+_MOST_USD = Decimal(1_000_000)
+
+
+class HttpPriceProvider:
+    """See :class:`malha_tools.ports.PriceProvider`.
+
+    Args:
+        name: how the provider is called in answers.
+        url: its endpoint, from the settings and from nowhere else.
+        session: shared by all providers.
+    """
+
+    def __init__(self, name: str, url: str, session: aiohttp.ClientSession) -> None:
+        self._name = name
+        self._url = url
+        self._session = session
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def usd_per_hour(self, gpu: str) -> Decimal | None:
+        try:
+            async with self._session.get(
+                self._url,
+                params={"gpu": gpu},
+                timeout=aiohttp.ClientTimeout(total=_SECONDS),
+                allow_redirects=False,
+            ) as response:
+                if response.status == 404:
+                    return None
+                if response.status != 200:
+                    raise _unavailable(f"answered HTTP {response.status}")
+                body = await _bounded(response)
+        except TimeoutError:
+            raise _unavailable("did not answer in time") from None
+        except aiohttp.ClientError:
+            raise _unavailable("could not be reached") from None
+        return _price(body)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise _unavailable("answered more than a price")
+    return body
+
+
+def _price(body: bytes) -> Decimal:
+    try:
+        answer: Any = json.loads(body, parse_float=Decimal, parse_int=Decimal)
+        price = Decimal(answer["usd_per_hour"])
+    except (ValueError, KeyError, TypeError, InvalidOperation):
+        raise _unavailable("answered something that is no price") from None
+    if not price.is_finite() or not 0 < price < _MOST_USD:
+        raise _unavailable("answered something that is no price")
+    return price
+
+
+def _unavailable(clause: str) -> MalhaError:
+    return MalhaError(ErrorReason.ERROR_REASON_TOOL_UNAVAILABLE, clause)

@@ -1,0 +1,32 @@
+"""Tool results in the mesh's cache, under keys that begin with the tenant."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.limits.cache import Cache, Key, tenant_key
+from malha_tools.ports import Effect
+
+
+class CachedResults:
+    """See :class:`malha_tools.ports.ResultCache`. Fails open: an absent store is a miss."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    async def get(self, effect: Effect) -> ToolResult | None:
+        kept = await self._cache.get(_key(effect))
+        if kept is None:
+            return None
+        try:
+            return ToolResult.FromString(kept)
+        except DecodeError:
+            return None  # written by another version: as good as forgotten
+
+    async def keep(self, effect: Effect, result: ToolResult, seconds: float) -> None:
+        await self._cache.set(_key(effect), result.SerializeToString(), seconds)
+
+
+def _key(effect: Effect) -> Key:
+    return tenant_key(effect.tenant, "tool_result", effect.tool, effect.arguments_hash)

@@ -1,0 +1,115 @@
+"""Effect records in SQLite: one writer decides the order, and an answer means that it is on disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TypeVar
+
+from malha.api.run.v1.record_pb2 import Effect as EffectKind
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.clock import Clock
+from malha.errors import unavailable
+from malha.sqlite import Database, Work
+from malha.telemetry import log
+from malha_tools.ports import Effect, Fate
+from malha_tools.refusals import conflict, tombstoned, unknown
+
+T = TypeVar("T")
+_MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+class SqliteEffectRecords:
+    """See :class:`malha_tools.ports.EffectRecords`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    @staticmethod
+    async def open(path: Path) -> Database:
+        """The database of the records, each commit synced to disk."""
+        return await Database.open(path, _MIGRATIONS, durable=True)
+
+    async def begin(self, effect: Effect) -> ToolResult | None:
+        now = self._now()
+
+        def work(connection: sqlite3.Connection) -> ToolResult | None:
+            inserted = connection.execute(
+                "INSERT INTO effects (tenant, key, state, tool, kind, arguments_hash, begun_at)"
+                " VALUES (?, ?, 'begun', ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (effect.tenant, effect.key, effect.tool, effect.kind, effect.arguments_hash, now),
+            )
+            if inserted.rowcount:
+                return None
+            row = _standing(connection, effect)
+            if row["state"] == "begun" and row["kind"] == EffectKind.EFFECT_ONCE:
+                raise unknown(effect.tool)
+            return _result(row)
+
+        return await self._write(work)
+
+    async def finish(self, effect: Effect, result: ToolResult) -> ToolResult:
+        now = self._now()
+        stored = result.SerializeToString()
+
+        def work(connection: sqlite3.Connection) -> ToolResult:
+            upserted = connection.execute(
+                "INSERT INTO effects (tenant, key, state, tool, kind, arguments_hash, result, ended_at)"
+                " VALUES (?, ?, 'done', ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE"
+                " SET state = 'done', result = excluded.result, ended_at = excluded.ended_at"
+                " WHERE state = 'begun' AND arguments_hash = excluded.arguments_hash",
+                (effect.tenant, effect.key, effect.tool, effect.kind, effect.arguments_hash, stored, now),
+            )
+            if upserted.rowcount:
+                return result
+            return _result(_standing(connection, effect)) or result
+
+        return await self._write(work)
+
+    async def resolve(self, tenant: str, key: str) -> ToolResult | Fate:
+        now = self._now()
+
+        def work(connection: sqlite3.Connection) -> ToolResult | Fate:
+            connection.execute(
+                "INSERT INTO effects (tenant, key, state, ended_at) VALUES (?, ?, 'tombstoned', ?)"
+                " ON CONFLICT DO UPDATE SET state = 'tombstoned', ended_at = excluded.ended_at"
+                " WHERE state = 'begun' AND kind <> ?",
+                (tenant, key, now, EffectKind.EFFECT_ONCE),
+            )
+            row = connection.execute(
+                "SELECT state, result FROM effects WHERE tenant = ? AND key = ?", (tenant, key)
+            ).fetchone()
+            if row["state"] == "tombstoned":
+                return Fate.TOMBSTONED
+            return _result(row) or Fate.UNKNOWN
+
+        return await self._write(work)
+
+    async def _write(self, work: Work[T]) -> T:
+        try:
+            return await self._database.write(work)
+        except sqlite3.Error as error:
+            log.error("effect_records_failed", exc_info=error)
+            raise unavailable("tools") from None
+
+    def _now(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+
+def _standing(connection: sqlite3.Connection, effect: Effect) -> sqlite3.Row:
+    """The row that stands in the way of ``effect``, if it is one that may be read as its own."""
+    row: sqlite3.Row = connection.execute(
+        "SELECT state, kind, arguments_hash, result FROM effects WHERE tenant = ? AND key = ?",
+        (effect.tenant, effect.key),
+    ).fetchone()
+    if row["state"] == "tombstoned":
+        raise tombstoned()
+    if row["arguments_hash"] != effect.arguments_hash:
+        raise conflict()
+    return row
+
+
+def _result(row: sqlite3.Row) -> ToolResult | None:
+    return None if row["result"] is None else ToolResult.FromString(row["result"])

@@ -1,0 +1,149 @@
+"""A call of a tool, from the right to make it to the record of what came of it.
+
+Access first, then the record, then the act: nothing runs that was not begun durably, and nothing is
+answered that was not recorded. Repeatable tools go the same way as others; their "begun" costs what
+looking the key up would cost, and a key that Resolve has closed stays closed for them too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+import orjson
+
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.run.v1.record_pb2 import Effect as EffectKind
+from malha.api.tools.v1.tools_service_pb2 import (
+    ExecuteRequest,
+    Resolution,
+    ResolveResponse,
+    ToolResult,
+)
+from malha.errors import ErrorReason, MalhaError, invalid
+from malha.run.keys import StepKey, parse_step_key
+from malha.telemetry import metrics
+from malha_tools.acting import act
+from malha_tools.flights import Flights
+from malha_tools.ports import Effect, EffectRecords, Fate, Quota, ResultCache
+from malha_tools.registry import Entry, Registry
+from malha_tools.results import misfit
+
+# Kept back of the caller's deadline, so that the outcome can be recorded and told before it.
+_RESERVE = 0.1
+
+
+class Execution:
+    """Execute and Resolve, over the tools of a registry."""
+
+    def __init__(self, registry: Registry, records: EffectRecords, cache: ResultCache, quota: Quota) -> None:
+        self._registry = registry
+        self._records = records
+        self._cache = cache
+        self._quota = quota
+        self._flights = Flights()
+
+    async def execute(self, principal: Principal, request: ExecuteRequest, deadline: float) -> ToolResult:
+        """Run a tool once under its key, or answer what came of it before.
+
+        Args:
+            principal: whom it is for.
+            request: as ToolsService.Execute promises.
+            deadline: ``time.monotonic()`` at which the caller's call is over.
+
+        Raises:
+            MalhaError: TOOL_NOT_FOUND, FIELD_INVALID (the key), RATE_LIMITED, OVERLOADED,
+                EFFECT_TOMBSTONED, IDEMPOTENCY_CONFLICT, OUTCOME_UNKNOWN.
+        """
+        entry = self._registry.reach(request.tool, principal.tier, request.allowed_tools)
+        step = _own(principal, request.key)
+        arguments, canonical = _parsed(request.arguments_json)
+        effect = Effect(
+            principal.tenant,
+            request.key,
+            entry.name,
+            entry.contract.effect,
+            hashlib.sha256(entry.name.encode() + b"\0" + canonical).digest(),
+        )
+
+        async def carry_out() -> ToolResult:
+            return await self._carry_out(entry, effect, step, arguments, principal, deadline - _RESERVE)
+
+        return await self._flights.join(
+            effect, carry_out, stoppable=entry.contract.effect == EffectKind.EFFECT_READ
+        )
+
+    async def resolve(self, principal: Principal, key: str) -> ResolveResponse:
+        """What became of a key whose caller was lost. Waits for an act under way, as long as it is let.
+
+        Raises:
+            MalhaError: FIELD_INVALID (the key).
+        """
+        _own(principal, key)
+        await self._flights.landed(principal.tenant, key)
+        found = await self._records.resolve(principal.tenant, key)
+        if found is Fate.UNKNOWN:
+            # It may have begun just now, after the first look: then its end is worth waiting for.
+            await self._flights.landed(principal.tenant, key)
+            found = await self._records.resolve(principal.tenant, key)
+        if found is Fate.TOMBSTONED:
+            return ResolveResponse(resolution=Resolution.RESOLUTION_TOMBSTONED)
+        if found is Fate.UNKNOWN:
+            return ResolveResponse(resolution=Resolution.RESOLUTION_UNKNOWN)
+        return ResolveResponse(resolution=Resolution.RESOLUTION_RESULT, result=found)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await self._flights.close()
+
+    async def _carry_out(
+        self, entry: Entry, effect: Effect, step: StepKey, arguments: Any, principal: Principal, until: float
+    ) -> ToolResult:
+        if faults := entry.arguments.faults(arguments):
+            metrics.TOOL_CALLS.labels(entry.name, "refused").inc()
+            return await self._records.finish(effect, misfit(faults, entry.arguments.properties))
+        await self._quota.take(principal, entry.name)
+        if entry.cache_ttl and (cached := await self._cache.get(effect)) is not None:
+            cached.from_cache, cached.price_microusd = True, 0
+            cached.ClearField("elapsed")
+            metrics.TOOL_CALLS.labels(entry.name, "cached").inc()
+            return await self._records.finish(effect, cached)
+        async with entry.bulkhead:
+            if time.monotonic() >= until:
+                raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "no time is left to run a tool")
+            if (recorded := await self._records.begin(effect)) is not None:
+                metrics.TOOL_CALLS.labels(entry.name, "recorded").inc()
+                return recorded
+            metrics.TOOL_CALLS.labels(entry.name, "ran").inc()
+            result = await act(entry, arguments, principal, _stable(step), until - time.monotonic())
+            result = await self._records.finish(effect, result)
+        if entry.cache_ttl and not result.error_reason and not result.partial:
+            await self._cache.keep(effect, result, entry.cache_ttl)
+        return result
+
+
+def _own(principal: Principal, key: str) -> StepKey:
+    """The parts of a key of the principal's own tenant."""
+    try:
+        step = parse_step_key(key)
+    except ValueError:
+        raise invalid("key", "must be tenant/run/step/epoch/leg") from None
+    if step.tenant != principal.tenant:
+        raise invalid("key", "must begin with the caller's own tenant")
+    return step
+
+
+def _stable(step: StepKey) -> str:
+    """What all attempts at one step share."""
+    return f"{step.tenant}/{step.run_id}/{step.step}"
+
+
+def _parsed(arguments_json: str) -> tuple[Any, bytes]:
+    """The arguments, and one spelling for all that mean the same. What is no JSON stands as its text,
+    which no tool's schema takes for an object: the model is told like of any other misfit."""
+    try:
+        arguments = orjson.loads(arguments_json or "{}")
+    except orjson.JSONDecodeError:
+        return arguments_json, arguments_json.encode()
+    return arguments, orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)

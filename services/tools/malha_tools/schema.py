@@ -1,0 +1,51 @@
+"""A JSON Schema, compiled once, whose complaints a model can act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+_MOST_FAULTS = 5
+_LONGEST_FAULT = 300
+
+
+class Schema:
+    """JSON Schema 2020-12.
+
+    Raises:
+        jsonschema.SchemaError: the schema itself is not valid.
+        json.JSONDecodeError: it is not JSON.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._schema = json.loads(text)
+        Draft202012Validator.check_schema(self._schema)
+        self._validator = Draft202012Validator(self._schema)
+
+    @property
+    def properties(self) -> list[str]:
+        """The names it declares at the top."""
+        return list(self._schema.get("properties", {}))
+
+    @property
+    def describes_object(self) -> bool:
+        """Whether only objects are valid."""
+        return bool(self._schema.get("type") == "object")
+
+    def faults(self, value: Any) -> list[str]:
+        """What is wrong with ``value``, each fault beginning with the path it is at; empty: valid."""
+        errors: Iterable[ValidationError] = self._validator.iter_errors(value)
+        return [_told(error) for error, _ in zip(errors, range(_MOST_FAULTS), strict=False)]
+
+
+def _told(error: ValidationError) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    message = error.message
+    if len(message) > _LONGEST_FAULT:
+        # the message quotes the value, which may be as long as its writer liked
+        message = f"{message[:_LONGEST_FAULT]}... (against {error.validator})"
+    return f"{path.lstrip('.')}: {message}" if path else message
