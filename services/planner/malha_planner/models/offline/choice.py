@@ -1,0 +1,90 @@
+"""Which tool a task is for.
+
+A tool earns a task by its words (how much of the task they explain, and how telling those words
+are among the offered tools) and by its arguments (how surely the text fills what it requires).
+Searching is what is left: the question is then put to the documents, as a person would look it up.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from malha_planner.models.offline.arguments import Filling, fill
+from malha_planner.models.offline.request import Request
+from malha_planner.models.offline.schema import ToolView
+from malha_planner.models.offline.words import Word
+
+# Weights of the evidence, set by hand and checked on sets of questions kept apart (tests/unit/planner).
+_EXPLAINED, _FILLED, _TELLING = 1.0, 0.9, 0.35
+_EXPLANATION_WANTED = 0.75
+_THRESHOLD, _THRESHOLD_ALONE = 1.15, 0.6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A tool, the calls of it that the task asks for, and how strongly."""
+
+    tool: ToolView
+    fillings: tuple[Filling, ...]
+    score: float
+
+
+def choose(request: Request, tools: Sequence[ToolView]) -> Choice | None:
+    """The tool for a task; None where no tool fits."""
+    reckoner = next((tool for tool in tools if tool.reckons), None)
+    if reckoner is not None and request.expression is not None and not request.mentions:
+        calls = fill(reckoner, request)
+        if calls:
+            return Choice(reckoner, tuple(calls), 2.0)
+    searcher = searching(request, tools)
+    ranked = rank(request, [tool for tool in tools if not tool.searches])
+    if ranked and ranked[0].score >= (_THRESHOLD if searcher else _THRESHOLD_ALONE):
+        return ranked[0]
+    return searcher
+
+
+def searching(request: Request, tools: Sequence[ToolView]) -> Choice | None:
+    """The search for a task, by the searching tool whose words are nearest to it; the first of equals."""
+    found = [tool for tool in tools if tool.searches]
+    if not found:
+        return None
+    best = max(found, key=lambda tool: sum(tool.terms.weight(word) for word in request.content))
+    calls = fill(best, request)
+    return Choice(best, tuple(calls[:1]), 0.0) if calls else None
+
+
+def rank(request: Request, tools: Sequence[ToolView]) -> list[Choice]:
+    """The tools that the task could be for, best first."""
+    choices = []
+    for tool in tools:
+        telling = _telling(request, tool, tools)
+        if telling == 0.0:
+            continue
+        calls = fill(tool, request)
+        if calls:
+            choices.append(Choice(tool, tuple(calls), _score(request, tool, calls, telling)))
+    return sorted(choices, key=lambda choice: -choice.score)
+
+
+def _score(request: Request, tool: ToolView, calls: Sequence[Filling], telling: float) -> float:
+    explained = [word for word in request.content if _explains(tool, calls, word)]
+    share = len(explained) / max(1, len(request.content))
+    score = _EXPLAINED * share + _FILLED * calls[0].evidence + _TELLING * min(telling, 2.0)
+    return score - (_EXPLANATION_WANTED if request.asks_to_explain else 0.0)
+
+
+def _explains(tool: ToolView, calls: Sequence[Filling], word: Word) -> bool:
+    if word in tool.terms:
+        return True
+    return any(start <= word.start < end for call in calls for start, end in call.spans)
+
+
+def _telling(request: Request, tool: ToolView, tools: Sequence[ToolView]) -> float:
+    """How much the words of the task speak of this tool rather than of the others."""
+    total = 0.0
+    for stem, word in {word.stem: word for word in request.content}.items():
+        weight = tool.terms.weight(word)
+        if weight > 0.0 and stem:
+            others = sum(other.terms.weight(word) > 0.0 for other in tools)
+            total += weight * math.log(1.0 + len(tools) / others)
+    return total

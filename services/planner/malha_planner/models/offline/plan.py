@@ -1,0 +1,116 @@
+"""What to call next: derived afresh from the conversation each time, so that nothing has to be remembered.
+
+Three rounds at most. First what the tasks themselves ask for, all at once. Then what follows from
+the results: the cost of a quantity from the prices found, and one more search in the other
+language's words where the first found nothing. A call that was made is never made again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from malha_planner.models.offline.conversation import Call, Conversation, call_key
+from malha_planner.models.offline.extract import extract
+from malha_planner.models.offline.lexicon import GROUPS
+from malha_planner.models.offline.rates import Total, rates, totals, wanted
+from malha_planner.models.offline.request import Request
+from malha_planner.models.offline.results import passages
+from malha_planner.models.offline.schema import ToolView
+from malha_planner.models.offline.tasks import Task, tasks
+from malha_planner.models.offline.words import asks_nothing, groups
+
+MOST_CALLS = 16
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A call that should be made."""
+
+    tool: ToolView
+    arguments: dict[str, Any]
+
+    @property
+    def key(self) -> bytes:
+        return call_key(self.tool.name, self.arguments)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tasks of a question, the calls still to be made, and the totals that were reckoned by calls."""
+
+    tasks: tuple[Task, ...]
+    wishes: tuple[Wish, ...]
+    totals: dict[bytes, Total]
+
+
+def plan(conversation: Conversation, tools: Sequence[ToolView]) -> Plan:
+    """The calls that the conversation still lacks; none: it is time to answer."""
+    if asks_nothing(conversation.question) or not tools:
+        return Plan((), (), {})
+    found = tuple(tasks(conversation.question, tools))
+    made = {call.key for call in conversation.calls}
+    first = [Wish(c.tool, f.arguments) for _, c in found if c is not None for f in c.fillings]
+    wishes = [wish for wish in first if wish.key not in made]
+    reckoned: dict[bytes, Total] = {}
+    if not wishes:
+        for wish, total in _totals(found, conversation.calls, tools):
+            reckoned[wish.key] = total
+            wishes += [wish] if wish.key not in made else []
+        wishes += [wish for wish in _second_searches(found, conversation.calls) if wish.key not in made]
+    once = {wish.key: wish for wish in wishes}
+    return Plan(found, tuple(once.values())[:MOST_CALLS], reckoned)
+
+
+def _totals(
+    found: Sequence[Task], calls: Sequence[Call], tools: Sequence[ToolView]
+) -> list[tuple[Wish, Total]]:
+    """The multiplications that a task wants done on prices of its own result, or of an earlier one."""
+    reckoner = next((tool for tool in tools if tool.reckons is not None), None)
+    if reckoner is None or reckoner.reckons is None:
+        return []
+    wishes = []
+    results = {call.key: call.result or "" for call in calls}
+    known: list[str] = []
+    for request, choice in found:
+        spans: tuple[tuple[int, int], ...] = ()
+        if choice is not None and choice.tool is not reckoner and not choice.tool.searches:
+            known = [results.get(call_key(choice.tool.name, f.arguments), "") for f in choice.fillings]
+            spans = tuple(span for f in choice.fillings for span in f.spans)
+        elif choice is not None:
+            continue
+        quantity = wanted(request, spans)
+        if quantity is None:
+            continue
+        for total in totals(request, quantity, [rate for text in known for rate in rates(text)]):
+            arguments = {reckoner.reckons.name: total.expression}
+            if reckoner.accepts(arguments):
+                wishes.append((Wish(reckoner, arguments), total))
+    return wishes
+
+
+def _second_searches(found: Sequence[Task], calls: Sequence[Call]) -> list[Wish]:
+    """Searches that found nothing to the point, put again in the words of both languages."""
+    results = {call.key: call.result or "" for call in calls}
+    wishes = []
+    for request, choice in found:
+        if choice is None or not choice.tool.searches:
+            continue
+        arguments = choice.fillings[0].arguments
+        if extract(request, passages(results.get(call_key(choice.tool.name, arguments), ""))):
+            continue
+        slot = next(slot for slot in choice.tool.slots if slot.kind == "query")
+        again = {**arguments, slot.name: _in_both_languages(request)}
+        if again[slot.name] and choice.tool.accepts(again):
+            wishes.append(Wish(choice.tool, again))
+    return wishes
+
+
+def _in_both_languages(request: Request) -> str:
+    """The content words of a request with what the lexicon knows them by; empty if it knows none."""
+    known = [" ".join(GROUPS[group] for group in sorted(groups(word.stem))) for word in request.content]
+    if not any(known):
+        return ""
+    said = dict.fromkeys(
+        w for word, more in zip(request.content, known, strict=True) for w in (word.text, *more.split())
+    )
+    return " ".join(list(said)[:60])

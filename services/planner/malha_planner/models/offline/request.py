@@ -1,0 +1,74 @@
+"""One task in a caller's words, analysed once and then read by whoever chooses and fills."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from malha_planner.models.offline.arithmetic import expression
+from malha_planner.models.offline.language import is_portuguese
+from malha_planner.models.offline.lexicon import EXPLAINING
+from malha_planner.models.offline.mentions import Mention, mentions
+from malha_planner.models.offline.quantities import Quantity, quantities
+from malha_planner.models.offline.words import Word, fold, words
+
+
+@dataclass(frozen=True)
+class Request:
+    """A task: the text that says it, and the language its answer is owed in."""
+
+    text: str
+    portuguese: bool
+
+    @classmethod
+    def of(cls, text: str) -> "Request":
+        return cls(text.strip(), is_portuguese(text))
+
+    @cached_property
+    def words(self) -> tuple[Word, ...]:
+        return words(self.text)
+
+    @cached_property
+    def content(self) -> list[Word]:
+        """Its content words, without those inside numbers."""
+        return [
+            word
+            for word in self.words
+            if word.is_content
+            and not any(
+                q.written and q.start <= word.start < q.start + len(q.written) for q in self.quantities
+            )
+        ]
+
+    @cached_property
+    def mentions(self) -> list[Mention]:
+        return mentions(self.text)
+
+    @cached_property
+    def quantities(self) -> list[Quantity]:
+        """Its numbers, those inside dates, identifiers and quotations left out."""
+        taken = [m for m in self.mentions if m.kind != "name"]
+        return [
+            q
+            for q in quantities(self.text, portuguese=self.portuguese)
+            if not any(m.start <= q.start < m.end for m in taken)
+        ]
+
+    @cached_property
+    def expression(self) -> str | None:
+        """The arithmetic it holds, if any."""
+        return expression(self.text, portuguese=self.portuguese)
+
+    @cached_property
+    def asks_to_explain(self) -> bool:
+        """Whether it asks how things are, rather than for something to be done or looked up."""
+        opening = re.sub(r"^[\W_]+", "", fold(self.text))
+        opening = re.sub(r"^(?:and|but|e|mas|so|entao|please|por favor|hi|hello|ola|oi)[\s,!]+", "", opening)
+        return opening.startswith(EXPLAINING)
+
+    def before(self, offset: int, count: int) -> list[Word]:
+        """Up to `count` words that end before an offset, nearest first."""
+        return [word for word in reversed(self.words) if word.end <= offset][:count]
+
+    def after(self, offset: int, count: int) -> list[Word]:
+        """Up to `count` words that start at or after an offset, nearest first."""
+        return [word for word in self.words if word.start >= offset][:count]

@@ -1,0 +1,25 @@
+"""Which models there are: "<provider>/<name>" to the model that answers under it."""
+
+from malha_planner.adapters.openai_model import OpenAiModel, OpenAiServer
+from malha_planner.models.offline.model import OfflineModel
+from malha_planner.ports import Model, Models
+from malha_planner.settings import Settings
+
+OFFLINE = ("extractive",)
+
+
+def open_models(settings: Settings) -> Models:
+    """The offline model, and the models of the OpenAI-compatible server if one is set.
+
+    Raises ValueError where models of a server are named without its address.
+    """
+    models: list[Model] = [OfflineModel(name) for name in OFFLINE]
+    named = [name.strip() for name in settings.openai_models.split(",") if name.strip()]
+    if named and not settings.openai_base_url:
+        raise ValueError(
+            "MALHA_PLANNER_OPENAI_MODELS names models, but MALHA_PLANNER_OPENAI_BASE_URL is not set"
+        )
+    if named:
+        server = OpenAiServer(settings.openai_base_url, settings.openai_api_key)
+        models += [OpenAiModel(server, name) for name in named]
+    return {f"{model.provider}/{model.name}": model for model in models}
