@@ -1,0 +1,254 @@
+"""Streams of one run: nothing lost, nothing twice, nothing hoarded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.gateway.v1.run_pb2 import RunEvent, RunStatus, StepStatus
+from malha.api.run.v1.record_pb2 import Accepted, Content, FinalStatus, JournalEvent, Record, StepKind
+from malha.errors import ErrorReason, MalhaError, unavailable
+from malha.run import Entry, Position, Sealer, parse_position, run_id_for
+from malha.testing.journal import MemoryJournal, MemoryKeyRing
+from malha.testing.worker import PlayedRun
+from malha_gateway import following as module
+from malha_gateway import sse
+from malha_gateway.following import Following
+from malha_gateway.view import NO_LLM, View
+
+BEGINNING = Position(0, 0)
+
+
+class FlakyJournal(MemoryJournal):
+    """A journal that refuses its next reads when told to, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals = 0
+        self.loads = 0
+        self.back = asyncio.Event()
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        self.loads += 1
+        if self.refusals:
+            self.refusals -= 1
+            if not self.refusals:
+                self.back.set()
+            raise unavailable("journal")
+        return await super().load(tenant, run_id, after=after)
+
+
+class Watched:
+    """A run, its worker and a following."""
+
+    def __init__(self) -> None:
+        self.journal = FlakyJournal()
+        self.sealer = Sealer(MemoryKeyRing())
+        self.view = View(self.sealer)
+        self.run_id = run_id_for("acme", None)
+        self.worker = PlayedRun(self.journal, self.sealer, "acme", self.run_id)
+        self.following = Following(self.journal, self.view)
+
+    async def accept(self) -> None:
+        content = await self.sealer.seal("acme", self.run_id, "accepted", Content(text="17 * 23?"))
+        accepted = Accepted(
+            principal=Principal(tenant="acme"),
+            agent="default",
+            traceparent="00-" + "ab" * 16 + "-" + "cd" * 8 + "-01",
+        )
+        record = Record(
+            tenant="acme", run_id=self.run_id, events=[JournalEvent(accepted=accepted, content=content)]
+        )
+        await self.journal.append(record, expected=0)
+
+    async def read(self, after: Position = BEGINNING, *, at_most: int = 10_000) -> list[RunEvent]:
+        events: list[RunEvent] = []
+        async with aclosing(self.following.follow("acme", self.run_id, after, idle=5)) as stream:
+            async for event in stream:
+                if event is not None:
+                    events.append(event)
+                if len(events) == at_most:
+                    break
+        return events
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[Watched]:
+    made = Watched()
+    await made.accept()
+    async with made.following:
+        yield made
+
+
+KINDS = [
+    "accepted",
+    "claimed",
+    *["step_started", "step_finished"] * 3,
+    "answered",
+    "finished",
+]
+
+
+async def test_a_stream_tells_the_whole_run_in_order_and_ends_with_it() -> None:
+    async with watched() as run:
+        reading = asyncio.create_task(run.read())
+        await run.worker.play()
+        events = await reading
+    assert [event.WhichOneof("event") for event in events] == KINDS
+    assert events[0].accepted.trace_id == "ab" * 16
+    assert events[2].step_started.status == StepStatus.STEP_STATUS_RUNNING
+    assert events[3].step_finished.tool_calls[0].tool == "calculator"
+    assert events[4].step_started.arguments_json == '{"expression": "17 * 23"}'
+    assert events[5].step_finished.text == "391"
+    assert events[8].answered.model_note == NO_LLM
+    assert events[8].answered.citations[0].section == "A > B"
+    finished = events[9].finished
+    assert finished.status == RunStatus.RUN_STATUS_SUCCEEDED
+    assert finished.answer == "391"
+    assert not finished.steps
+    assert finished.cost.amount_microusd == 3 + 7 + 3
+    assert finished.position == events[9].position
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(1, 12), max_size=6), window=st.integers(1, 12), tools=st.integers(0, 3))
+async def test_whatever_is_cut_events_come_once_each_and_in_order(
+    cuts: list[int], window: int, tools: int
+) -> None:
+    """The reader hangs up after every cut and comes back with the last position it saw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_WINDOW_EVENTS", window)
+        async with watched() as run:
+            playing = asyncio.create_task(run.worker.play(tool_calls=tools))
+            seen: list[RunEvent] = []
+            after = BEGINNING
+            for cut in [*cuts, 10_000]:
+                part = await run.read(after, at_most=cut)
+                seen += part
+                after = parse_position(seen[-1].position) if seen else after
+            await playing
+            uncut = await run.read()
+        assert [event.SerializeToString(deterministic=True) for event in seen] == [
+            event.SerializeToString(deterministic=True) for event in uncut
+        ]
+        assert len({event.position for event in seen}) == len(seen) == 6 + 4 * tools
+
+
+async def test_a_slow_reader_is_bounded_and_still_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WINDOW_EVENTS", 8)
+    async with watched() as run:
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
+        first = await anext(stream)
+        await run.worker.play(tool_calls=50)
+        fast = await run.read()
+        tail = next(iter(run.following._tails.values()))
+        assert len(tail._window) <= 8
+        slow = [event async for event in stream if event is not None]
+        await stream.aclose()
+    assert first is not None
+    assert [first.position, *[event.position for event in slow]] == [event.position for event in fast]
+    assert len(fast) == 6 + 4 * 50
+
+
+async def test_the_window_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WINDOW_BYTES", 2000)
+    async with watched() as run:
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
+        await anext(stream)
+        await run.worker.play(answer="x" * 1500)
+        events = await run.read()
+        tail = next(iter(run.following._tails.values()))
+        assert tail._bytes <= 2000 + events[-1].ByteSize()
+        await stream.aclose()
+    assert len(events) == len(KINDS)
+
+
+async def test_many_readers_share_one_follower_and_leave_nothing_behind() -> None:
+    async with watched() as run:
+        readings = [asyncio.create_task(run.read()) for _ in range(50)]
+        await asyncio.sleep(0)
+        await run.worker.play()
+        results = await asyncio.gather(*readings)
+        assert all(len(events) == len(KINDS) for events in results)
+        assert run.journal.loads <= 2 * len(KINDS), "readers must not read the journal each for themselves"
+        assert not run.following._tails
+
+
+async def test_an_unknown_run_is_not_found() -> None:
+    async with watched() as run:
+        with pytest.raises(MalhaError) as raised:
+            await anext(run.following.follow("other", run.run_id, BEGINNING, idle=5))
+    assert raised.value.reason == ErrorReason.ERROR_REASON_RUN_NOT_FOUND
+
+
+async def test_a_stream_outlives_an_absence_of_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0)
+    async with watched() as run:
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
+        await anext(stream)
+        run.journal.refusals = 3
+        await _ring(run)
+        async with asyncio.timeout(5):
+            playing = asyncio.create_task(_play_when_back(run))
+            rest = [event async for event in stream if event is not None]
+            await playing
+        await stream.aclose()
+    assert rest[-1].WhichOneof("event") == "finished"
+    assert len(rest) == len(KINDS) - 1
+
+
+async def _play_when_back(run: Watched) -> None:
+    await run.journal.back.wait()
+    await run.worker.play()
+
+
+async def _ring(run: Watched) -> None:
+    """A refused append: it rings, and changes nothing."""
+    record = Record(tenant="acme", run_id=run.run_id, events=[JournalEvent()])
+    with pytest.raises(Exception, match="came first"):
+        await run.journal.append(record, expected=0)
+
+
+async def test_silence_is_told_so_that_the_connection_can_be_kept() -> None:
+    async with watched() as run:
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=0.001)
+        assert await anext(stream) is not None
+        assert await anext(stream) is None
+        await stream.aclose()
+
+
+async def test_a_waiting_run_and_a_failed_step_tell_why() -> None:
+    async with watched() as run:
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_TOOL, "append_line")
+        await run.worker.park(key)
+        events = await run.read(at_most=4)
+        assert events[-1].waiting.reason == "OUTCOME_UNKNOWN"
+        assert events[-1].waiting.metadata["key"] == key
+        await run.worker.finish(FinalStatus.FINAL_STATUS_FAILED, "TOOL_FAILED", "it broke", {"tool": "t"})
+        last = (await run.read())[-1].finished
+    assert last.status == RunStatus.RUN_STATUS_FAILED
+    assert (last.error.reason, last.error.message) == ("TOOL_FAILED", "it broke")
+    assert last.error.metadata["tool"] == "t"
+
+
+async def test_an_event_is_one_block_of_server_sent_events() -> None:
+    async with watched() as run:
+        await run.worker.play(answer="linha 1\nlinha 2: não")
+        events = await run.read()
+    block = sse.encode(events[8]).decode()
+    identity, kind, data, *end = block.split("\n")
+    assert identity == f"id: {events[8].position}"
+    assert kind == "event: answered"
+    assert end == ["", ""], "no newline of the text breaks the block"
+    told = json.loads(data.removeprefix("data: "))
+    assert told["answered"]["text"] == "linha 1\nlinha 2: não"
+    assert told["answered"]["model_note"] == NO_LLM
+    assert sse.HEARTBEAT.startswith(b":")
