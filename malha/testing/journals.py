@@ -1,0 +1,64 @@
+"""Any journal that correct writers can leave, as a hypothesis strategy."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from malha.api.common.v1.usage_pb2 import Usage
+from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus, JournalEvent, Record, StepKind, StepOutcome
+from malha.run import Entry, step_key
+from malha.testing.records import RecordsOf, abandoned, ended, finished, started
+
+START = datetime(2026, 11, 20, tzinfo=UTC)
+_amounts = st.integers(0, 10**9)
+
+
+def stored(records: list[Record]) -> list[Entry]:
+    """The records as a stream shared with other runs would store them: sequences with gaps."""
+    return [
+        Entry(3 + 7 * index, START + timedelta(seconds=index), record, record.ByteSize())
+        for index, record in enumerate(records)
+    ]
+
+
+@st.composite
+def journals(draw: st.DrawFn) -> list[Entry]:
+    """Accepted, then claims, steps with ends of every kind, cancellations, perhaps an end."""
+    run = RecordsOf("acme", "a" * 52)
+    records = [run.accepted()]
+    open_keys: list[str] = []
+    epoch = step = 0
+    for _ in range(draw(st.integers(0, 12))):
+        sequence = 3 + 7 * len(records)
+        if not epoch or draw(st.integers(0, 5)) == 0:
+            records.append(run.claimed(item=sequence))
+            epoch = sequence
+            continue
+        events: list[JournalEvent] = []
+        for key in draw(st.lists(st.sampled_from(open_keys), unique=True)) if open_keys else ():
+            open_keys.remove(key)
+            if draw(st.booleans()):
+                usage = Usage(
+                    input_tokens=draw(_amounts), output_tokens=draw(_amounts), reasoning_tokens=draw(_amounts)
+                )
+                outcome = draw(
+                    st.sampled_from([StepOutcome.STEP_OUTCOME_OK, StepOutcome.STEP_OUTCOME_FAILED])
+                )
+                events.append(ended(key, outcome, usage=usage, microusd=draw(_amounts)))
+            else:
+                how = draw(st.sampled_from(Abandonment.values()[1:]))
+                events.append(abandoned(key, how, microusd=draw(_amounts)))
+        for _ in range(draw(st.integers(0, 2))):
+            step += 1
+            key = step_key(run.tenant, run.run_id, step, epoch, 1)
+            kind = draw(st.sampled_from([StepKind.STEP_KIND_MODEL, StepKind.STEP_KIND_TOOL]))
+            events.append(started(key, kind))
+            open_keys.append(key)
+        if events:
+            records.append(run.record(*events, epoch=epoch))
+        elif draw(st.booleans()):
+            records.append(run.cancel())
+    if epoch and draw(st.booleans()):
+        status = draw(st.sampled_from(FinalStatus.values()[1:]))
+        records.append(run.record(finished(status), epoch=epoch))
+    return stored(records)

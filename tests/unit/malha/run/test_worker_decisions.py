@@ -1,0 +1,245 @@
+"""CLAIM, REBASE, RESUME and the room in a journal: what a worker may do, as tables over journals."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from malha.api.common.v1.usage_pb2 import Usage
+from malha.api.run.v1.record_pb2 import Abandonment, JournalEvent, Record, StepKind, StepOutcome
+from malha.errors import ErrorReason, MalhaError
+from malha.run import (
+    MAX_DELIVERIES,
+    ClaimDecision,
+    Entry,
+    Rebase,
+    RunState,
+    check_room,
+    decide_claim,
+    fold,
+    other_item,
+    rebase,
+    resume,
+    settlement,
+    settlements,
+)
+from malha.run.limits import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
+from malha.testing.journals import START, journals, stored
+from malha.testing.records import RecordsOf, abandoned, ended, finished, started
+
+RUN = RecordsOf()
+MODEL, TOOL = StepKind.STEP_KIND_MODEL, StepKind.STEP_KIND_TOOL
+FIRST, SECOND, THIRD = 10, 17, 24  # sequences of the second, third and fourth record of `stored`
+
+
+def key(step: int, epoch: int, leg: int = 1) -> str:
+    return f"{RUN.tenant}/{RUN.run_id}/{step}/{epoch}/{leg}"
+
+
+def state_of(*records: Record) -> RunState:
+    return fold(stored([RUN.accepted(), *records]))
+
+
+def parked_until(when: datetime | None) -> Record:
+    record = RUN.parked(FIRST)
+    if when is not None:
+        record.events[0].parked.wake_at.FromDatetime(when)
+    return record
+
+
+HOUR = timedelta(hours=1)
+
+CLAIMS = [
+    # what the journal says; delivery; is the other item queued; what to do
+    ("the run does not exist", None, 1, False, ClaimDecision.ACK),
+    ("it is queued", state_of(), 1, False, ClaimDecision.CLAIM),
+    ("it is over", state_of(RUN.claimed(), RUN.record(finished(), epoch=FIRST)), 1, False, ClaimDecision.ACK),
+    ("it is over, and this is the sixth delivery", state_of(RUN.record(finished())), 6, False, ClaimDecision.ACK),
+    ("this item's earlier delivery has it", state_of(RUN.claimed(item=7)), 2, False, ClaimDecision.CLAIM),
+    ("another item, still queued, has it", state_of(RUN.claimed(item=5)), 1, True, ClaimDecision.ACK_OTHER_QUEUED),
+    ("another item, gone, had it", state_of(RUN.claimed(item=5)), 1, False, ClaimDecision.CLAIM),
+    ("the last delivery that may try", state_of(RUN.claimed(item=7)), MAX_DELIVERIES, False, ClaimDecision.CLAIM),
+    ("one too many", state_of(RUN.claimed(item=7)), MAX_DELIVERIES + 1, False, ClaimDecision.DEAD),
+    ("too many, but another has it", state_of(RUN.claimed(item=5)), 6, True, ClaimDecision.ACK_OTHER_QUEUED),
+    ("it waits for a person", state_of(RUN.claimed(), parked_until(None)), 1, False, ClaimDecision.ACK),
+    ("it waits until later", state_of(RUN.claimed(), parked_until(START + 2 * HOUR)), 1, False, ClaimDecision.ACK),
+    ("its time has come", state_of(RUN.claimed(), parked_until(START + HOUR)), 1, False, ClaimDecision.CLAIM),
+    ("it waits, but is to be cancelled", state_of(RUN.claimed(), parked_until(None), RUN.cancel()), 1, False,
+     ClaimDecision.CLAIM),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("says", "state", "delivery", "queued", "expected"), CLAIMS, ids=[row[0] for row in CLAIMS]
+)
+def test_the_journal_decides_what_becomes_of_an_item(
+    says: str, state: RunState | None, delivery: int, queued: bool, expected: ClaimDecision
+) -> None:
+    decision = decide_claim(state, item=7, delivery=delivery, item_time=START + HOUR, other_queued=queued)
+    assert decision == expected
+
+
+def test_only_an_open_claim_of_another_item_must_be_looked_up() -> None:
+    assert other_item(None, 7) == 0
+    assert other_item(state_of(), 7) == 0
+    assert other_item(state_of(RUN.claimed(item=7)), 7) == 0
+    assert other_item(state_of(RUN.claimed(item=5)), 7) == 5
+    assert other_item(state_of(RUN.claimed(item=5), parked_until(None)), 7) == 0
+    assert other_item(state_of(RUN.claimed(item=5), RUN.record(finished())), 7) == 0
+
+
+REBASES = [
+    ("nothing but mine", state_of(RUN.claimed()), Rebase.APPEND_AGAIN),
+    ("someone asked for its end", state_of(RUN.claimed(), RUN.cancel()), Rebase.CANCELLED),
+    ("another took it over", state_of(RUN.claimed(), RUN.claimed(delivery=2)), Rebase.FENCED),
+    (
+        "taken over and cancelled",
+        state_of(RUN.claimed(), RUN.cancel(), RUN.claimed(delivery=2)),
+        Rebase.FENCED,
+    ),
+    ("it is over", state_of(RUN.claimed(), RUN.record(finished(), epoch=FIRST)), Rebase.FENCED),
+    ("it is parked", state_of(RUN.claimed(), RUN.parked(FIRST)), Rebase.FENCED),
+    ("it never was mine", state_of(), Rebase.FENCED),
+]
+
+
+@pytest.mark.parametrize(("found", "state", "expected"), REBASES, ids=[row[0] for row in REBASES])
+def test_a_fenced_worker_does_what_the_journal_leaves_it(
+    found: str, state: RunState, expected: Rebase
+) -> None:
+    assert rebase(state, FIRST) == expected
+
+
+def test_a_first_owner_has_nothing_to_clear_up() -> None:
+    left = resume(state_of(RUN.claimed()), FIRST)
+    assert (left.release, left.settle_at_ceiling, left.resolve, left.settle) == ([], [], [], [])
+
+
+def test_money_reserved_before_a_start_was_written_is_released() -> None:
+    left = resume(state_of(RUN.claimed(), RUN.claimed(delivery=2)), SECOND)
+    assert left.release == [key(1, FIRST)]
+    left = resume(state_of(RUN.claimed(), RUN.claimed(delivery=2)), SECOND, width=3)
+    assert left.release == [key(1, FIRST), key(2, FIRST), key(3, FIRST)]
+
+
+def test_an_owner_that_died_while_clearing_up_is_cleared_up_too() -> None:
+    state = state_of(RUN.claimed(), RUN.claimed(delivery=2), RUN.claimed(delivery=3))
+    assert resume(state, THIRD).release == [key(1, FIRST), key(1, SECOND)]
+
+
+def test_an_owner_that_wrote_had_cleared_up_what_was_before_it() -> None:
+    work = RUN.record(started(key(1, SECOND)), ended(key(1, SECOND)), epoch=SECOND)
+    state = state_of(RUN.claimed(), RUN.claimed(delivery=2), work, RUN.claimed(delivery=3))
+    assert resume(state, 31).release == [key(2, SECOND)]
+
+
+def test_a_model_call_without_a_result_is_settled_at_its_ceiling_and_a_tool_is_resolved() -> None:
+    calls = RUN.record(started(key(1, FIRST), MODEL), started(key(2, FIRST), TOOL), epoch=FIRST)
+    left = resume(state_of(RUN.claimed(), calls, RUN.claimed(delivery=2)), THIRD)
+    assert [step.key for step in left.settle_at_ceiling] == [key(1, FIRST)]
+    assert [step.key for step in left.resolve] == [key(2, FIRST)]
+    assert left.settle == []
+    assert key(3, FIRST) in left.release
+
+
+def test_results_that_may_not_be_settled_are_settled_again() -> None:
+    done = RUN.record(started(key(1, FIRST)), ended(key(1, FIRST), microusd=5), epoch=FIRST)
+    left = resume(state_of(RUN.claimed(), done, RUN.claimed(delivery=2)), THIRD)
+    assert [step.key for step in left.settle] == [key(1, FIRST)]
+
+
+def test_a_further_leg_of_a_failed_step_may_have_been_reserved() -> None:
+    failed = RUN.record(
+        started(key(1, FIRST)), ended(key(1, FIRST), StepOutcome.STEP_OUTCOME_FAILED), epoch=FIRST
+    )
+    left = resume(state_of(RUN.claimed(), failed, RUN.claimed(delivery=2)), THIRD)
+    assert left.release == [key(1, FIRST, leg=2), key(2, FIRST)]
+
+
+@given(journals(), st.integers(1, 4))
+def test_every_open_attempt_is_cleared_up_once_and_no_used_key_is_released(
+    entries: list[Entry], width: int
+) -> None:
+    claim = RecordsOf("acme", "a" * 52).claimed(delivery=2)
+    taken = Entry(entries[-1].sequence + 1, START, claim, claim.ByteSize())
+    state = fold([*entries, taken])
+    left = resume(state, taken.sequence, width=width)
+    assert [*left.settle_at_ceiling, *left.resolve] == sorted(
+        state.open_steps(), key=lambda step: step.started.kind
+    )
+    assert {step.key for step in state.steps}.isdisjoint(left.release)
+    assert len(set(left.release)) == len(left.release)
+
+
+@given(journals())
+def test_the_key_of_a_next_attempt_was_never_used(entries: list[Entry]) -> None:
+    state = fold(entries)
+    for step in {attempt.step for attempt in state.steps} | {state.last_step + 1}:
+        assert state.attempt(state.next_key(step, state.epoch)) is None
+
+
+def closed(kind: StepKind, end: JournalEvent) -> RunState:
+    return state_of(RUN.claimed(), RUN.record(started(key(1, FIRST), kind), end, epoch=FIRST))
+
+
+USED = Usage(input_tokens=7, output_tokens=3)
+SETTLEMENTS = [
+    ("a model's result: by its tokens", MODEL, ended(key(1, FIRST), usage=USED), ("usage", USED)),
+    ("a model that used nothing", MODEL, ended(key(1, FIRST)), ("usage", Usage())),
+    ("a tool's result: by its amount", TOOL, ended(key(1, FIRST), microusd=12), ("amount_microusd", 12)),
+    ("a tool that was free", TOOL, ended(key(1, FIRST)), ("amount_microusd", 0)),
+    ("lost model call", MODEL, abandoned(key(1, FIRST), Abandonment.ABANDONMENT_SETTLED_AT_CEILING),
+     ("at_ceiling", True)),
+    ("a tool that never ran", TOOL, abandoned(key(1, FIRST), Abandonment.ABANDONMENT_TOMBSTONED), ("release", True)),
+    ("a tool that may have run", TOOL, abandoned(key(1, FIRST), Abandonment.ABANDONMENT_UNKNOWN),
+     ("at_ceiling", True)),
+    ("interrupted", MODEL, abandoned(key(1, FIRST), Abandonment.ABANDONMENT_INTERRUPTED), ("at_ceiling", True)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "kind", "end", "figures"), SETTLEMENTS, ids=[row[0] for row in SETTLEMENTS])
+def test_an_attempt_is_settled_by_how_it_ended(
+    case: str, kind: StepKind, end: JournalEvent, figures: tuple[str, object]
+) -> None:
+    (found,) = settlements(closed(kind, end).steps)
+    assert found.key == key(1, FIRST)
+    assert (found.WhichOneof("figures"), getattr(found, figures[0])) == figures
+
+
+def test_an_open_attempt_is_not_settled() -> None:
+    state = state_of(RUN.claimed(), RUN.record(started(key(1, FIRST)), epoch=FIRST))
+    assert settlement(state.steps[0]) is None
+
+
+@pytest.mark.parametrize(("records", "size"), [(MAX_RECORDS - 10, 0), (5, MAX_BYTES - MAX_RECORD_BYTES)])
+def test_a_full_journal_starts_no_step_but_can_be_closed(records: int, size: int) -> None:
+    state = state_of(RUN.claimed())
+    state.records, state.bytes = records, size
+    with pytest.raises(MalhaError) as full:
+        check_room(state, RUN.record(started(key(1, FIRST)), epoch=FIRST))
+    assert full.value.reason == ErrorReason.ERROR_REASON_JOURNAL_LIMIT
+    check_room(state, RUN.record(ended(key(1, FIRST)), epoch=FIRST))
+    check_room(state, RUN.record(finished(), epoch=FIRST))
+    check_room(state, RUN.claimed())
+
+
+@given(st.integers(1, 4), st.integers(1, MAX_RECORD_BYTES), st.integers(0, 3))
+def test_steps_that_found_room_can_always_end_within_the_limits(
+    width: int, result: int, retries: int
+) -> None:
+    """Start steps of a size as long as there is room; whatever is allowed never passes the limit."""
+    run = state_of(RUN.claimed())
+    step = 0
+    while True:
+        starts = RUN.record(*(started(key(step + n + 1, FIRST)) for n in range(width)), epoch=FIRST)
+        try:
+            check_room(run, starts)
+        except MalhaError:
+            break
+        run.records += 1 + width
+        run.bytes += starts.ByteSize() + width * result
+        step += width
+    end = RUN.record(finished()).ByteSize() + retries * RUN.claimed().ByteSize()
+    assert run.bytes + end <= MAX_BYTES
+    assert run.records + 1 + retries <= MAX_RECORDS
