@@ -77,6 +77,8 @@ class Connection:
                     disconnected_cb=self._on_disconnected,
                     reconnected_cb=self._on_reconnected,
                     closed_cb=self._on_closed,
+                    # its own, which its NATS user alone may read: answers hold other tenants' records
+                    inbox_prefix=f"_INBOX_{self._name}",
                     skip_subject_validation=True,
                 )
         except (nats.errors.Error, TimeoutError, OSError) as error:
