@@ -10,6 +10,19 @@ from malha.run import Entry, step_key
 from malha.testing.records import RecordsOf, abandoned, ended, finished, started
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
+_OUTCOMES = [StepOutcome.STEP_OUTCOME_OK, StepOutcome.STEP_OUTCOME_FAILED, StepOutcome.STEP_OUTCOME_BLOCKED]
+_ABANDONMENTS = [
+    Abandonment.ABANDONMENT_SETTLED_AT_CEILING,
+    Abandonment.ABANDONMENT_TOMBSTONED,
+    Abandonment.ABANDONMENT_UNKNOWN,
+    Abandonment.ABANDONMENT_INTERRUPTED,
+]
+_ENDS = [
+    FinalStatus.FINAL_STATUS_SUCCEEDED,
+    FinalStatus.FINAL_STATUS_FAILED,
+    FinalStatus.FINAL_STATUS_CANCELLED,
+    FinalStatus.FINAL_STATUS_DEAD,
+]
 _amounts = st.integers(0, 10**9)
 
 
@@ -41,12 +54,10 @@ def journals(draw: st.DrawFn) -> list[Entry]:
                 usage = Usage(
                     input_tokens=draw(_amounts), output_tokens=draw(_amounts), reasoning_tokens=draw(_amounts)
                 )
-                outcome = draw(
-                    st.sampled_from([StepOutcome.STEP_OUTCOME_OK, StepOutcome.STEP_OUTCOME_FAILED])
-                )
+                outcome = draw(st.sampled_from(_OUTCOMES))
                 events.append(ended(key, outcome, usage=usage, microusd=draw(_amounts)))
             else:
-                how = draw(st.sampled_from(Abandonment.values()[1:]))
+                how = draw(st.sampled_from(_ABANDONMENTS))
                 events.append(abandoned(key, how, microusd=draw(_amounts)))
         for _ in range(draw(st.integers(0, 2))):
             step += 1
@@ -59,6 +70,6 @@ def journals(draw: st.DrawFn) -> list[Entry]:
         elif draw(st.booleans()):
             records.append(run.cancel())
     if epoch and draw(st.booleans()):
-        status = draw(st.sampled_from(FinalStatus.values()[1:]))
+        status = draw(st.sampled_from(_ENDS))
         records.append(run.record(finished(status), epoch=epoch))
     return stored(records)

@@ -119,6 +119,7 @@ def broken(*records: Record) -> list[Entry]:
 
 
 RUN = RecordsOf()
+FOREIGN = RecordsOf("globex", RUN.run_id)
 KEY = f"{RUN.tenant}/{RUN.run_id}/1/10/1"
 
 
