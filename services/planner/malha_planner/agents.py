@@ -55,7 +55,8 @@ class Catalogue:
             raise ValueError(f"two agents are named {next(n for n in names if names.count(n) > 1)!r}")
         if default not in self._agents:
             raise ValueError(f"the default agent {default!r} is none of {', '.join(sorted(self._agents))}")
-        self._agents[default].card.is_default = True
+        self.default = self._agents[default]
+        self.default.card.is_default = True
 
     def within_reach(self, principal: Principal) -> list[Agent]:
         """The agents the principal may use, the default first, then by name."""

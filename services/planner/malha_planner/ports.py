@@ -6,8 +6,8 @@ decides which adapter stands behind each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -21,6 +21,7 @@ from malha.api.cost.v1.cost_service_pb2 import (
     SettleResponse,
 )
 from malha.api.guard.v1.guard_service_pb2 import CheckRequest, CheckResponse
+from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.run.v1.chat_pb2 import ChatMessage, Citation
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import (
@@ -29,6 +30,7 @@ from malha.api.tools.v1.tools_service_pb2 import (
     ResolveRequest,
     ResolveResponse,
 )
+from malha.run import Entry, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,30 @@ class NoBoundaries:
         del name
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A run that may be runnable."""
+
+    name: str
+    """What makes it the same hint as another."""
+    work_class: str
+    tenant: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run in the runs table: what a caller sees, and what the table needs to keep it right."""
+
+    tenant: str
+    last_sequence: int
+    accepted_sequence: int
+    updated: datetime
+    """Stored time of its last record."""
+    work_class: str
+    row: RunRow
+
+
 class WorkItem(Protocol):
     """One delivery of a hint that a run may be runnable. Only the journal knows whether it is."""
 
@@ -148,6 +174,75 @@ class WorkItem(Protocol):
 
     async def queued(self, item: int) -> bool:
         """Whether another hint, by its sequence, is still in the queue, delivered or not."""
+
+
+class RecordFeed(Protocol):
+    """All runs' records, in the order they were stored."""
+
+    def after(self, sequence: int) -> AbstractAsyncContextManager[AsyncIterator[list[Entry]]]:
+        """Batches of records after a sequence, as they come, without end.
+
+        Iterating raises MalhaError DEPENDENCY_UNAVAILABLE where the feed broke: open it anew.
+        """
+
+    async def last(self) -> int:
+        """The sequence of the last record of all; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One event to publish."""
+
+    tenant: str
+    type: str
+    position: Position
+    body: bytes
+    """A CloudEvent in JSON."""
+
+
+class Overtaken(Exception):  # noqa: N818 - no fault: of two leaders one loses
+    """Another follower published first: it leads."""
+
+
+class Announcer(Protocol):
+    """Where events are published, each after the one before and nobody else's between."""
+
+    async def last(self) -> tuple[int, Position]:
+        """The fence (sequence of the last event, 0 for none) and the position it announced.
+
+        Position(0, 0) where there is none, or where it is too old to be kept.
+        """
+
+    async def publish(self, events: Sequence[Announcement], *, fence: int) -> int:
+        """Publish in order after the fence; the new fence. Raises Overtaken."""
+
+
+class Waker(Protocol):
+    """Puts hints into the work queue."""
+
+    async def wake(self, hints: Sequence[Hint]) -> None:
+        """Queue each hint once: a name used within the last two minutes is not queued again."""
+
+
+class RunsTable(Protocol):
+    """What is known of every run without reading its journal."""
+
+    async def upsert(self, rows: Sequence[Row], *, followed: int) -> None:
+        """Write rows that are newer than what is there; remember how far all was announced."""
+
+    async def followed(self) -> int:
+        """The sequence up to which all was announced when the table was last written; 0 at first."""
+
+    async def idle_since(self, moment: datetime, *, limit: int) -> list[Row]:
+        """Runnable runs whose last record is older than the moment, oldest first."""
+
+    async def page(
+        self, tenant: str, where: Mapping[str, str], *, before: int | None, limit: int
+    ) -> list[tuple[int, RunRow]]:
+        """(accepted sequence, row) of a tenant's runs, newest first, accepted before a sequence.
+
+        `where` holds equalities on status, agent and session_id.
+        """
 
 
 class Acting(Protocol):

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 
 from malha.api.run.v1.chat_pb2 import Citation, ToolCall
-from malha.api.run.v1.record_pb2 import RunLimits
+from malha.api.run.v1.record_pb2 import RunLimits, Verdict
 from malha.errors import ErrorReason, Reason
 from malha_planner.citations import cited
 from malha_planner.transcript import Transcript, Turn
@@ -43,7 +43,8 @@ class Answer:
     """The run is done."""
 
     text: str
-    citations: list[Citation] = field(default_factory=list)
+    citations: list[Citation]
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ def _answer(transcript: Transcript, turn: Turn) -> Decision:
         return Fail(
             ErrorReason.ERROR_REASON_MODEL_REFUSED, "the model gave neither an answer nor a tool call"
         )
-    return Answer(turn.message.text, turn.citations or cited(turn.message.text, transcript.found()))
+    citations = turn.citations or cited(turn.message.text, transcript.found())
+    return Answer(turn.message.text, citations, turn.verdict)
 
 
 def _repeated(transcript: Transcript) -> str:

@@ -44,3 +44,5 @@ class Settings(ServiceSettings):
     """The lease on a work item. Low: takeover is fast, heartbeats cost more."""
     lead_every_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
     """How often a standby follower tries to lead."""
+    grace_seconds: float = Field(default=15.0, ge=0.0, le=600.0)
+    """How long runs under way may go on after SIGTERM; then their items are left to the next worker."""

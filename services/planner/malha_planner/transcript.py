@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from malha.api.run.v1.chat_pb2 import ChatMessage, Citation, ToolCall
-from malha.api.run.v1.record_pb2 import Content, StepFinished, StepOutcome
+from malha.api.run.v1.record_pb2 import Content, StepFinished, StepOutcome, Verdict
 
 MAX_CALLS = 16
 """Tool calls of one message that are carried out; a model that asks for more is told of the first ones."""
@@ -27,6 +27,8 @@ class Turn:
     step: int
     message: ChatMessage | None = None
     """What the model said; None until it answered."""
+    verdict: Verdict = field(default_factory=Verdict)
+    """What the guard said of its text."""
     citations: list[Citation] = field(default_factory=list)
     """Passages the model itself named."""
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -70,6 +72,7 @@ class Transcript:
             turn.failures.append((finished.error_reason, content.error_text))
         else:
             turn.message = content.message
+            turn.verdict = finished.verdict
             turn.citations = list(content.citations)
 
     def found(self) -> list[Citation]:

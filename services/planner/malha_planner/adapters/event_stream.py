@@ -1,0 +1,59 @@
+"""The stream EVENTS: published in order, behind a fence that lets one follower lead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import nats.errors
+import nats.js.errors
+
+from malha import errors
+from malha.run import Position, parse_position
+from malha.run.nats_journal import EVENTS, Connection, event_subject
+from malha_planner.adapters.pipeline import Outgoing, Pipeline
+from malha_planner.ports import Announcement, Overtaken
+
+_FENCE = "Nats-Expected-Last-Sequence"
+_POSITION = "Malha-Position"
+_WRONG_LAST_SEQUENCE = 10071
+_SLICE = 512
+
+
+class NatsAnnouncer:
+    """`malha_planner.ports.Announcer` on NATS."""
+
+    def __init__(self, connection: Connection, pipeline: Pipeline) -> None:
+        self._connection = connection
+        self._pipeline = pipeline
+
+    async def last(self) -> tuple[int, Position]:
+        try:
+            info = await self._connection.js.stream_info(EVENTS)
+            last = info.state.last_seq
+            if not info.state.messages:
+                return last, Position(0, 0)
+            message = await self._connection.js.get_msg(EVENTS, seq=last)
+        except nats.js.errors.NotFoundError:
+            return last, Position(0, 0)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise errors.unavailable("nats") from error
+        return last, parse_position((message.headers or {})[_POSITION])
+
+    async def publish(self, events: Sequence[Announcement], *, fence: int) -> int:
+        for start in range(0, len(events), _SLICE):
+            batch = events[start : start + _SLICE]
+            outgoing = [
+                Outgoing(
+                    event_subject(event.tenant, event.type),
+                    event.body,
+                    {_FENCE: str(fence + place), _POSITION: str(event.position)},
+                )
+                for place, event in enumerate(batch)
+            ]
+            for answer in await self._pipeline.publish(outgoing):
+                if refusal := answer.get("error"):
+                    if refusal.get("err_code") == _WRONG_LAST_SEQUENCE:
+                        raise Overtaken
+                    raise errors.unavailable("nats")
+            fence += len(batch)
+        return fence

@@ -1,0 +1,116 @@
+"""Every part of the planner, and how they hang together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from malha import ids, lifecycle
+from malha.api.planner.v1.planner_service_pb2_grpc import add_PlannerServiceServicer_to_server
+from malha.clock import SystemClock
+from malha.run import Sealer
+from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams, read_master_key
+from malha.sqlite import Database
+from malha.wire import Identity, Peer, Server, acting_for
+from malha_planner.adapters.agent_files import SHIPPED, read_agents
+from malha_planner.adapters.event_stream import NatsAnnouncer
+from malha_planner.adapters.guard import GuardPeer
+from malha_planner.adapters.ledger import CostLedger
+from malha_planner.adapters.pipeline import Pipeline
+from malha_planner.adapters.record_feed import NatsRecordFeed
+from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
+from malha_planner.adapters.toolbox import ToolsPeer
+from malha_planner.adapters.work_stream import NatsWaker, NatsWork
+from malha_planner.agents import Catalogue
+from malha_planner.follower import Follower
+from malha_planner.models.registry import open_models
+from malha_planner.ports import Boundaries, NoBoundaries
+from malha_planner.servicer import PlannerServicer
+from malha_planner.settings import Settings
+from malha_planner.worker import Worker
+
+CALLERS = frozenset({"gateway"})
+
+
+async def main(
+    settings: Settings, *, boundaries: Boundaries | None = None, stop: asyncio.Event | None = None
+) -> None:
+    """Serve, work and follow until told to stop.
+
+    Args:
+        boundaries: tests provoke crashes at the boundaries of a run's writes.
+    """
+    stop = stop or asyncio.Event()
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        identity = Identity.load(settings.secrets_dir, "planner")
+
+        models = open_models(settings)
+        for model in models.values():
+            stack.push_async_callback(model.close)
+        agents = read_agents(settings.agents_dir or SHIPPED, default_model=settings.default_model)
+        catalogue = Catalogue(agents, default=settings.default_agent)
+        if unknown := catalogue.models() - set(models):
+            raise ValueError(f"agents name models that no provider opened: {', '.join(sorted(unknown))}")
+
+        database = await Database.open(settings.state_dir / "planner.db", MIGRATIONS, durable=False)
+        stack.push_async_callback(database.close)
+        table = SqliteRunsTable(database)
+
+        nats = await connect(
+            settings.nats_url,
+            name="planner",
+            user=settings.nats_user,
+            password=settings.nats_password.get_secret_value(),
+        )
+        stack.push_async_callback(nats.close)
+        await ensure_streams(nats)
+        master_key = await asyncio.to_thread(read_master_key, settings.secrets_dir / "master.key")
+        journal = NatsJournal(nats, clock=clock)
+        pipeline = Pipeline(nats)
+        stack.push_async_callback(pipeline.close)
+
+        def peer(callee: str, target: str) -> Peer:
+            made = Peer(callee, target, identity=identity)
+            stack.push_async_callback(made.close)
+            return made
+
+        worker = Worker(
+            name=f"planner-{ids.ulid()}",
+            journal=journal,
+            sealer=Sealer(NatsKeyRing(nats, master_key)),
+            catalogue=catalogue,
+            models=models,
+            ledger=CostLedger(peer("cost", settings.cost_target)),
+            toolbox=ToolsPeer(peer("tools", settings.tools_target), clock),
+            guard=GuardPeer(peer("guard", settings.guard_target)),
+            acting=acting_for,
+            boundaries=boundaries or NoBoundaries(),
+            clock=clock,
+            ack_wait=settings.ack_wait_seconds,
+        )
+        work = NatsWork(
+            nats,
+            concurrency=settings.concurrency,
+            tenant_concurrency=settings.tenant_concurrency,
+            ack_wait=settings.ack_wait_seconds,
+        )
+        follower = Follower(
+            journal=journal,
+            feed=NatsRecordFeed(nats),
+            announcer=NatsAnnouncer(nats, pipeline),
+            waker=NatsWaker(pipeline),
+            table=table,
+            clock=clock,
+            ack_wait=settings.ack_wait_seconds,
+            lead_every=settings.lead_every_seconds,
+        )
+        server = Server("planner", identity=identity, allow=CALLERS)
+        server.add(add_PlannerServiceServicer_to_server, PlannerServicer(catalogue, table))
+
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(follower.run())
+            working = tasks.create_task(work.serve(worker.handle, stop, grace=settings.grace_seconds))
+            await lifecycle.serve(server, settings, stop=stop)
+            await working
+            following.cancel()

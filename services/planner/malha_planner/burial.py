@@ -1,0 +1,62 @@
+"""A run that was delivered too often without progress is declared dead, by its own journal.
+
+No second queue keeps the dead: an operator finds them in the runs table and may replay them.
+"""
+
+from __future__ import annotations
+
+from malha.api.common.v1.usage_pb2 import Cost
+from malha.api.cost.v1.cost_service_pb2 import Settlement, SettleRequest
+from malha.api.run.v1.record_pb2 import (
+    Abandonment,
+    Content,
+    FinalStatus,
+    Finished,
+    JournalEvent,
+    Record,
+    StepAbandoned,
+)
+from malha.clock import Clock
+from malha.errors import ErrorReason, MalhaError
+from malha.run import MAX_DELIVERIES, Journal, RunState, Sealer
+from malha_planner.ports import Ledger
+from malha_planner.timestamps import stamp
+
+
+async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Ledger, clock: Clock) -> None:
+    """Pay for what is open at its ceiling and append the end.
+
+    Raises Fenced where someone else wrote first: the run is not dead after all.
+    """
+    cost = Cost()
+    cost.CopyFrom(state.cost)
+    record = Record(tenant=state.tenant, run_id=state.run_id, written_at=stamp(clock.now()))
+    for step in state.open_steps():
+        abandoned = StepAbandoned(
+            key=step.key,
+            step=step.step,
+            how=Abandonment.ABANDONMENT_UNKNOWN,
+            cost=await _pay(ledger, step.key),
+        )
+        cost.amount_microusd += abandoned.cost.amount_microusd
+        record.events.append(JournalEvent(step_abandoned=abandoned))
+    text = f"the run was delivered {MAX_DELIVERIES} times without coming to an end"
+    finished = Finished(
+        status=FinalStatus.FINAL_STATUS_DEAD,
+        error_reason="TOO_MANY_DELIVERIES",
+        usage=state.usage,
+        cost=cost,
+    )
+    sealed = await sealer.seal(state.tenant, state.run_id, "finished", Content(error_text=text))
+    record.events.append(JournalEvent(finished=finished, content=sealed))
+    await journal.append(record, expected=state.last_sequence)
+
+
+async def _pay(ledger: Ledger, key: str) -> Cost:
+    try:
+        answer = await ledger.settle(SettleRequest(settle=[Settlement(key=key, at_ceiling=True)]))
+    except MalhaError as error:
+        if error.reason != ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND:
+            raise
+        return Cost()
+    return answer.settled[0].cost

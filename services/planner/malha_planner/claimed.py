@@ -1,0 +1,62 @@
+"""The parts of one claimed run, so that each step of it takes one argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from google.protobuf.duration_pb2 import Duration
+
+from malha.api.cost.v1.cost_service_pb2 import ModelCall, Reservation, ToolUse
+from malha.api.run.v1.record_pb2 import Abandonment, JournalEvent, StepAbandoned, StepStarted
+from malha.api.tools.v1.tool_pb2 import Tool
+from malha.clock import Clock
+from malha.errors import MalhaError
+from malha_planner.agents import Agent
+from malha_planner.lease import Lease
+from malha_planner.patience import patiently
+from malha_planner.ports import Boundaries, Model, Toolbox
+from malha_planner.purse import Purse
+from malha_planner.screening import Screen
+from malha_planner.transcript import Transcript
+
+
+@dataclass(slots=True)
+class ClaimedRun:
+    """One run's hold, money, guard, words and means."""
+
+    lease: Lease
+    purse: Purse
+    screen: Screen
+    transcript: Transcript
+    agent: Agent
+    model: Model
+    toolbox: Toolbox
+    boundaries: Boundaries
+    clock: Clock
+    refusal: MalhaError | None = None
+    """Why the run cannot even begin, such as an agent that is gone."""
+    _tools: list[Tool] | None = field(default=None)
+
+    async def tools(self) -> list[Tool]:
+        """The tools this run may use; asked for once."""
+        if self._tools is None:
+            self._tools = self.agent.offer(await patiently(self.lease, self.clock, self.toolbox.list))
+        return self._tools
+
+    def reservation(
+        self, key: str, *, model: ModelCall | None = None, tool: ToolUse | None = None
+    ) -> Reservation:
+        """The money to ask for before a call."""
+        run_id = self.lease.state.run_id
+        return Reservation(key=key, run_id=run_id, agent=self.agent.name, model=model, tool=tool)
+
+    def abandon(self, started: StepStarted, how: Abandonment) -> None:
+        """Note that a started step will get no result under its key."""
+        abandoned = StepAbandoned(key=started.key, step=started.step, how=how)
+        self.lease.note(JournalEvent(step_abandoned=abandoned))
+
+    def since(self, begun: float) -> Duration:
+        """The time from a monotonic moment to now."""
+        elapsed = Duration()
+        elapsed.FromNanoseconds(max(0, int((self.clock.monotonic() - begun) * 1e9)))
+        return elapsed

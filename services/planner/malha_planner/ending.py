@@ -1,0 +1,92 @@
+"""How a run ends: settle everything, then one record with the answer and the final state.
+
+What was done but not yet written goes into that record too, so that the end is one append.
+"""
+
+from __future__ import annotations
+
+from malha.api.common.v1.usage_pb2 import Cost, Usage
+from malha.api.cost.v1.cost_service_pb2 import Settlement
+from malha.api.run.v1.record_pb2 import (
+    Abandonment,
+    Answered,
+    Content,
+    FinalStatus,
+    Finished,
+    JournalEvent,
+)
+from malha.errors import ErrorReason, MalhaError
+from malha_planner.claimed import ClaimedRun
+from malha_planner.lease import CancelSeen
+from malha_planner.react import Answer
+
+
+async def succeed(run: ClaimedRun, answer: Answer) -> None:
+    """End with an answer."""
+    answered = Answered(verdict=answer.verdict, model=run.model.name, is_llm=run.model.is_llm)
+    said = JournalEvent(answered=answered), Content(text=answer.text, citations=answer.citations)
+    try:
+        await _close(run, Finished(status=FinalStatus.FINAL_STATUS_SUCCEEDED), None, said)
+    except CancelSeen:
+        await cancel(run)
+
+
+async def fail(run: ClaimedRun, error: MalhaError) -> None:
+    """End with the cause why there is no answer."""
+    try:
+        await _close(run, _unsuccessful(FinalStatus.FINAL_STATUS_FAILED, error), error.message)
+    except CancelSeen:
+        await cancel(run)
+
+
+async def cancel(run: ClaimedRun) -> None:
+    """End because someone asked for it; what was under way is paid for at its ceiling."""
+    error = MalhaError(ErrorReason.ERROR_REASON_CANCELLED, "the run was cancelled")
+    await _close(run, _unsuccessful(FinalStatus.FINAL_STATUS_CANCELLED, error), error.message)
+
+
+async def _close(
+    run: ClaimedRun,
+    finished: Finished,
+    error_text: str | None,
+    said: tuple[JournalEvent, Content] | None = None,
+) -> None:
+    lease = run.lease
+    lease.forget_beginnings()
+    ended = {event.step_finished.key or event.step_abandoned.key for event in lease.noted}
+    for step in lease.state.open_steps():
+        if step.key not in ended:
+            run.abandon(step.started, Abandonment.ABANDONMENT_INTERRUPTED)
+            run.purse.owe(Settlement(key=step.key, at_ceiling=True))
+    await run.purse.settle()
+    if said is not None:
+        lease.note(*said)
+    finished.usage.CopyFrom(lease.state.usage)
+    finished.cost.CopyFrom(lease.state.cost)
+    for event in lease.noted:
+        _add_usage(finished.usage, event.step_finished.usage)
+        _add_cost(finished.cost, event.step_finished.cost)
+        _add_cost(finished.cost, event.step_abandoned.cost)
+    lease.note(
+        JournalEvent(finished=finished), Content(error_text=error_text) if error_text is not None else None
+    )
+    await run.boundaries.reach("before_final")
+    await lease.write()
+
+
+def _unsuccessful(status: FinalStatus, error: MalhaError) -> Finished:
+    return Finished(status=status, error_reason=error.reason_name, error_metadata=error.metadata)
+
+
+def _add_usage(total: Usage, usage: Usage) -> None:
+    total.input_tokens += usage.input_tokens
+    total.cached_input_tokens += usage.cached_input_tokens
+    total.output_tokens += usage.output_tokens
+    total.reasoning_tokens += usage.reasoning_tokens
+
+
+def _add_cost(total: Cost, cost: Cost) -> None:
+    total.amount_microusd += cost.amount_microusd
+    total.reference_microusd += cost.reference_microusd
+    if cost.reference_model:
+        total.reference_model = cost.reference_model

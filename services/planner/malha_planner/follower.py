@@ -1,0 +1,222 @@
+"""The follower: what happened to runs becomes rows, hints and announced facts.
+
+It reads the journal of all runs in order and does three things for each record, all of which may be
+done twice: a row is written only if newer, a hint has a name that the queue knows, an event is fenced
+by its place in the stream of events. The last event carries the position it came from, so a follower
+that begins reads from there: nothing is lost between two writes, and no accept needs a second write.
+
+One leads; the fence decides who. A standby looks every few seconds whether the leader moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from malha.clock import Clock
+from malha.errors import MalhaError
+from malha.run import (
+    BrokenJournalError,
+    Entry,
+    Journal,
+    Position,
+    RunState,
+    facts,
+    fold,
+    wakes,
+    without_content,
+)
+from malha.telemetry import metrics
+from malha.telemetry.logs import log
+from malha_planner.cloud_events import cloud_event
+from malha_planner.ports import (
+    Announcement,
+    Announcer,
+    Hint,
+    Overtaken,
+    RecordFeed,
+    Row,
+    RunsTable,
+    Waker,
+)
+from malha_planner.rows import row_of
+
+_STATES = 20_000
+"""Open runs whose fold is kept; others are read again when they move."""
+_TICK = 0.5
+_IDLE_ROWS = 256
+_PAUSE = 0.25
+
+
+@dataclass(slots=True)
+class _Known:
+    """An open run as followed so far."""
+
+    state: RunState
+    accepted_sequence: int
+
+
+class Follower:
+    """Leads or stands by, for as long as `run` runs."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        feed: RecordFeed,
+        announcer: Announcer,
+        waker: Waker,
+        table: RunsTable,
+        clock: Clock,
+        ack_wait: float,
+        lead_every: float,
+    ) -> None:
+        self._journal = journal
+        self._feed = feed
+        self._announcer = announcer
+        self._waker = waker
+        self._table = table
+        self._clock = clock
+        self._idle = 3 * ack_wait
+        self._lead_every = lead_every
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._woken: dict[tuple[str, str], tuple[int, int]] = {}
+
+    async def run(self) -> None:
+        """Lead; when overtaken stand by; lead again when the leader stands still."""
+        while True:
+            overtaken = False
+            try:
+                await self.lead()
+            except* Overtaken:
+                overtaken = True
+                log.info("follower_stands_by")
+            except* MalhaError as errors:
+                log.warning("follower_stopped", reasons=[str(one) for one in errors.exceptions])
+            except* Exception as errors:
+                log.exception("follower_failed", errors=[type(one).__name__ for one in errors.exceptions])
+            finally:
+                metrics.PLANNER_LEADING.set(0)
+            if overtaken:
+                await self._stand_by()
+            else:
+                await self._clock.sleep(_PAUSE)
+
+    async def lead(self) -> None:
+        """Follow from the last announced position. Raises a group of Overtaken or MalhaError."""
+        self._known.clear()
+        self._woken.clear()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._tick())
+
+    async def _stand_by(self) -> None:
+        """Return when the leader has not moved for a whole interval although there was something to do."""
+        stuck_at: Position | None = None
+        while True:
+            await self._clock.sleep(self._lead_every)
+            try:
+                _, position = await self._announcer.last()
+                behind = await self._feed.last() > position.sequence
+            except MalhaError:
+                continue
+            if behind and position == stuck_at:
+                return
+            stuck_at = position if behind else None
+
+    async def _follow(self) -> None:
+        fence, announced = await self._announcer.last()
+        # An old event is not kept for ever; the table remembers how far all was announced.
+        begin = announced.sequence - 1 if announced.sequence else await self._table.followed()
+        async with self._feed.after(begin) as batches:
+            metrics.PLANNER_LEADING.set(1)
+            async for batch in batches:
+                fence = await self._digest(batch, announced, fence)
+
+    async def _digest(self, batch: Sequence[Entry], announced: Position, fence: int) -> int:
+        rows: dict[tuple[str, str], Row] = {}
+        hints: list[Hint] = []
+        events: list[Announcement] = []
+        for entry in batch:
+            try:
+                known, wake = await self._fold(entry)
+            except BrokenJournalError as error:
+                # one broken run must not stop all others
+                log.error("journal_broken", run=entry.record.run_id, error=str(error))
+                continue
+            state = known.state
+            rows[state.tenant, state.run_id] = row_of(state, entry, accepted_sequence=known.accepted_sequence)
+            if wake:
+                name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
+                hints.append(Hint(name, state.accepted.work_class, state.tenant, state.run_id))
+            for event_type, fact in facts(entry, state):
+                position = Position(entry.sequence, int(fact.position.rpartition(".")[2]))
+                if position > announced:
+                    body = cloud_event(event_type, fact, entry.time)
+                    events.append(Announcement(state.tenant, event_type, position, body))
+            if state.final:
+                self._known.pop((state.tenant, state.run_id), None)
+        followed = batch[0].sequence - 1
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._waker.wake(hints))
+            both.create_task(self._table.upsert(list(rows.values()), followed=followed))
+        fence = await self._announcer.publish(events, fence=fence)
+        metrics.PLANNER_FOLLOWED.inc(len(batch))
+        return fence
+
+    async def _fold(self, entry: Entry) -> tuple[_Known, bool]:
+        """The run after the record, and whether the record wakes a worker."""
+        where = entry.record.tenant, entry.record.run_id
+        known = self._known.get(where)
+        thin = without_content(entry)
+        if known is None:
+            before = [without_content(one) for one in await self._earlier(entry)]
+            state = fold(before) if before else None
+            wake = wakes(entry.record, state)
+            known = _Known(fold([thin], state), before[0].sequence if before else entry.sequence)
+            self._known[where] = known
+            if len(self._known) > _STATES:
+                self._known.popitem(last=False)
+            return known, wake
+        wake = wakes(entry.record, known.state)
+        fold([thin], known.state)
+        self._known.move_to_end(where)
+        return known, wake
+
+    async def _earlier(self, entry: Entry) -> list[Entry]:
+        """The run's records before this one; the usual first record needs no look."""
+        if any(event.HasField("accepted") for event in entry.record.events):
+            return []
+        entries = await self._journal.load(entry.record.tenant, entry.record.run_id)
+        return [one for one in entries if one.sequence < entry.sequence]
+
+    # runs that stand still
+
+    async def _tick(self) -> None:
+        """Runnable runs that stand still get a new hint: their item or their worker was lost.
+
+        Parked runs whose time has come will be woken here too.
+        """
+        while True:
+            await self._clock.sleep(_TICK)
+            moment = self._clock.now() - timedelta(seconds=self._idle)
+            rows = await self._table.idle_since(moment, limit=_IDLE_ROWS)
+            still = {(row.tenant, row.row.run_id) for row in rows}
+            self._woken = {where: woken for where, woken in self._woken.items() if where in still}
+            await self._waker.wake([hint for row in rows if (hint := self._again(row)) is not None])
+
+    def _again(self, row: Row) -> Hint | None:
+        """A hint for a run that stands still, at ever longer intervals: a full queue is no lost item."""
+        where = row.tenant, row.row.run_id
+        idle = (self._clock.now() - row.updated).total_seconds()
+        sequence, times = self._woken.get(where, (row.last_sequence, 0))
+        if sequence != row.last_sequence:
+            times = 0
+        if idle < self._idle * 2**times:
+            return None
+        self._woken[where] = row.last_sequence, times + 1
+        name = f"{row.tenant}/{row.row.run_id}:{row.last_sequence}:idle-{times + 1}"
+        return Hint(name, row.work_class, row.tenant, row.row.run_id)

@@ -1,0 +1,249 @@
+"""A worker's hold on one run: what it may write, how long it may go on, and when it must let go.
+
+Everything a worker writes into a run goes through its lease, under the epoch of its claim. Others may
+write too: a cancellation, or the claim of a worker that took this one for dead. The journal's fence
+tells at the next append at the latest, the doorbell sooner; what is under way is interrupted then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
+
+from malha.api.cost.v1.cost_service_pb2 import Settled
+from malha.api.run.v1.record_pb2 import Content, JournalEvent, Record
+from malha.clock import Clock
+from malha.errors import ErrorReason, MalhaError
+from malha.run import (
+    Doorbell,
+    Fenced,
+    Journal,
+    Rebase,
+    RunState,
+    Sealer,
+    check_room,
+    fold,
+    rebase,
+)
+from malha_planner.ports import WorkItem
+from malha_planner.timestamps import stamp
+
+T = TypeVar("T")
+
+_ENDINGS = {"claimed", "cancel_requested", "finished"}
+"""What others write into a run that ends this worker's part in it."""
+_RECORD_BYTES = 800_000
+"""What one record is filled with; a message holds a little more."""
+_GRACE = 10.0
+"""Seconds beyond its deadline in which a run may still be closed."""
+
+
+class Lost(Exception):  # noqa: N818 - a turn of events, not an error
+    """The run is no longer this worker's, or nobody can tell: send nothing more for its item."""
+
+
+class Interrupted(Exception):  # noqa: N818 - a turn of events, not an error
+    """A call was ended because others wrote into the run: `catch_up` tells what."""
+
+
+class CancelSeen(Exception):  # noqa: N818 - a turn of events, not an error
+    """Someone asked for the run's end, and it is still ours to write."""
+
+
+class Lease:
+    """One claimed run.
+
+    Args:
+        state: the fold up to and including the claim; moved on by every append.
+        clock: monotonic time, counted on from the claim's stored time.
+        ack_wait: seconds after which the queue gives the item to someone else.
+    """
+
+    def __init__(
+        self, journal: Journal, sealer: Sealer, state: RunState, clock: Clock, *, ack_wait: float
+    ) -> None:
+        assert state.claimed_at is not None
+        self.state = state
+        self.epoch = state.epoch
+        self._journal = journal
+        self._sealer = sealer
+        self._clock = clock
+        self._ack_wait = ack_wait
+        wall_time = state.accepted.limits.max_wall_time
+        used = (state.claimed_at - state.accepted_at).total_seconds()
+        self._deadline = clock.monotonic() + wall_time.seconds + wall_time.nanos / 1e9 - used
+        self._noted: list[tuple[JournalEvent, Content | None]] = []
+        self._interrupted = False
+        self._scopes: set[asyncio.Timeout] = set()
+        self._call_until = 0.0
+
+    def remaining(self) -> float:
+        """Seconds of the run's wall time that are left; negative once it is over."""
+        return self._deadline - self._clock.monotonic()
+
+    # what is written
+
+    def note(self, event: JournalEvent, content: Content | None = None) -> None:
+        """Put an event into the next record."""
+        self._noted.append((event, content))
+
+    @property
+    def noted(self) -> list[JournalEvent]:
+        """The events that wait for the next record."""
+        return [event for event, _ in self._noted]
+
+    def price(self, settled: Iterable[Settled]) -> None:
+        """Enter what the ledger holds into the noted ends of steps."""
+        costs = {one.key: one.cost for one in settled}
+        for event, _ in self._noted:
+            for end in (event.step_finished, event.step_abandoned):
+                if end.key and (cost := costs.get(end.key)) is not None:
+                    end.cost.CopyFrom(cost)
+
+    def forget_beginnings(self) -> None:
+        """Drop noted starts, answer and end: what a cancelled run does not do any more."""
+        dropped = {"step_started", "answered", "finished"}
+        self._noted = [one for one in self._noted if one[0].WhichOneof("event") not in dropped]
+
+    async def write(self) -> None:
+        """Append the noted events as one record.
+
+        Raises:
+            CancelSeen: not appended, the events stay noted.
+            Lost: another worker has the run, or the journal is away and nobody knows.
+            MalhaError: JOURNAL_LIMIT; not appended.
+        """
+        while self._noted:
+            batch = await self._next_record()
+            await self._append(batch)
+            del self._noted[: len(batch.events)]
+
+    async def _append(self, record: Record) -> None:
+        while True:
+            try:
+                entry = await self._journal.append(record, expected=self.state.last_sequence)
+            except Fenced as fenced:
+                self._fold(fenced)
+            except MalhaError as error:
+                if error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
+                    raise
+                raise Lost from error
+            else:
+                fold([entry], self.state)
+                return
+
+    async def catch_up(self) -> None:
+        """Learn what others wrote. Raises CancelSeen or Lost, as it ends this worker's part."""
+        try:
+            entries = await self._journal.load(
+                self.state.tenant, self.state.run_id, after=self.state.last_sequence
+            )
+        except MalhaError as error:
+            raise Lost from error
+        self._fold(Fenced(entries))
+        raise Lost
+
+    def _fold(self, fenced: Fenced) -> None:
+        fold(fenced.entries, self.state)
+        verdict = rebase(self.state, self.epoch)
+        if verdict is Rebase.FENCED:
+            raise Lost
+        if verdict is Rebase.CANCELLED and not self._closing:
+            raise CancelSeen
+
+    @property
+    def _closing(self) -> bool:
+        """Whether the next record ends the run as cancelled: no news of a cancellation then."""
+        return any(
+            event.WhichOneof("event") == "finished" and event.finished.error_reason == "CANCELLED"
+            for event, _ in self._noted
+        )
+
+    async def _next_record(self) -> Record:
+        """As many of the noted events as one message holds."""
+        tenant, run_id = self.state.tenant, self.state.run_id
+        record = Record(tenant=tenant, run_id=run_id, epoch=self.epoch, written_at=stamp(self._clock.now()))
+        room = _RECORD_BYTES
+        for event, content in self._noted:
+            if content is not None and not event.HasField("content"):
+                kind = event.WhichOneof("event") or ""
+                event.content.CopyFrom(await self._sealer.seal(tenant, run_id, kind, content))
+            room -= event.ByteSize()
+            if room < 0 and record.events:
+                break
+            record.events.append(event)
+        check_room(self.state, record)
+        return record
+
+    # how long it goes on
+
+    async def within(self, call: Awaitable[T], seconds: float) -> T:
+        """The result of a call of a model or tool, unless time, a cancellation or a takeover ends it.
+
+        Raises:
+            Interrupted: others wrote into the run.
+            MalhaError: DEADLINE_EXCEEDED after `seconds` or at the run's deadline.
+        """
+        loop = asyncio.get_running_loop()
+        seconds = min(seconds, self.remaining())
+        self._call_until = max(self._call_until, self._clock.monotonic() + seconds)
+        try:
+            async with asyncio.timeout_at(
+                loop.time() if self._interrupted else loop.time() + seconds
+            ) as scope:
+                self._scopes.add(scope)
+                return await call
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            self._scopes.discard(scope)
+        if self._interrupted:
+            raise Interrupted
+        raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the time allowed is used up")
+
+    def interrupt(self) -> None:
+        """End every call under way, now."""
+        self._interrupted = True
+        now = asyncio.get_running_loop().time()
+        for scope in self._scopes:
+            if not scope.expired():
+                scope.reschedule(now)
+
+    async def beat(self, item: WorkItem, bell: Doorbell) -> None:
+        """Listen for others and keep the item, until the run is not ours or a call overruns its time."""
+        bell.hush(self.epoch)
+        every = self._ack_wait / 3
+        due = self._clock.monotonic() + every
+        while True:
+            await bell.wait(max(0.0, due - self._clock.monotonic()))
+            try:
+                mine = await self._is_mine()
+            except MalhaError:
+                mine = True  # nobody can tell; but then nothing is sent either
+                due = self._clock.monotonic() + every
+            if not mine:
+                self.interrupt()
+            if self._clock.monotonic() >= due:
+                due = self._clock.monotonic() + every
+                if mine and not self._overrun():
+                    await item.in_progress()
+
+    def _overrun(self) -> bool:
+        """Whether something here is stuck: then someone else had better take the item."""
+        until = self._call_until + 1 if self._scopes else self._deadline + _GRACE
+        return self._clock.monotonic() > until
+
+    async def _is_mine(self) -> bool:
+        """Whether nobody but this worker wrote since its last append (a leader's read)."""
+        state = self.state
+        known = state.last_sequence
+        if await self._journal.last_sequence(state.tenant, state.run_id) == known:
+            return True
+        newer = await self._journal.load(state.tenant, state.run_id, after=known)
+        return not any(
+            entry.record.epoch != self.epoch and event.WhichOneof("event") in _ENDINGS
+            for entry in newer
+            for event in entry.record.events
+        )

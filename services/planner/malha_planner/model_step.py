@@ -1,0 +1,135 @@
+"""One call of the model: reserve at the ceiling, write the intention, call, guard, note the reply."""
+
+from __future__ import annotations
+
+import random
+
+from malha.api.cost.v1.cost_service_pb2 import ModelCall, Settlement
+from malha.api.run.v1.record_pb2 import (
+    Abandonment,
+    Action,
+    Content,
+    JournalEvent,
+    StepFinished,
+    StepKind,
+    StepOutcome,
+    StepStarted,
+)
+from malha.errors import ErrorReason, MalhaError
+from malha.telemetry import names
+from malha.telemetry.traces import Span, span
+from malha_planner.claimed import ClaimedRun
+from malha_planner.ports import ModelReply
+from malha_planner.prompts import conversation
+from malha_planner.react import CallModel
+from malha_planner.transcript import MAX_CALLS
+
+_MODEL_SECONDS = 60.0
+"""A model that has not answered after so long is given up."""
+_PAUSE = 0.2
+
+
+async def call_model(run: ClaimedRun, decision: CallModel) -> None:
+    """Carry the decision out; the reply or the failure is noted and in the transcript.
+
+    Raises MalhaError where the run itself cannot go on, and what `Lease.write` raises.
+    """
+    if decision.attempt > 1:
+        pause = random.uniform(_PAUSE, 2 * _PAUSE) * decision.attempt  # noqa: S311 - jitter, no secret
+        await run.lease.within(run.clock.sleep(pause), pause + 1)
+    with span(f"chat {run.model.name}", kind="client") as traced:
+        finished, content = await _ask(run, decision, traced)
+    if content.message.text:
+        await _guard(run, finished, content)
+    run.lease.note(JournalEvent(step_finished=finished), content)
+    run.transcript.heard(finished, content)
+
+
+async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[StepFinished, Content]:
+    lease, model = run.lease, run.model
+    offered = await run.tools() if decision.may_call_tools else []
+    messages = conversation(run.agent, run.transcript)
+    most = lease.state.accepted.limits.max_output_tokens
+    call = ModelCall(
+        provider=model.provider,
+        model=model.name,
+        input_tokens=model.count(messages, offered),
+        max_output_tokens=most,
+    )
+    started = StepStarted(
+        key=lease.state.next_key(decision.step, lease.epoch),
+        step=decision.step,
+        kind=StepKind.STEP_KIND_MODEL,
+        name=model.name,
+        provider=model.provider,
+        offered_tools=[tool.name for tool in offered],
+    )
+    traced.set(names.GEN_AI_OPERATION, "chat")
+    traced.set(names.GEN_AI_PROVIDER, model.provider)
+    traced.set(names.GEN_AI_REQUEST_MODEL, model.name)
+    traced.set(names.GEN_AI_REQUEST_MAX_TOKENS, most)
+    traced.set(names.MALHA_STEP, decision.step)
+    await run.purse.reserve([run.reservation(started.key, model=call)])
+    started.reserved_microusd = run.purse.held[started.key]
+    lease.note(JournalEvent(step_started=started))
+    await run.boundaries.reach("before_model_started")
+    await lease.write()
+    await run.boundaries.reach("after_model_started")
+    run.transcript.asked(decision.step)
+    begun = run.clock.monotonic()
+    try:
+        reply = await lease.within(
+            model.complete(
+                messages,
+                offered,
+                max_output_tokens=most,
+                deadline_seconds=min(_MODEL_SECONDS, lease.remaining()),
+            ),
+            _MODEL_SECONDS,
+        )
+    except MalhaError as error:
+        traced.fail(error.reason_name)
+        outcome = _failed(run, started, error)
+    else:
+        traced.set(names.GEN_AI_INPUT_TOKENS, reply.usage.input_tokens)
+        traced.set(names.GEN_AI_OUTPUT_TOKENS, reply.usage.output_tokens)
+        outcome = _replied(run, started, reply)
+    outcome[0].elapsed.CopyFrom(run.since(begun))
+    await run.boundaries.reach("model_returned")
+    return outcome
+
+
+def _replied(run: ClaimedRun, started: StepStarted, reply: ModelReply) -> tuple[StepFinished, Content]:
+    run.purse.owe(Settlement(key=started.key, usage=reply.usage))
+    content = Content(message=reply.message, citations=reply.citations)
+    del content.message.tool_calls[MAX_CALLS:]
+    outcome = StepOutcome.STEP_OUTCOME_OK
+    return StepFinished(key=started.key, step=started.step, outcome=outcome, usage=reply.usage), content
+
+
+def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[StepFinished, Content]:
+    if error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED:
+        # It was cut off at work: the provider may bill what it did, so the ceiling is owed.
+        run.purse.owe(Settlement(key=started.key, at_ceiling=True))
+        run.abandon(started, Abandonment.ABANDONMENT_SETTLED_AT_CEILING)
+        if run.lease.remaining() <= 0:
+            raise error
+        raise MalhaError(ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE, "the model did not answer in time")
+    run.purse.owe(Settlement(key=started.key, release=True))
+    refused = error.reason == ErrorReason.ERROR_REASON_MODEL_REFUSED
+    finished = StepFinished(
+        key=started.key,
+        step=started.step,
+        outcome=StepOutcome.STEP_OUTCOME_FAILED,
+        error_reason="MODEL_REFUSED" if refused else "MODEL_UNAVAILABLE",
+    )
+    return finished, Content(error_text=error.message)
+
+
+async def _guard(run: ClaimedRun, finished: StepFinished, content: Content) -> None:
+    """A blocked text is replaced by the guard's safe one, and nothing the model cited stays."""
+    content.message.text, verdict = await run.screen.output(content.message.text)
+    finished.verdict.CopyFrom(verdict)
+    if verdict.action == Action.ACTION_BLOCK:
+        finished.outcome = StepOutcome.STEP_OUTCOME_BLOCKED
+        del content.citations[:]

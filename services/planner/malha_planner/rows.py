@@ -1,0 +1,44 @@
+"""A run as one row of the runs table: what a list shows, without a word of content."""
+
+from __future__ import annotations
+
+from malha.api.gateway.v1.run_pb2 import RunStatus
+from malha.api.planner.v1.planner_service_pb2 import RunRow
+from malha.run import Entry, RunState
+from malha_planner.ports import Row
+from malha_planner.timestamps import stamp
+
+RUNNABLE = ("QUEUED", "RUNNING")
+"""States in which a run that stands still has lost its worker or its item."""
+
+
+def row_of(state: RunState, last: Entry, *, accepted_sequence: int) -> Row:
+    """The row after the record `last`."""
+    row = RunRow(
+        run_id=state.run_id,
+        agent=state.accepted.agent,
+        status=RunStatus.Name(state.status).removeprefix("RUN_STATUS_"),
+        session_id=state.accepted.session_id,
+        create_time=stamp(state.accepted_at),
+        usage=state.usage,
+        cost=state.cost,
+        trace_id=_trace_id(state.accepted.traceparent),
+    )
+    if state.finished is not None and state.finished_at is not None:
+        row.finish_time.CopyFrom(stamp(state.finished_at))
+        row.error_reason = state.finished.error_reason
+        row.usage.CopyFrom(state.finished.usage)
+        row.cost.CopyFrom(state.finished.cost)
+    return Row(
+        tenant=state.tenant,
+        last_sequence=last.sequence,
+        accepted_sequence=accepted_sequence,
+        updated=last.time,
+        work_class=state.accepted.work_class,
+        row=row,
+    )
+
+
+def _trace_id(traceparent: str) -> str:
+    parts = traceparent.split("-")
+    return parts[1] if len(parts) == 4 else ""

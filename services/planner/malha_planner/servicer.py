@@ -1,0 +1,36 @@
+"""PlannerService: RPC in, idea, RPC out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from malha.api.planner.v1.planner_service_pb2 import (
+    ListAgentsRequest,
+    ListAgentsResponse,
+    ListRunsRequest,
+    ListRunsResponse,
+)
+from malha.api.planner.v1.planner_service_pb2_grpc import PlannerServiceServicer
+from malha.wire import current
+from malha_planner.agents import Catalogue
+from malha_planner.listing import list_runs
+from malha_planner.ports import RunsTable
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class PlannerServicer(PlannerServiceServicer):
+    """What the gateway asks about agents and past runs."""
+
+    def __init__(self, catalogue: Catalogue, table: RunsTable) -> None:
+        self._catalogue = catalogue
+        self._table = table
+
+    async def ListAgents(self, request: ListAgentsRequest, context: Context) -> ListAgentsResponse:
+        agents = self._catalogue.within_reach(current().principal)
+        return ListAgentsResponse(agents=[agent.card for agent in agents])
+
+    async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
+        return await list_runs(self._table, current().principal.tenant, request)

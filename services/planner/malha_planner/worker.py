@@ -1,0 +1,192 @@
+"""The worker: from a work item to a run that moved on.
+
+An item is a hint. The journal decides what it is worth, and the claim that the worker appends there
+makes the run its own until someone else claims it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from malha.api.run.v1.record_pb2 import Claimed, FinalStatus, JournalEvent, Record
+from malha.clock import Clock
+from malha.errors import MalhaError
+from malha.run import (
+    BrokenJournalError,
+    ClaimDecision,
+    Doorbell,
+    Fenced,
+    Journal,
+    RunState,
+    Sealer,
+    decide_claim,
+    fold,
+    other_item,
+)
+from malha.telemetry import metrics, names
+from malha.telemetry.logs import log
+from malha.telemetry.traces import span
+from malha_planner.agents import Catalogue
+from malha_planner.burial import bury
+from malha_planner.claimed import ClaimedRun
+from malha_planner.drive import drive
+from malha_planner.lease import Lease, Lost
+from malha_planner.ports import Acting, Boundaries, Guard, Ledger, Models, Toolbox, WorkItem
+from malha_planner.purse import Purse
+from malha_planner.resuming import recall
+from malha_planner.screening import Screen
+from malha_planner.timestamps import stamp
+
+_CLOSING = 30.0
+"""Seconds beyond a run's wall time in which its last calls (settling, guarding) may be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Works on items, any number at once. `name` tells operators which process claimed a run."""
+
+    name: str
+    journal: Journal
+    sealer: Sealer
+    catalogue: Catalogue
+    models: Models
+    ledger: Ledger
+    toolbox: Toolbox
+    guard: Guard
+    acting: Acting
+    boundaries: Boundaries
+    clock: Clock
+    ack_wait: float
+
+    async def handle(self, item: WorkItem) -> None:
+        """Do what the item hints at. Never raises but for cancellation.
+
+        Where that fails the item is left alone: the queue delivers it again once its lease is over.
+        """
+        try:
+            outcome = await self._handle(item)
+        except Lost:
+            outcome = "lost"
+        except MalhaError as error:
+            outcome = "left"
+            log.warning("run_left", run=item.run_id, tenant=item.tenant, reason=error.reason_name)
+        except Exception as error:
+            outcome = "left"
+            log.exception("run_left", run=item.run_id, tenant=item.tenant, error=type(error).__name__)
+        metrics.PLANNER_ITEMS.labels(outcome).inc()
+
+    async def _handle(self, item: WorkItem) -> str:
+        # The doorbell comes before the load, or what is appended in between would ring for nobody.
+        async with self.journal.doorbell(item.tenant, item.run_id) as bell:
+            state = await self._claim(item)
+            if state is None:
+                await item.ack()
+                return "nothing_to_do"
+            await self._work(item, state, bell)
+            await item.ack()
+            return "worked"
+
+    async def _claim(self, item: WorkItem) -> RunState | None:
+        """The state under one's own claim; None where there is nothing (more) to do."""
+        while True:
+            entries = await self.journal.load(item.tenant, item.run_id)
+            try:
+                state = fold(entries) if entries else None
+            except BrokenJournalError as error:
+                log.error("journal_broken", run=item.run_id, tenant=item.tenant, error=str(error))
+                return None
+            other = other_item(state, item.item)
+            decision = decide_claim(
+                state,
+                item=item.item,
+                delivery=item.delivery,
+                item_time=item.time,
+                other_queued=other > 0 and await item.queued(other),
+            )
+            if state is None or decision in (ClaimDecision.ACK, ClaimDecision.ACK_OTHER_QUEUED):
+                return None
+            try:
+                if decision is ClaimDecision.DEAD:
+                    with self.acting(state.accepted.principal, timeout=_CLOSING):
+                        await bury(
+                            state,
+                            journal=self.journal,
+                            sealer=self.sealer,
+                            ledger=self.ledger,
+                            clock=self.clock,
+                        )
+                    continue  # and find it final
+                entry = await self.journal.append(self._claimed(item), expected=state.last_sequence)
+            except Fenced:
+                continue
+            return fold([entry], state)
+
+    def _claimed(self, item: WorkItem) -> Record:
+        claimed = Claimed(worker=self.name, item=item.item, delivery=item.delivery)
+        return Record(
+            tenant=item.tenant,
+            run_id=item.run_id,
+            events=[JournalEvent(claimed=claimed)],
+            written_at=stamp(self.clock.now()),
+        )
+
+    async def _work(self, item: WorkItem, state: RunState, bell: Doorbell) -> None:
+        lease = Lease(self.journal, self.sealer, state, self.clock, ack_wait=self.ack_wait)
+        accepted = state.accepted
+        with (
+            self.acting(accepted.principal, timeout=max(0.0, lease.remaining()) + _CLOSING),
+            span(f"invoke_agent {accepted.agent}", kind="consumer", parent=accepted.traceparent) as traced,
+        ):
+            traced.set(names.GEN_AI_OPERATION, "invoke_agent")
+            traced.set(names.GEN_AI_AGENT, accepted.agent)
+            traced.set(names.MALHA_RUN, state.run_id)
+            run = await self._run(lease)
+            async with _beating(lease, item, bell):
+                try:
+                    await drive(run)
+                except Lost:
+                    await run.purse.let_go()
+                    raise
+            finished = state.finished
+            if finished is not None:
+                status = FinalStatus.Name(finished.status).removeprefix("FINAL_STATUS_")
+                metrics.PLANNER_RUNS.labels(status, finished.error_reason).inc()
+                if finished.error_reason:
+                    traced.fail(finished.error_reason)
+
+    async def _run(self, lease: Lease) -> ClaimedRun:
+        accepted = lease.state.accepted
+        refusal: MalhaError | None = None
+        agent = self.catalogue.default
+        try:
+            agent = self.catalogue.get(accepted.agent, accepted.principal)
+        except MalhaError as gone:
+            refusal = gone
+        return ClaimedRun(
+            lease=lease,
+            purse=Purse(self.ledger, lease, self.clock),
+            screen=Screen(self.guard, lease, self.clock, agent=accepted.agent),
+            transcript=await recall(lease.state, self.sealer),
+            agent=agent,
+            model=self.models[agent.card.model],
+            toolbox=self.toolbox,
+            boundaries=self.boundaries,
+            clock=self.clock,
+            refusal=refusal,
+        )
+
+
+@asynccontextmanager
+async def _beating(lease: Lease, item: WorkItem, bell: Doorbell) -> AsyncIterator[None]:
+    """Keep the item and listen for others while the block runs."""
+    beat = asyncio.create_task(lease.beat(item, bell))
+    try:
+        yield
+    finally:
+        beat.cancel()
+        (ended,) = await asyncio.gather(beat, return_exceptions=True)
+        if isinstance(ended, Exception):
+            log.error("beat_failed", run=item.run_id, error=type(ended).__name__)
