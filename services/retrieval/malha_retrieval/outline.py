@@ -1,0 +1,103 @@
+"""A Markdown document is an outline: blocks of lines, each under a path of headings.
+
+Blocks are what a reader would not tear apart: a paragraph, a list, a table, a fenced listing. They are
+spans of the document, so that nothing is rewritten and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)])(?:\s|$)|\s*$| {4}|\t")
+"""Lines that an underline does not make a heading: list items, quotes, tables, code, blank ones."""
+
+
+class Block(NamedTuple):
+    """Lines that belong together.
+
+    ``path`` are the headings above, the outermost first. ``kind`` is "prose", "table", "code", or
+    "heading" for a heading line itself, whose path ends with it. ``start`` and ``end`` are character
+    offsets in the document.
+    """
+
+    path: tuple[str, ...]
+    kind: str
+    start: int
+    end: int
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """The blocks of a Markdown text, in order; blank lines between them belong to none."""
+    lines = [match.span() for match in re.finditer(r"[^\n]*\n|[^\n]+", text)]
+    headings: list[tuple[int, str]] = []
+    number = _front_matter(text, lines)
+    if number:
+        yield Block((), "code", 0, lines[number - 1][1])
+    while number < len(lines):
+        start, end = lines[number]
+        line = text[start:end].rstrip()
+        path = tuple(title for _, title in headings)
+        if not line:
+            number += 1
+        elif heading := _HEADING.match(line):
+            _enter(headings, len(heading[1]), heading[2] or "")
+            yield Block(tuple(title for _, title in headings), "heading", start, end)
+            number += 1
+        elif fence := _FENCE.match(line):
+            number = _closing(text, lines, number, fence[1])
+            yield Block(path, "code", start, lines[number - 1][1])
+        elif level := _underlined(text, lines, number):
+            _enter(headings, level, line.strip())
+            yield Block(tuple(title for _, title in headings), "heading", start, lines[number + 1][1])
+            number += 2
+        else:
+            number = _paragraph(text, lines, number)
+            kind = "table" if line.lstrip().startswith("|") else "prose"
+            yield Block(path, kind, start, lines[number - 1][1])
+
+
+def _enter(headings: list[tuple[int, str]], level: int, title: str) -> None:
+    while headings and headings[-1][0] >= level:
+        headings.pop()
+    headings.append((level, title))
+
+
+def _front_matter(text: str, lines: list[tuple[int, int]]) -> int:
+    """How many lines a YAML head between two ``---`` takes; 0 where there is none."""
+    if not text.startswith(("---\n", "---\r\n")):
+        return 0
+    for number, (start, end) in enumerate(lines[1:50], start=2):
+        if text[start:end].rstrip() in {"---", "..."}:
+            return number
+    return 0
+
+
+def _closing(text: str, lines: list[tuple[int, int]], number: int, fence: str) -> int:
+    """The number after the line that closes the fence; without one it runs to the end."""
+    for following in range(number + 1, len(lines)):
+        line = text[slice(*lines[following])].strip()
+        if line.startswith(fence) and not line.strip(fence[0]):
+            return following + 1
+    return len(lines)
+
+
+def _underlined(text: str, lines: list[tuple[int, int]], number: int) -> int:
+    """The level of a heading underlined with = or -; 0 for any other line."""
+    if number + 1 >= len(lines) or _NO_TITLE.match(text, *lines[number]):
+        return 0
+    underline = _UNDERLINE.match(text[slice(*lines[number + 1])].rstrip())
+    return 0 if underline is None else 1 if underline[1][0] == "=" else 2
+
+
+def _paragraph(text: str, lines: list[tuple[int, int]], number: int) -> int:
+    """The number after the paragraph's last line."""
+    for following in range(number + 1, len(lines)):
+        line = text[slice(*lines[following])].rstrip()
+        if not line or _HEADING.match(line) or _FENCE.match(line):
+            return following
+    return len(lines)
