@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import nats
+from nats.aio.client import Client as Connection
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from rich.console import Console
 
@@ -29,7 +30,7 @@ async def events_beside(mesh: Mesh, console: Console) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def _print(connection: nats.NATS, console: Console) -> None:
+async def _print(connection: Connection, console: Console) -> None:
     subscription = await connection.jetstream().pull_subscribe(
         f"malha.event.{_TENANT}.>",
         stream="EVENTS",
