@@ -1,6 +1,6 @@
-"""Tools for tests: one whose effect can be counted, and which can be stopped beside it.
+"""Tools for tests: one whose effect can be counted on disk, and one that does as it is told.
 
-Named in the tools service's settings, such as
+The first is named in the tools service's settings, such as
 ``{"malha.testing.tools:file_appender": {"path": "/tmp/lines", "pauses": "/tmp/pauses"}}``.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +113,49 @@ def file_appender(path: str, pauses: str = "") -> FileAppender:
         pauses: the folder of the pause points, if any; it exists.
     """
     return FileAppender(Path(path), PausePoints(Path(pauses) if pauses else None))
+
+
+class ToldTool:
+    """A tool that counts its runs and does as the test says.
+
+    It takes ``{"n": integer}`` and answers a string. ``act``, where set, is awaited in place of success:
+    what it returns is the text of the result, what it raises leaves the tool.
+    """
+
+    def __init__(self, effect: Effect = Effect.EFFECT_ONCE, *, name: str = "told", **contract: Any) -> None:
+        self.ran: list[tuple[str, Mapping[str, Any], str]] = []
+        """(tenant, arguments, idempotency key) of each run."""
+        self.act: Callable[[], Awaitable[str]] | None = None
+        self.result = ToolResult(result_json='"fine"', text="It went fine.")
+        self.contract = Tool(
+            name=name,
+            input_schema_json=json.dumps(
+                {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False}
+            ),
+            output_schema_json=json.dumps({"type": "string"}),
+            effect=effect,
+            **contract,
+        )
+
+    async def run(
+        self, arguments: Mapping[str, Any], principal: Principal, idempotency_key: str
+    ) -> ToolResult:
+        self.ran.append((principal.tenant, arguments, idempotency_key))
+        result = ToolResult()
+        result.CopyFrom(self.result)
+        if self.act:
+            result.text = await self.act()
+        return result
+
+
+class Gate:
+    """A place in an act: the test waits until somebody is ``inside``, and lets them on with ``open``."""
+
+    def __init__(self) -> None:
+        self.inside = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def __call__(self) -> str:
+        self.inside.set()
+        await self.open.wait()
+        return "went through"

@@ -43,7 +43,8 @@ class Calculated:
     exact: bool
     """False where an irrational root or power was rounded (to 50 digits)."""
     decimals: int
-    """The most decimal places that any number of the expression was written with."""
+    """Decimal places to show at least: as many as the numbers that were added or multiplied had, so that
+    40 * 2.49 is 99.60."""
 
     def __str__(self) -> str:
         """The value in decimals; 15 significant digits where it has no end, or no end in sight."""
@@ -134,6 +135,8 @@ class _Walk:
     def _operation(self, op: ast.operator, left: Fraction, right: Fraction) -> Fraction:
         if isinstance(op, ast.Pow):
             return self._power(left, right)
+        if not isinstance(op, ast.Add | ast.Sub | ast.Mult):
+            self.decimals = 0
         operate = _OPERATIONS.get(type(op))
         if operate is None:
             raise ArithmeticRefusedError("the operators are + - * / // % and **")
@@ -143,6 +146,7 @@ class _Walk:
             raise ArithmeticRefusedError("division by zero is not defined") from None
 
     def _power(self, base: Fraction, exponent: Fraction) -> Fraction:
+        self.decimals = 0
         if abs(exponent) > _MOST_EXPONENT:
             raise ArithmeticRefusedError(f"exponents go up to {_MOST_EXPONENT}")
         if base == 0 and exponent < 0:
@@ -160,6 +164,7 @@ class _Walk:
         return Fraction(_ROOTS.power(_decimal(base), _decimal(exponent)))
 
     def _sqrt(self, value: Fraction) -> Fraction:
+        self.decimals = 0
         if value < 0:
             raise ArithmeticRefusedError("the square root of a negative number is not real")
         root = Fraction(math.isqrt(value.numerator), math.isqrt(value.denominator))

@@ -87,8 +87,8 @@ class GpuPrices:
         self.contract = Tool(
             name="gpu_prices",
             version="1",
-            description="Looks up what a GPU costs per hour in US dollars at several cloud providers, all "
-            "asked at the same time, and says which is cheapest. Use it for questions about the price of GPUs "
+            description="Looks up what a GPU costs per hour in US dollars at several cloud providers, asked "
+            "at the same time, and says which is cheapest. Use it for questions about the price of GPUs, "
             f"such as H100, A100 or L4. The providers are: {', '.join(sorted(self._providers))}.",
             input_schema_json=json.dumps(_input(sorted(self._providers))),
             output_schema_json=json.dumps(_OUTPUT),
