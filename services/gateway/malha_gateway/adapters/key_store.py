@@ -41,8 +41,7 @@ class SqliteKeyStore:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "INSERT OR REPLACE INTO api_key"
-                " (key_id, tenant, digest, principal, create_time, expire_time, revoke_time)"
-                " VALUES (?, ?, ?, ?, unixepoch('subsec'), ?, ?)",
+                " (key_id, tenant, digest, principal, expire_time, revoke_time) VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     key.principal.key_id,
                     key.principal.tenant,

@@ -41,6 +41,8 @@ class NatsPart:
         self._connection = connection
 
     async def answers(self) -> bool:
+        if not self._connection.connected:
+            return False  # a flush meanwhile would wait, or be told of an older connection
         try:
             await self._connection.nc.flush(timeout=1)
         except (NatsError, OSError, TimeoutError):

@@ -4,8 +4,7 @@ CREATE TABLE api_key (
   tenant TEXT NOT NULL,
   digest BLOB NOT NULL,
   principal BLOB NOT NULL,      -- malha.api.common.v1.Principal
-  create_time REAL NOT NULL,    -- seconds since 1970, UTC
-  expire_time REAL NOT NULL,
+  expire_time REAL NOT NULL,    -- seconds since 1970, UTC
   revoke_time REAL              -- NULL while the key may be used
 ) STRICT;
 CREATE INDEX api_key_tenant ON api_key (tenant);
