@@ -1,10 +1,12 @@
 """Data keys live in the stream wrapped, and only the master key that wrapped them opens them."""
 
+from pathlib import Path
+
 import pytest
 
 from malha.api.run.v1.record_pb2 import Content
 from malha.run import Sealer, UnsealableError, run_id_for
-from malha.run.nats_journal import KEYS, Connection, NatsKeyRing
+from malha.run.nats_journal import KEYS, Connection, NatsKeyRing, read_master_key
 
 
 async def test_the_stored_key_is_not_the_key(connection: Connection) -> None:
@@ -39,3 +41,19 @@ async def test_what_one_process_sealed_another_opens(connection: Connection) -> 
     sealed = await Sealer(NatsKeyRing(connection, b"m" * 32)).seal(tenant, run_id, "accepted", content)
     another = Sealer(NatsKeyRing(connection, b"m" * 32))
     assert await another.open(tenant, run_id, "accepted", sealed) == content
+
+
+def test_a_master_key_is_32_bytes_in_hex(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    path.write_text("ab" * 32 + "\n")
+    assert read_master_key(path) == b"\xab" * 32
+
+
+@pytest.mark.parametrize("text", ["", "ab" * 31, "ab" * 33, "not hexadecimal"])
+def test_what_is_no_master_key_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "master.key"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="32 bytes") as refused:
+        read_master_key(path)
+    assert not text or text not in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
