@@ -26,6 +26,7 @@ MAX_BODY_BYTES = 17 * 1024 * 1024  # the contract's 16 MiB of documents, and the
 LOOPBACK_PAGES = (
     r"http://(localhost|127\.0\.0\.1)(:[0-9]+)?"  # pages that may call a mesh on their own machine
 )
+ASK_HEALTH = b"GET /healthz HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n"
 QUIET = ("--disable-hot-restart", "--log-level", "warning")
 SAID_BY_ENVOY = "%LOCAL_REPLY_BODY%"  # the transcoder names the field there
 
@@ -93,7 +94,8 @@ def envoy(state: Path, *, port: int, gateways: Sequence[int], access_log: bool =
         name="edge",
         # One worker: the edge takes a tenth of a millisecond a call, and every further worker costs memory.
         argv=(find_envoy(), "-c", str(config), "--concurrency", "1", *QUIET),
-        ready=lambda: exchange(port, b"GET / HTTP/1.1\r\nhost: edge\r\n\r\n").startswith(b"HTTP/1.1"),
+        ready=lambda: exchange(port, ASK_HEALTH, timeout=2.0).startswith(b"HTTP/1.1 200 "),
+        alive=lambda: exchange(port, ASK_HEALTH, timeout=2.0).startswith(b"HTTP/1.1 "),
         url=f"http://127.0.0.1:{port}",
     )
 

@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -22,17 +21,24 @@ PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
 
 @dataclass(frozen=True)
 class Program:
-    """One process: name, arguments, environment, and a probe that says whether it serves.
+    """One process: name, arguments, environment, and probes.
 
-    The probe blocks for a second at most. While the program does not serve it returns False, never raises.
+    `ready` says whether it serves, `alive` whether it answers at all (where that is less): what is alive but
+    not ready waits for something, and is left in peace. Probes block for two seconds at most and never raise.
     """
 
     name: str
     argv: tuple[str, ...]
     ready: Callable[[], bool]
+    alive: Callable[[], bool] | None = None
     url: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
-    cwd: Path | None = None
+    chatter: str = ""
+    """A pattern of lines that nobody needs to read."""
+
+    def answers(self) -> bool:
+        """Whether it lives, ready or not."""
+        return (self.alive or self.ready)()
 
     def environment(self) -> dict[str, str]:
         """The whole environment of the child: nothing of ours reaches it unnamed."""

@@ -69,6 +69,8 @@ def nats(state: Path, *, port: int = 0, extra: str = "") -> Program:
         argv=(find_nats(), "--config", str(config)),
         ready=lambda: b'"jetstream":true' in exchange(port, b""),
         url=f"nats://127.0.0.1:{port}",
+        # its file of passwords is its owner's alone, like every secret here
+        chatter=r"\[INF\]|Plaintext passwords",
     )
 
 
@@ -85,6 +87,7 @@ def valkey(state: Path, *, port: int = 0) -> Program:
         argv=argv,
         ready=lambda: exchange(port, b"PING\r\n").startswith(b"+PONG"),
         url=f"redis://127.0.0.1:{port}",
+        chatter=r" \* |overcommit",  # it never forks to save, so it needs no more memory than there is
     )
 
 

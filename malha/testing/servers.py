@@ -28,7 +28,6 @@ class RunningServer:
             self._process = subprocess.Popen(  # noqa: S603 - the arguments are our own
                 self.program.argv,
                 env=self.program.environment(),
-                cwd=self.program.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -37,7 +36,7 @@ class RunningServer:
                 preexec_fn=dies_with_parent(),
             )
         deadline = time.monotonic() + timeout
-        while not self.program.ready():
+        while not self.program.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 said = self.log.read_text(errors="replace")[-2000:]

@@ -12,7 +12,7 @@ from nats.js.api import ConsumerConfig
 from malha.run.nats_journal import connect, ensure_streams
 from malha.stack import servers
 from malha.stack.accounts import accounts
-from malha.stack.secrets import Secrets
+from malha.stack.secrets import CALLERS, Secrets
 from malha.testing.servers import RunningServer
 
 Connect = Callable[[str], Awaitable[Client]]
@@ -121,8 +121,9 @@ def test_secrets_are_made_once_and_shared_no_further_than_needed(tmp_path: Path)
     assert first.api_key == again.api_key
     assert first.nats_password("dev") == again.nats_password("dev")
     assert {path.name for path in first.of("guard").iterdir()} == {
-        "guard.key", *(f"{name}.pub" for name in ("gateway", "planner", "tools", "retrieval", "guard", "cost", "cli"))
-    }  # fmt: skip
+        "guard.key",
+        *(f"{name}.pub" for name in CALLERS),
+    }
     assert (
         first.of("gateway").joinpath("master.key").read_text()
         == first.of("planner").joinpath("master.key").read_text()

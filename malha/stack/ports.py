@@ -1,0 +1,38 @@
+"""Who listens where. Peers must know each other's ports before they start, so all are chosen up front."""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+
+from malha.stack.secrets import SERVICES
+
+LISTENERS = ("edge", *SERVICES, "nats", "valkey", *(f"{service}-metrics" for service in SERVICES))
+FIRST = 7400  # of the fixed ones: the edge is 7400, the others follow in the order above
+
+
+class PortTakenError(Exception):
+    """Another process listens where the mesh wants to; the message says where and what to do."""
+
+
+def fixed_ports() -> Mapping[str, int]:
+    """The same ports at every start, for `make up`; refused if one is taken."""
+    ports = {name: FIRST + offset for offset, name in enumerate(LISTENERS)}
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise PortTakenError(
+                    f"port {port} ({name}) is taken: stop what uses it, or use --free-ports"
+                ) from None
+    return ports
+
+
+def free_ports() -> Mapping[str, int]:
+    """Ports that are free now. Linux hands them out from the half of its range that clients do not use."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in LISTENERS]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return {name: probe.getsockname()[1] for name, probe in zip(LISTENERS, probes, strict=True)}

@@ -1,0 +1,49 @@
+"""The file that says how to reach a mesh, so that any program can start one and use it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+from malha.stack.secrets import SERVICES, TENANT, Secrets
+
+
+class ProcessFact(TypedDict):
+    """One process of the mesh."""
+
+    name: str
+    pid: int
+
+
+class Facts(TypedDict):
+    """What the file says."""
+
+    rest_url: str
+    grpc_target: str
+    nats_url: str  # as the user outside: it may follow the events of `tenant`, nothing else
+    tenant: str
+    api_key: str
+    processes: list[ProcessFact]
+    metrics: dict[str, str]  # service -> URL of its Prometheus endpoint
+
+
+def facts(ports: Mapping[str, int], secrets: Secrets, pids: Mapping[str, int]) -> Facts:
+    """The facts about a mesh on these ports."""
+    return {
+        "rest_url": f"http://127.0.0.1:{ports['edge']}",
+        "grpc_target": f"127.0.0.1:{ports['edge']}",
+        "nats_url": f"nats://{TENANT}:{secrets.nats_password(TENANT)}@127.0.0.1:{ports['nats']}",
+        "tenant": TENANT,
+        "api_key": secrets.api_key,
+        "processes": [{"name": name, "pid": pid} for name, pid in pids.items()],
+        "metrics": {name: f"http://127.0.0.1:{ports[f'{name}-metrics']}/metrics" for name in SERVICES},
+    }
+
+
+def write(path: Path, content: Facts) -> None:
+    """Write it whole or not at all, readable by its owner: it holds the API key."""
+    part = path.with_name(f".{path.name}.part")
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(part, path)

@@ -1,0 +1,81 @@
+"""The six services as programs: where each listens, keeps its state, and finds its peers.
+
+Nothing of the services is imported: they are named, started as `python -m malha_<name>`, and told
+everything by their environment. An operator's MALHA_<SERVICE>_* variables reach that service and no other.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from malha.stack.health import Health, health
+from malha.stack.program import Program
+from malha.stack.secrets import SERVICES, Secrets
+
+# Who calls whom (each callee holds an allow-list of its own).
+PEERS: Mapping[str, tuple[str, ...]] = {
+    "gateway": ("guard", "planner", "retrieval", "cost"),
+    "planner": ("guard", "tools", "cost"),
+    "tools": ("retrieval",),
+    "retrieval": (),
+    "guard": (),
+    "cost": (),
+}
+ON_NATS = ("gateway", "planner")
+ON_VALKEY = ("gateway", "tools")
+
+# Threads of the C library's allocator would each keep an arena: two are plenty, and save 5 MB a service.
+FRUGAL = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "GRPC_VERBOSITY": "ERROR"}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the services are told: folders, ports, servers."""
+
+    state: Path
+    secrets: Secrets
+    ports: Mapping[str, int]
+    nats_url: str
+    valkey_url: str
+    otlp_endpoint: str = ""
+
+
+def services(around: Surroundings) -> list[Program]:
+    """The six programs."""
+    return [_service(name, around) for name in SERVICES]
+
+
+def _service(name: str, around: Surroundings) -> Program:
+    port = around.ports[name]
+    state = around.state / name
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prefix = f"MALHA_{name.upper()}_"
+    settings = {
+        "LISTEN": f"127.0.0.1:{port}",
+        "METRICS_LISTEN": f"127.0.0.1:{around.ports[f'{name}-metrics']}",
+        "STATE_DIR": str(state),
+        "SECRETS_DIR": str(around.secrets.of(name)),
+        **{f"{peer.upper()}_TARGET": f"127.0.0.1:{around.ports[peer]}" for peer in PEERS[name]},
+    }
+    if name in ON_NATS:
+        settings |= {
+            "NATS_URL": around.nats_url,
+            "NATS_USER": name,
+            "NATS_PASSWORD": around.secrets.nats_password(name),
+        }
+    if name in ON_VALKEY:
+        settings["VALKEY_URL"] = around.valkey_url
+    if around.otlp_endpoint:
+        settings["OTLP_ENDPOINT"] = around.otlp_endpoint
+    if name == "gateway":
+        settings["BOOTSTRAP_KEY_FILE"] = str(around.secrets.api_key_file)
+    own = {variable: value for variable, value in os.environ.items() if variable.startswith(prefix)}
+    return Program(
+        name=name,
+        argv=(sys.executable, "-m", f"malha_{name}"),
+        env=FRUGAL | {prefix + setting: value for setting, value in settings.items()} | own,
+        ready=lambda: health(port) is Health.READY,
+        alive=lambda: health(port) is not Health.SILENT,
+    )

@@ -1,0 +1,172 @@
+"""Keeps programs running: starts them, tells their lines apart, starts again what ends, stops all in order.
+
+A program that ends is started again after a pause that doubles with every failure and forgets after a
+calm while. One that lives but answers nobody for long is ended, and so started again.
+"""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+
+from malha.stack.program import Program, dies_with_parent
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
+CALM_SECONDS = 30.0  # after so long without ending, a program's failures are forgotten
+WATCH_SECONDS = 5.0
+HUNG_SECONDS = 30.0  # long enough for any garbage collection and any busy minute
+STOP_SECONDS = 25.0  # more than a service's own grace period
+WRONG_SETTINGS = 2  # the exit code that no second try mends
+LINE_BYTES = 256 * 1024
+
+Say = Callable[[str, str], None]
+
+
+class StartError(Exception):
+    """A program does not come up; the message carries its last lines."""
+
+
+class Supervised:
+    """One program, kept running from `start` to `stop`.
+
+    Args:
+        say: receives (name, line) for every line of the program, and what happens to it.
+        changed: called when a process serves, the first and every one that takes its place.
+    """
+
+    def __init__(self, program: Program, say: Say, changed: Callable[[], None]) -> None:
+        self.name = program.name
+        self._program = program
+        self._chatter = re.compile(program.chatter) if program.chatter else None
+        self._say = say
+        self._changed = changed
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._last_lines: deque[str] = deque(maxlen=20)
+        self._stopping = False
+
+    @property
+    def pid(self) -> int:
+        """The process that runs now, or ran last; 0 before the first."""
+        return self._process.pid if self._process else 0
+
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start it; returns before it serves."""
+        await self._spawn()
+        self._keeping = tasks.create_task(self._keep(), name=f"keep {self.name}")
+
+    async def until_ready(self, deadline: float) -> None:
+        """Return once it serves; StartError after `deadline` (monotonic), or where its settings are wrong."""
+        assert self._keeping is not None
+        ready = asyncio.create_task(self._ready.wait())
+        await asyncio.wait(
+            (ready, self._keeping),
+            timeout=deadline - time.monotonic(),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        ready.cancel()
+        if not self._ready.is_set():
+            said = "".join(f"\n  {line}" for line in self._last_lines)
+            raise StartError(f"{self.name} does not come up" + (f"; it said:{said}" if said else ""))
+
+    async def stop(self, *, within: float = STOP_SECONDS) -> None:
+        """Ask it to end, wait `within` seconds, then insist."""
+        self._stopping = True
+        if self._keeping is None or self._process is None:
+            return
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        done, _ = await asyncio.wait((self._keeping,), timeout=within)
+        if not done:
+            self._say(self.name, f"did not end within {within:.0f} s, killed")
+            self.kill()
+            await asyncio.wait((self._keeping,))
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def _spawn(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._program.argv,
+            env=self._program.environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=LINE_BYTES,
+            start_new_session=True,  # Ctrl-C is ours to pass on, in order
+            preexec_fn=dies_with_parent(),
+        )
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                began = time.monotonic()
+                code = await self._attend()
+                if self._stopping:
+                    return
+                if code == WRONG_SETTINGS:
+                    self._say(self.name, "does not start with these settings")
+                    return
+                if time.monotonic() - began > CALM_SECONDS:
+                    pause = FIRST_PAUSE
+                self._say(self.name, f"ended with {code}; starts again in {pause:.1f} s")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                if self._stopping:
+                    return
+                await self._spawn()
+        finally:
+            self.kill()
+
+    async def _attend(self) -> int:
+        """Read the process's lines and watch it until it ends; its exit code."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        watching = asyncio.create_task(self._watch(self._process), name=f"watch {self.name}")
+        try:
+            await self._read(self._process.stdout)
+            return await self._process.wait()
+        finally:
+            watching.cancel()
+
+    async def _read(self, lines: asyncio.StreamReader) -> None:
+        while True:
+            try:
+                line = await lines.readline()
+            except ValueError:  # longer than anyone will read
+                continue
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            self._last_lines.append(text)
+            if not (self._chatter and self._chatter.search(text)):
+                self._say(self.name, text)
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        while not await asyncio.to_thread(self._program.ready):  # noqa: ASYNC110 - another process has no event to wait for
+            await asyncio.sleep(0.05)
+        self._ready.set()
+        self._changed()
+        answered = time.monotonic()
+        while time.monotonic() - answered < HUNG_SECONDS:
+            await asyncio.sleep(WATCH_SECONDS)
+            if await asyncio.to_thread(self._program.answers):
+                answered = time.monotonic()
+        self._say(self.name, f"answered nobody for {HUNG_SECONDS:.0f} s, killed")
+        process.kill()
+
+
+async def stop_in_order(groups: list[list[Supervised]]) -> None:
+    """Stop group after group, the members of a group at once."""
+    for group in groups:
+        await asyncio.gather(*(member.stop() for member in group))

@@ -1,0 +1,179 @@
+"""The mesh on one machine, from nothing to serving and back: servers, six services, the edge."""
+
+import asyncio
+import contextlib
+import fcntl
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from malha.stack import ready_file, servers
+from malha.stack.accounts import accounts
+from malha.stack.edge import envoy
+from malha.stack.ports import fixed_ports, free_ports
+from malha.stack.secrets import Secrets
+from malha.stack.services import Surroundings, services
+from malha.stack.supervisor import StartError, Supervised, stop_in_order
+
+START_SECONDS = 60.0
+WIDEST_NAME = 9
+FOUNDATIONS = ("nats", "valkey")  # what the services connect to before they serve
+# Who ends before whom: callers before those they call, so that what is under way can finish.
+STOP_ORDER = (("edge",), ("gateway", "planner"), ("tools",), ("retrieval", "guard"), ("cost",), FOUNDATIONS)
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """How to start a mesh."""
+
+    state: Path = Path(".malha")
+    """Folder of everything that lasts: journal, databases, secrets."""
+    free_ports: bool = False
+    """Take any free ports; else 7400 and those after it."""
+    ready_file: Path | None = None
+    """Where to write, once all is healthy, how to reach the mesh. It holds the API key: its owner's alone."""
+    otlp_endpoint: str = ""
+    """URL of an OTLP/gRPC collector for traces, or its host:port."""
+    access_log: bool = False
+    """Let the edge write a line for every call."""
+
+
+class StateInUseError(Exception):
+    """Another mesh runs on the same state folder."""
+
+
+async def up(options: UpOptions) -> None:
+    """Run the mesh until SIGINT or SIGTERM, then stop it in order; a second signal ends it at once.
+
+    Raises:
+        MissingServerError, PortTakenError, StateInUseError, StartError: with a text for whoever started it.
+    """
+    began = time.monotonic()
+    failure: StartError | None = None
+    with _sole_user(options.state), _until_a_signal():
+        mesh = Mesh(options)
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                await mesh.start(tasks)
+                mesh.announce(ready_after=time.monotonic() - began)
+                await asyncio.Event().wait()
+            except StartError as error:
+                failure = error
+            finally:
+                await mesh.stop()
+    if failure:
+        raise failure
+
+
+class Mesh:
+    """All programs of one mesh."""
+
+    def __init__(self, options: UpOptions) -> None:
+        state = options.state.resolve()
+        self._options = options
+        self._ports = free_ports() if options.free_ports else fixed_ports()
+        self._secrets = Secrets(state / "secrets")
+        nats = servers.nats(state, port=self._ports["nats"], extra=accounts(self._secrets))
+        valkey = servers.valkey(state, port=self._ports["valkey"])
+        around = Surroundings(
+            state, self._secrets, self._ports, nats.url, valkey.url, otlp_endpoint=options.otlp_endpoint
+        )
+        edge = envoy(
+            state, port=self._ports["edge"], gateways=[self._ports["gateway"]], access_log=options.access_log
+        )
+        self._serving = False
+        self._members = {
+            program.name: Supervised(program, say, self._changed)
+            for program in (nats, valkey, *services(around), edge)
+        }
+
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start all; returns when all are healthy. The edge is when the gateway is, which asks everyone."""
+        deadline = time.monotonic() + START_SECONDS
+        others = [name for name in self._members if name not in FOUNDATIONS]
+        for names in (FOUNDATIONS, others):
+            for name in names:
+                await self._members[name].start(tasks)
+            for name in names:
+                await self._members[name].until_ready(deadline)
+        self._serving = True
+
+    async def stop(self) -> None:
+        """Stop all in order; whatever happens meanwhile, nothing is left behind."""
+        self._serving = False
+        if self._options.ready_file:
+            self._options.ready_file.unlink(missing_ok=True)
+        try:
+            await stop_in_order([[self._members[name] for name in names] for names in STOP_ORDER])
+        finally:
+            for member in self._members.values():
+                member.kill()
+        say("malha", "stopped")
+
+    def announce(self, *, ready_after: float) -> None:
+        """Tell the person, and the ready file."""
+        facts = self._facts()
+        say("malha", f"REST     {facts['rest_url']}")
+        say("malha", f"gRPC     {facts['grpc_target']}")
+        say("malha", f"NATS     127.0.0.1:{self._ports['nats']}")
+        say("malha", f"API key  {facts['api_key']}")
+        say("malha", f"state    {self._options.state}")
+        say("malha", f"ready after {ready_after:.1f} s; Ctrl-C stops it")
+        self._changed()
+
+    def _changed(self) -> None:
+        # again after every restart: a new process has a new id
+        if self._serving and self._options.ready_file:
+            ready_file.write(self._options.ready_file, self._facts())
+
+    def _facts(self) -> ready_file.Facts:
+        pids = {name: member.pid for name, member in self._members.items()}
+        return ready_file.facts(self._ports, self._secrets, pids)
+
+
+def say(name: str, line: str) -> None:
+    """One line of the mesh's output."""
+    sys.stdout.write(f"{name:<{WIDEST_NAME}} | {line}\n")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _sole_user(state: Path) -> Iterator[None]:
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateInUseError(f"another mesh runs on {state}: stop it, or use --state") from None
+        yield
+
+
+@contextlib.contextmanager
+def _until_a_signal() -> Iterator[None]:
+    """Signals cancel the body: the first makes it stop in order, the second interrupts even that."""
+    loop = asyncio.get_running_loop()
+    body = asyncio.current_task()
+    assert body is not None
+    signals = (signal.SIGINT, signal.SIGTERM)
+    received = 0
+
+    def on_signal() -> None:
+        nonlocal received
+        received += 1
+        body.cancel()
+
+    for number in signals:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        for _ in range(received):
+            body.uncancel()
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
