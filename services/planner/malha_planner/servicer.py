@@ -28,9 +28,9 @@ class PlannerServicer(PlannerServiceServicer):
         self._catalogue = catalogue
         self._table = table
 
-    async def ListAgents(self, request: ListAgentsRequest, context: Context) -> ListAgentsResponse:
+    async def ListAgents(self, _request: ListAgentsRequest, _context: Context) -> ListAgentsResponse:
         agents = self._catalogue.within_reach(current().principal)
         return ListAgentsResponse(agents=[agent.card for agent in agents])
 
-    async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
+    async def ListRuns(self, request: ListRunsRequest, _context: Context) -> ListRunsResponse:
         return await list_runs(self._table, current().principal.tenant, request)

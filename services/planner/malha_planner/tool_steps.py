@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from malha.api.cost.v1.cost_service_pb2 import Settlement, ToolUse
 from malha.api.run.v1.chat_pb2 import ToolCall
@@ -31,7 +32,7 @@ from malha_planner.patience import patiently
 _MARGIN = 2.0
 """Seconds beyond a tool's own timeout in which the tools service says that it timed out."""
 
-Outcome = ToolResult | Abandonment
+Outcome: TypeAlias = "ToolResult | Abandonment"
 """What came of a call: a result, or how its attempt is given up."""
 
 
@@ -169,6 +170,9 @@ def _refused(run: ClaimedRun, error: MalhaError) -> Outcome:
 async def _park(run: ClaimedRun, started: StepStarted) -> None:
     """Stop until a person says what became of this call, which is paid for meanwhile."""
     run.purse.owe(Settlement(key=started.key, at_ceiling=True))
+    if run.lease.state.cancel_requested is not None:
+        run.abandon(started, Abandonment.ABANDONMENT_UNKNOWN)
+        return
     await run.purse.settle()
     parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN, key=started.key)
     run.lease.note(JournalEvent(parked=parked))

@@ -1,0 +1,327 @@
+"""What a worker needs, in memory: models that say what they are told, a till, a toolbox, a guard.
+
+Each keeps what it was asked. None of them leaves a safety out: money is reserved before it is spent,
+an effect key runs once, a blocked word is withheld.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import orjson
+
+from malha.api.common.v1.usage_pb2 import Usage
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope
+from malha.api.cost.v1.cost_service_pb2 import (
+    AuthorizeRequest,
+    AuthorizeResponse,
+    Denied,
+    Reserved,
+    Settled,
+    Settlement,
+    SettleRequest,
+    SettleResponse,
+)
+from malha.api.guard.v1.guard_service_pb2 import CheckRequest, CheckResponse, Judgement
+from malha.api.run.v1.chat_pb2 import ChatMessage, Citation, Role, ToolCall
+from malha.api.run.v1.record_pb2 import Action, Effect, StepOutcome, Verdict
+from malha.api.tools.v1.tool_pb2 import Tool
+from malha.api.tools.v1.tools_service_pb2 import (
+    ExecuteRequest,
+    ExecuteResponse,
+    Resolution,
+    ResolveRequest,
+    ResolveResponse,
+    ToolResult,
+)
+from malha.errors import ErrorReason, MalhaError
+from malha_planner.ports import ModelReply
+
+MODEL_MICROUSD = 10
+"""What a model call costs; its ceiling is ten times that."""
+
+
+def says(text: str, *, citations: Sequence[Citation] = ()) -> ModelReply:
+    """A model's answer."""
+    message = ChatMessage(role=Role.ROLE_ASSISTANT, text=text)
+    return ModelReply(message, Usage(input_tokens=7, output_tokens=3), citations)
+
+
+def asks(*calls: tuple[str, dict[str, object]], text: str = "") -> ModelReply:
+    """A model's wish for tools: (tool, arguments)."""
+    wishes = [
+        ToolCall(call_id=f"call-{place}", tool=tool, arguments_json=orjson.dumps(arguments).decode())
+        for place, (tool, arguments) in enumerate(calls)
+    ]
+    message = ChatMessage(role=Role.ROLE_ASSISTANT, text=text, tool_calls=wishes)
+    return ModelReply(message, Usage(input_tokens=7, output_tokens=3), finish="tool_calls")
+
+
+class ScriptedModel:
+    """Says the reply whose turn it is in the conversation, so a call made again gets the same one."""
+
+    provider = "scripted"
+    name = "m"
+    is_llm = True
+
+    def __init__(self) -> None:
+        self.script: list[ModelReply] = []
+        """By the number of its earlier turns that the model is shown."""
+        self.failures: list[MalhaError] = []
+        """Raised first, one a call."""
+        self.shown: list[list[ChatMessage]] = []
+        self.offered: list[list[str]] = []
+        self.entered = asyncio.Event()
+        self.hold: asyncio.Event | None = None
+        """Set to an Event: calls wait for it."""
+
+    def count(self, messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> int:
+        return sum(len(message.text) for message in messages) + len(tools)
+
+    async def complete(
+        self,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[Tool],
+        *,
+        max_output_tokens: int,
+        deadline_seconds: float,
+    ) -> ModelReply:
+        del max_output_tokens, deadline_seconds
+        self.shown.append(list(messages))
+        self.offered.append([tool.name for tool in tools])
+        self.entered.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.script[sum(message.role == Role.ROLE_ASSISTANT for message in messages)]
+
+    async def close(self) -> None:
+        return
+
+
+class MemoryLedger:
+    """One tenant's budget. `spent` and `reserved` are micro-dollars."""
+
+    def __init__(self, limit: int = 10**9) -> None:
+        self.limit = limit
+        self.entries: dict[str, tuple[int, int | None]] = {}
+        """(reserved, settled or None) by key."""
+        self.calls: list[str] = []
+        self.away = 0
+        """How many calls to refuse as a service that is away."""
+
+    @property
+    def spent(self) -> int:
+        return sum(settled or 0 for _, settled in self.entries.values())
+
+    @property
+    def reserved(self) -> int:
+        return sum(reserved for reserved, settled in self.entries.values() if settled is None)
+
+    async def asked(self) -> bool:
+        """Whether anyone asked for money."""
+        return bool(self.calls)
+
+    async def authorize(self, request: AuthorizeRequest) -> AuthorizeResponse:
+        self._called("authorize")
+        response = AuthorizeResponse(settled=[self._settle(one) for one in request.settle])
+        wanted = {
+            one.key: one.tool.price_microusd if one.HasField("tool") else 10 * MODEL_MICROUSD
+            for one in request.reserve
+        }
+        if sum(wanted.values()) + self.spent + self.reserved > self.limit:
+            budget = Budget(scope=Scope.SCOPE_TENANT, limit_microusd=self.limit)
+            status = BudgetStatus(budget=budget, spent_microusd=self.spent, reserved_microusd=self.reserved)
+            may_free = sum(wanted.values()) + self.spent <= self.limit
+            response.denied.CopyFrom(
+                Denied(budget=status, wanted_microusd=sum(wanted.values()), may_free=may_free)
+            )
+            return response
+        for key, amount in wanted.items():
+            self.entries.setdefault(key, (amount, None))
+            response.reserved.append(Reserved(key=key, amount_microusd=amount))
+        return response
+
+    async def settle(self, request: SettleRequest) -> SettleResponse:
+        self._called("settle")
+        return SettleResponse(settled=[self._settle(one) for one in request.settle])
+
+    def _called(self, name: str) -> None:
+        if self.away > 0:
+            self.away -= 1
+            raise MalhaError(ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, "cost is away")
+        self.calls.append(name)
+
+    def _settle(self, settlement: Settlement) -> Settled:
+        if settlement.key not in self.entries:
+            raise MalhaError(ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND, "nothing was reserved")
+        reserved, settled = self.entries[settlement.key]
+        amount = {
+            "usage": MODEL_MICROUSD,
+            "amount_microusd": settlement.amount_microusd,
+            "at_ceiling": reserved,
+            "release": 0,
+        }[settlement.WhichOneof("figures") or "release"]
+        if settled is None or not settlement.at_ceiling:
+            self.entries[settlement.key] = reserved, amount
+        answer = Settled(key=settlement.key)
+        answer.cost.amount_microusd = self.entries[settlement.key][1] or 0
+        return answer
+
+
+ToolFunction = Callable[[dict[str, object]], Awaitable[ToolResult]]
+
+
+def found(text: str, *, citations: Sequence[Citation] = ()) -> ToolResult:
+    """A tool's result."""
+    return ToolResult(outcome=StepOutcome.STEP_OUTCOME_OK, text=text, citations=citations)
+
+
+class MemoryToolbox:
+    """Tools that are coroutine functions, with effect records."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, tuple[Tool, ToolFunction]] = {}
+        self.ran: list[tuple[str, str]] = []
+        """(key, tool) of every call that reached a tool."""
+        self.records: dict[str, ToolResult | None] = {}
+        """Results by effect key; None: begun, outcome unknown."""
+        self.tombstones: set[str] = set()
+
+    def add(
+        self,
+        name: str,
+        function: ToolFunction,
+        *,
+        effect: Effect = Effect.EFFECT_READ,
+        price: int = 0,
+        harmless: bool = True,
+    ) -> None:
+        """Offer a tool."""
+        tool = Tool(
+            name=name,
+            description=name,
+            input_schema_json="{}",
+            effect=effect,
+            price_microusd=price,
+            harmless=harmless,
+        )
+        tool.timeout.seconds = 10
+        self._tools[name] = tool, function
+
+    async def list(self) -> Sequence[Tool]:
+        return [tool for tool, _ in self._tools.values()]
+
+    async def execute(self, request: ExecuteRequest, *, timeout: float) -> ExecuteResponse:
+        del timeout
+        if request.key in self.tombstones:
+            raise MalhaError(ErrorReason.ERROR_REASON_EFFECT_TOMBSTONED, "never")
+        if request.tool not in request.allowed_tools:
+            raise MalhaError(ErrorReason.ERROR_REASON_TOOL_NOT_FOUND, "no such tool")
+        if (recorded := self.records.get(request.key)) is not None:
+            return ExecuteResponse(result=recorded)
+        if request.key in self.records:
+            raise MalhaError(ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN, "it began")
+        tool, function = self._tools[request.tool]
+        if tool.effect == Effect.EFFECT_ONCE:
+            self.records[request.key] = None
+        self.ran.append((request.key, request.tool))
+        result = await function(orjson.loads(request.arguments_json))
+        if not result.price_microusd:
+            result.price_microusd = tool.price_microusd
+        self.records[request.key] = result
+        return ExecuteResponse(result=result)
+
+    async def resolve(self, request: ResolveRequest) -> ResolveResponse:
+        if request.key not in self.records:
+            self.tombstones.add(request.key)
+            return ResolveResponse(resolution=Resolution.RESOLUTION_TOMBSTONED)
+        result = self.records[request.key]
+        if result is None:
+            return ResolveResponse(resolution=Resolution.RESOLUTION_UNKNOWN)
+        return ResolveResponse(resolution=Resolution.RESOLUTION_RESULT, result=result)
+
+
+class WordGuard:
+    """Blocks texts with "poison" in them and masks the word "secret"."""
+
+    def __init__(self) -> None:
+        self.checked: list[CheckRequest] = []
+
+    async def check(self, request: CheckRequest) -> CheckResponse:
+        self.checked.append(request)
+        return CheckResponse(judgements=[self._judge(text) for text in request.texts])
+
+    @staticmethod
+    def _judge(text: str) -> Judgement:
+        if "poison" in text:
+            verdict = Verdict(action=Action.ACTION_BLOCK, rules=["poison"], policy="v1")
+            return Judgement(verdict=verdict, text="[withheld]", message="withheld by policy")
+        if "secret" in text:
+            verdict = Verdict(action=Action.ACTION_MASK, rules=["secret"], policy="v1")
+            return Judgement(verdict=verdict, text=text.replace("secret", "[masked]"))
+        return Judgement(verdict=Verdict(action=Action.ACTION_ALLOW, policy="v1"), text=text)
+
+
+@dataclass
+class MemoryItem:
+    """A work item that keeps what is said of it."""
+
+    tenant: str
+    run_id: str
+    item: int = 1
+    delivery: int = 1
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    still_queued: set[int] = field(default_factory=set)
+    acks: int = 0
+    beats: int = 0
+
+    async def ack(self) -> None:
+        self.acks += 1
+
+    async def in_progress(self) -> None:
+        self.beats += 1
+
+    async def queued(self, item: int) -> bool:
+        return item in self.still_queued
+
+    @property
+    def silent(self) -> bool:
+        """Nothing was sent for it."""
+        return self.acks == self.beats == 0
+
+
+class Crash(BaseException):
+    """The process dies here: nothing that handles errors handles this."""
+
+
+class CrashAt:
+    """Boundaries at which the worker dies: at the `times`-th reach of `name`."""
+
+    def __init__(self, name: str, times: int = 1) -> None:
+        self.name = name
+        self.left = times
+
+    async def reach(self, name: str) -> None:
+        if name == self.name:
+            self.left -= 1
+            if self.left == 0:
+                raise Crash(name)
+
+
+class HoldAt:
+    """Boundaries at which the worker stands still until it is let go: a paused process."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def reach(self, name: str) -> None:
+        if name == self.name and not self.go_on.is_set():
+            self.reached.set()
+            await self.go_on.wait()

@@ -1,0 +1,157 @@
+"""A worker's whole surroundings in memory, and a way to accept runs and see what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from google.protobuf.duration_pb2 import Duration
+
+from malha.api.common.v1.principal_pb2 import Principal, Tier
+from malha.api.planner.v1.agent_pb2 import Agent as Card
+from malha.api.run.v1.record_pb2 import (
+    Accepted,
+    CancelRequested,
+    Content,
+    Effect,
+    JournalEvent,
+    Record,
+    RunLimits,
+)
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.clock import SystemClock
+from malha.run import RunState, Sealer, fold, run_id_for
+from malha.testing.journal import MemoryJournal, MemoryKeyRing
+from malha.testing.planner import (
+    Crash,
+    MemoryItem,
+    MemoryLedger,
+    MemoryToolbox,
+    ScriptedModel,
+    WordGuard,
+    found,
+)
+from malha.wire.call import acting_for
+from malha_planner.agents import Agent, Catalogue
+from malha_planner.ports import Boundaries, NoBoundaries
+from malha_planner.worker import Worker
+
+TENANT = "acme"
+
+
+class Shop:
+    """Everything a run meets, and a way to accept runs and look at what became of them."""
+
+    def __init__(self) -> None:
+        self.journal = MemoryJournal()
+        self.sealer = Sealer(MemoryKeyRing())
+        self.ledger = MemoryLedger()
+        self.toolbox = MemoryToolbox()
+        self.guard = WordGuard()
+        self.model = ScriptedModel()
+        self.counted = 0
+        """How often the ONCE tool "count" acted."""
+        self.toolbox.add("add", self._add, price=5)
+        self.toolbox.add("count", self._count, effect=Effect.EFFECT_ONCE, price=5)
+
+    async def _add(self, arguments: dict[str, object]) -> ToolResult:
+        return found(str(sum(int(str(one)) for one in arguments.values())))
+
+    async def _count(self, _arguments: dict[str, object]) -> ToolResult:
+        self.counted += 1
+        return found(f"counted {self.counted}")
+
+    def worker(self, boundaries: Boundaries | None = None, *, ack_wait: float = 30.0) -> Worker:
+        """A worker process."""
+        agent = Agent(Card(name="helper", tools=["*harmless"], model="scripted/m"), "You help.")
+        agent.card.min_tier = Tier.TIER_FREE
+        return Worker(
+            name="w",
+            journal=self.journal,
+            sealer=self.sealer,
+            catalogue=Catalogue([agent], default="helper"),
+            models={"scripted/m": self.model},
+            ledger=self.ledger,
+            toolbox=self.toolbox,
+            guard=self.guard,
+            acting=acting_for,
+            boundaries=boundaries or NoBoundaries(),
+            clock=SystemClock(),
+            ack_wait=ack_wait,
+        )
+
+    async def accept(
+        self,
+        text: str = "what is 17 + 23?",
+        *,
+        agent: str = "helper",
+        iterations: int = 5,
+        wall_seconds: float = 60.0,
+    ) -> MemoryItem:
+        """Accept a run; the item that hints at it."""
+        run_id = run_id_for(TENANT, None)
+        wall = Duration()
+        wall.FromMilliseconds(int(wall_seconds * 1000))
+        accepted = Accepted(
+            principal=Principal(tenant=TENANT, subject="ana", tier=Tier.TIER_FREE, scopes=["runs"]),
+            agent=agent,
+            work_class="interactive",
+            limits=RunLimits(
+                max_iterations=iterations,
+                max_cost_microusd=10**6,
+                max_wall_time=wall,
+                max_output_tokens=100,
+            ),
+        )
+        sealed = await self.sealer.seal(TENANT, run_id, "accepted", Content(text=text))
+        event = JournalEvent(accepted=accepted, content=sealed)
+        await self.journal.append(Record(tenant=TENANT, run_id=run_id, events=[event]), expected=0)
+        return MemoryItem(TENANT, run_id)
+
+    async def cancel(self, item: MemoryItem) -> None:
+        """Ask for the run's end, as the gateway does."""
+        event = JournalEvent(cancel_requested=CancelRequested(by="ana"))
+        last = await self.journal.last_sequence(item.tenant, item.run_id)
+        record = Record(tenant=item.tenant, run_id=item.run_id, events=[event])
+        await self.journal.append(record, expected=last)
+
+    async def state(self, item: MemoryItem) -> RunState:
+        """Where the run stands."""
+        return fold(await self.journal.load(item.tenant, item.run_id))
+
+    async def answer(self, item: MemoryItem) -> Content:
+        """The answer, opened."""
+        state = await self.state(item)
+        assert state.answer is not None, state.finished
+        return await self.sealer.open(state.tenant, state.run_id, "answered", state.answer)
+
+    async def failure(self, item: MemoryItem) -> tuple[str, str]:
+        """Reason and text of a run that did not succeed."""
+        state = await self.state(item)
+        assert state.finished is not None
+        assert state.failure is not None
+        content = await self.sealer.open(state.tenant, state.run_id, "finished", state.failure)
+        return state.finished.error_reason, content.error_text
+
+    async def crash(self, item: MemoryItem, boundaries: Boundaries) -> MemoryItem:
+        """Let a worker die at a boundary; the next delivery of the item."""
+        try:
+            await self.worker(boundaries).handle(item)
+        except Crash:
+            assert item.silent, "a dead worker sends nothing"
+        else:
+            raise AssertionError("the boundary was not reached")
+        return replace(item, delivery=item.delivery + 1)
+
+    async def run(self, item: MemoryItem) -> None:
+        """Let a worker work on the item."""
+        async with asyncio.timeout(10):
+            await self.worker().handle(item)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Let everything else go on until the condition holds; 10 s at most."""
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 - any condition, not one that sets an event
+            await asyncio.sleep(0)

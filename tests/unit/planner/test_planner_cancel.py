@@ -1,0 +1,93 @@
+"""A cancellation reaches what is under way, pays for it, and ends the run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.testing.planner import HoldAt, asks, found, says
+from malha.testing.shop import Shop, until
+
+
+async def test_a_cancellation_ends_a_model_call_within_a_second(shop: Shop) -> None:
+    shop.model.hold = asyncio.Event()
+    shop.model.script = [says("never")]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await shop.model.entered.wait()
+        asked = time.monotonic()
+        await shop.cancel(item)
+        await working
+    assert time.monotonic() - asked < 1
+    state = await shop.state(item)
+    assert state.finished is not None
+    assert state.finished.status == FinalStatus.FINAL_STATUS_CANCELLED
+    assert state.steps[0].abandoned is not None
+    assert state.steps[0].abandoned.how == Abandonment.ABANDONMENT_INTERRUPTED
+    assert shop.ledger.spent == 100 == state.finished.cost.amount_microusd
+    assert shop.ledger.reserved == 0
+    assert item.acks == 1
+
+
+async def test_a_cancellation_ends_parallel_tool_calls_and_keeps_the_result_that_was_there(
+    shop: Shop,
+) -> None:
+    entered = asyncio.Event()
+
+    async def branch(arguments: dict[str, object]) -> ToolResult:
+        if arguments["name"] == "slow":
+            entered.set()
+            await asyncio.Event().wait()
+        return found("quick")
+
+    shop.toolbox.add("branch", branch, price=5)
+    shop.model.script = [asks(("branch", {"name": "quick"}), ("branch", {"name": "slow"}))]
+    item = await shop.accept()
+
+    async def quick_is_written() -> bool:
+        return (await shop.state(item)).steps[1].finished is not None
+
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await entered.wait()
+        await until(quick_is_written)
+        await shop.cancel(item)
+        await working
+    quick, slow = (await shop.state(item)).steps[1:]
+    assert quick.finished is not None
+    assert slow.abandoned is not None
+    assert shop.ledger.spent == 10 + 5 + 5
+    assert (await shop.failure(item))[0] == "CANCELLED"
+
+
+async def test_a_run_cancelled_before_anyone_took_it_calls_nothing(shop: Shop) -> None:
+    item = await shop.accept()
+    await shop.cancel(item)
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "CANCELLED"
+    assert shop.model.shown == []
+    assert shop.ledger.calls == []
+    assert item.acks == 1
+
+
+async def test_a_cancellation_that_beats_the_answer_by_a_hair_wins_and_the_result_is_kept(
+    shop: Shop,
+) -> None:
+    hold = HoldAt("before_final")
+    shop.model.script = [says("just too late")]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker(hold).handle(item))
+        await hold.reached.wait()
+        await shop.cancel(item)
+        hold.go_on.set()
+        await working
+    state = await shop.state(item)
+    assert state.finished is not None
+    assert state.finished.status == FinalStatus.FINAL_STATUS_CANCELLED
+    assert state.answered is None
+    assert state.steps[0].finished is not None
+    assert shop.ledger.spent == 10 == state.finished.cost.amount_microusd

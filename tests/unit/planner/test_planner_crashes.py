@@ -1,0 +1,250 @@
+"""Kill the worker between any two writes: the next one goes on, and nothing happens twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from malha import errors
+from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, ParkReason
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.testing.planner import Crash, CrashAt, HoldAt, MemoryItem, asks, found, says
+from malha.testing.shop import Shop, until
+
+BOUNDARIES = [
+    ("before_model_started", 1),
+    ("after_model_started", 1),
+    ("model_returned", 1),
+    ("before_tool_started", 1),
+    ("after_tool_started", 1),
+    ("tool_returned", 1),
+    ("after_tool_result", 1),
+    ("before_model_started", 2),
+    ("after_model_started", 2),
+    ("model_returned", 2),
+    ("before_final", 1),
+]
+
+
+@pytest.mark.parametrize(("boundary", "times"), BOUNDARIES)
+async def test_a_run_killed_at_any_boundary_ends_as_it_would_have_and_counts_once(
+    shop: Shop, boundary: str, times: int
+) -> None:
+    shop.model.script = [asks(("count", {})), says("done")]
+    item = await shop.accept()
+    again = await shop.crash(item, CrashAt(boundary, times))
+    await shop.run(again)
+
+    state = await shop.state(item)
+    assert state.finished is not None
+    assert state.finished.status == FinalStatus.FINAL_STATUS_SUCCEEDED
+    assert (await shop.answer(item)).text == "done"
+    assert shop.counted == 1
+    assert shop.ledger.reserved == 0, "money is held for ever"
+    assert state.finished.cost.amount_microusd == state.cost.amount_microusd == shop.ledger.spent
+    assert again.acks == 1
+
+
+async def test_a_model_call_without_a_result_is_paid_at_its_ceiling_and_made_again_under_a_new_key(
+    shop: Shop,
+) -> None:
+    shop.model.script = [says("hello")]
+    item = await shop.accept()
+    await shop.run(await shop.crash(item, CrashAt("after_model_started")))
+    first, second = (await shop.state(item)).steps
+    assert first.abandoned is not None
+    assert first.abandoned.how == Abandonment.ABANDONMENT_SETTLED_AT_CEILING
+    assert first.abandoned.cost.amount_microusd == 100
+    assert (first.step, second.step) == (1, 1)
+    assert first.epoch != second.epoch
+    assert shop.ledger.spent == 110
+
+
+async def test_a_tool_that_never_began_is_tombstoned_and_runs_under_a_new_key(shop: Shop) -> None:
+    shop.model.script = [asks(("count", {})), says("done")]
+    item = await shop.accept()
+    await shop.run(await shop.crash(item, CrashAt("after_tool_started")))
+    first, second = (await shop.state(item)).steps[1:3]
+    assert first.abandoned is not None
+    assert first.abandoned.how == Abandonment.ABANDONMENT_TOMBSTONED
+    assert shop.toolbox.ran == [(second.key, "count")]
+
+
+async def test_a_tool_that_ran_gives_its_recorded_result_under_its_first_key(shop: Shop) -> None:
+    shop.model.script = [asks(("count", {})), says("done")]
+    item = await shop.accept()
+    await shop.run(await shop.crash(item, CrashAt("tool_returned")))
+    tool = (await shop.state(item)).steps[1]
+    assert tool.finished is not None
+    assert shop.toolbox.ran == [(tool.key, "count")]
+
+
+async def test_a_once_tool_that_began_and_was_never_heard_of_again_parks_the_run(shop: Shop) -> None:
+    async def dies(arguments: dict[str, object]) -> ToolResult:
+        shop.counted += 1
+        raise Crash
+
+    shop.toolbox.add("dies", dies, effect=Effect.EFFECT_ONCE, price=5)
+    shop.model.script = [asks(("dies", {})), says("never")]
+    item = await shop.accept()
+    with pytest.raises(Crash):
+        await shop.worker().handle(item)
+    again = replace(item, delivery=2)
+    await shop.run(again)
+    state = await shop.state(item)
+    assert state.parked is not None
+    assert state.parked.reason == ParkReason.PARK_REASON_OUTCOME_UNKNOWN
+    assert state.parked.key == state.steps[1].key
+    assert again.acks == 1
+    assert shop.counted == 1
+    assert shop.ledger.reserved == 0
+
+
+async def test_a_parked_run_is_left_alone_until_someone_ends_it(shop: Shop) -> None:
+    async def dies(arguments: dict[str, object]) -> ToolResult:
+        raise Crash
+
+    shop.toolbox.add("dies", dies, effect=Effect.EFFECT_ONCE)
+    shop.model.script = [asks(("dies", {}))]
+    item = await shop.accept()
+    with pytest.raises(Crash):
+        await shop.worker().handle(item)
+    await shop.run(replace(item, delivery=2))
+    written = len(shop.journal.entries)
+
+    hint = MemoryItem(item.tenant, item.run_id, item=2)
+    await shop.run(hint)
+    assert (hint.acks, len(shop.journal.entries)) == (1, written)
+
+    await shop.cancel(item)
+    await shop.run(MemoryItem(item.tenant, item.run_id, item=3))
+    assert (await shop.failure(item))[0] == "CANCELLED"
+
+
+async def test_a_finished_branch_is_not_run_again_when_its_sibling_dies(shop: Shop) -> None:
+    ran: list[str] = []
+    release = asyncio.Event()
+
+    async def branch(arguments: dict[str, object]) -> ToolResult:
+        name = str(arguments["name"])
+        ran.append(name)
+        if name == "slow" and not release.is_set():
+            await release.wait()
+        return found(name)
+
+    shop.toolbox.add("branch", branch)
+    shop.model.script = [asks(("branch", {"name": "quick"}), ("branch", {"name": "slow"})), says("both")]
+    item = await shop.accept()
+    worker = asyncio.create_task(shop.worker().handle(item))
+
+    async def quick_is_written() -> bool:
+        return sum(step.finished is not None for step in (await shop.state(item)).steps) == 2
+
+    await until(quick_is_written)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert item.silent
+
+    release.set()
+    await shop.run(replace(item, delivery=2))
+    assert ran == ["quick", "slow", "slow"]
+    assert [message.text for message in shop.model.shown[-1][3:]] == ["quick", "slow"]
+
+
+async def test_a_worker_paused_longer_than_its_lease_sends_nothing_more(shop: Shop) -> None:
+    shop.model.script = [asks(("count", {})), says("done")]
+    item = await shop.accept()
+    pause = HoldAt("tool_returned")
+    async with asyncio.timeout(10):
+        zombie = asyncio.create_task(shop.worker(pause).handle(item))
+        await pause.reached.wait()
+        owner = replace(item, delivery=2)
+        await shop.worker().handle(owner)
+        pause.go_on.set()
+        await zombie
+    assert owner.acks == 1
+    assert item.silent, "a zombie's ack deletes the item from under the new owner"
+    assert shop.counted == 1
+    assert shop.ledger.reserved == 0
+    after = [entry.record.epoch for entry in shop.journal.entries if entry.sequence > 5]
+    assert set(after) == {5}, "nothing of the zombie's after the takeover"
+
+
+async def test_a_takeover_ends_the_call_under_way_and_nothing_is_sent(shop: Shop) -> None:
+    shop.model.hold = asyncio.Event()
+    shop.model.script = [says("from whoever is let through")]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        first = asyncio.create_task(shop.worker().handle(item))
+        await shop.model.entered.wait()
+        shop.model.entered.clear()
+        owner = replace(item, delivery=2)
+        second = asyncio.create_task(shop.worker().handle(owner))
+        await first
+        assert item.silent
+        shop.model.hold.set()
+        await second
+    assert owner.acks == 1
+    assert (await shop.answer(item)).text == "from whoever is let through"
+
+
+async def test_the_sixth_delivery_declares_the_run_dead_and_settles_what_is_open(shop: Shop) -> None:
+    shop.model.script = [says("never heard")]
+    item = await shop.accept()
+    for _ in range(5):
+        item = await shop.crash(item, CrashAt("after_model_started"))
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "TOO_MANY_DELIVERIES"
+    state = await shop.state(item)
+    assert state.finished is not None
+    assert state.finished.status == FinalStatus.FINAL_STATUS_DEAD
+    assert item.acks == 1
+    assert shop.ledger.reserved == 0
+    assert state.finished.cost.amount_microusd == shop.ledger.spent
+
+
+async def test_a_second_hint_leaves_the_run_to_the_item_that_holds_it(shop: Shop) -> None:
+    shop.model.hold = asyncio.Event()
+    shop.model.script = [says("once")]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await shop.model.entered.wait()
+        hint = MemoryItem(item.tenant, item.run_id, item=2, still_queued={1})
+        await shop.worker().handle(hint)
+        assert hint.acks == 1
+        shop.model.hold.set()
+        await working
+    assert len(shop.model.shown) == 1
+    assert item.acks == 1
+
+
+async def test_an_item_for_a_run_that_is_over_or_unknown_is_acknowledged_and_nothing_is_written(
+    shop: Shop,
+) -> None:
+    shop.model.script = [says("done")]
+    item = await shop.accept()
+    await shop.run(item)
+    written = len(shop.journal.entries)
+    late, unknown = replace(item, item=2, acks=0), MemoryItem("acme", "a" * 52)
+    await shop.run(late)
+    await shop.run(unknown)
+    assert (late.acks, unknown.acks, len(shop.journal.entries)) == (1, 1, written)
+
+
+async def test_a_journal_that_is_away_leaves_the_item_to_a_later_delivery(shop: Shop) -> None:
+    shop.model.script = [says("done")]
+    item = await shop.accept()
+
+    async def away(*_: object, **__: object) -> object:
+        raise errors.unavailable("journal")
+
+    worker = shop.worker()
+    append, shop.journal.append = shop.journal.append, away  # type: ignore[method-assign,assignment] # the outage
+    await worker.handle(item)
+    assert item.silent
+    shop.journal.append = append  # type: ignore[method-assign] # it is over
+    await worker.handle(item)
+    assert item.acks == 1
