@@ -18,7 +18,7 @@ _LOCAL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _AREA = "(?:1[1-9]|2[12478]|3[1-578]|4[1-9]|5[1345]|6[1-9]|7[134579]|8[1-9]|9[1-9])"
 _PHONE = re.compile(
     r"(?<![\w.+])(?:"
-    r"\+\d{1,3}[ .-]?(?:\(\d{1,4}\)|\d{1,4})(?:[ .-]?\d{2,5}){1,4}"  # international
+    r"\+[1-9](?:[ .()-]{0,2}\d){7,14}+"  # international (E.164)
     rf"|(?:0?{_AREA}|\(0?{_AREA}\))[ .-]?9[ .]?\d{{4}}[ .-]?\d{{4}}"  # Brazil, mobile
     rf"|(?:{_AREA}[ ]|\(0?{_AREA}\) ?)[2-5]\d{{3}}[ .-]\d{{4}}"  # Brazil, fixed
     r"|9\d{4}-\d{4}|0[35]00[ -]\d{3}[ -]?\d{4}|0800[ -]?\d{3}[ -]?\d{4}"
@@ -39,8 +39,7 @@ def find_contacts(reading: Reading) -> Iterator[Finding]:
         at = plain.find("@", at + 1)
     if _SOME_DIGITS.search(plain):
         for match in _PHONE.finditer(plain):
-            if 8 <= sum(c.isdigit() for c in match.group()) <= 15:
-                yield Finding("pii.phone", *reading.span(*match.span()))
+            yield Finding("pii.phone", *reading.span(*match.span()))
 
 
 def _address(plain: str, at: int) -> tuple[int, int] | None:

@@ -36,6 +36,7 @@ _FORMS = (
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
         re.compile(_B + r"(?:gh[pousr]_\w{36,}|github_pat_\w{22,})", re.ASCII),
     ),
+    _Form("secret.malha", ("mk_",), re.compile(_B + r"mk_[a-z0-9]{1,32}_[\w-]{20,}", re.ASCII)),
     _Form("secret.gitlab", ("glpat-",), re.compile(_B + r"glpat-[\w-]{20,}", re.ASCII)),
     _Form("secret.slack", ("xox",), re.compile(_B + r"xox[abeoprs]-[\w-]{10,}", re.ASCII)),
     _Form(
@@ -47,9 +48,13 @@ _FORMS = (
         "secret.private_key",
         ("PRIVATE KEY-----",),
         # up to the end line, or to the end of the text where the block was cut
-        re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,40}-----)?"),
+        re.compile(
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[^-]|-(?!----))*+(?:-----END [A-Z ]{0,40}-----)?"
+        ),
     ),
-    _Form("secret.jwt", ("eyJ",), re.compile(_B + r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}", re.ASCII)),
+    _Form(
+        "secret.jwt", ("eyJ",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}+\.eyJ[\w-]{8,}+\.[\w-]{8,}+", re.ASCII)
+    ),
     _Form("secret.bearer", ("earer ",), re.compile(_B + r"[Bb]earer +(?P<value>[\w.~+/-]{20,}=*)", re.ASCII)),
     _Form("secret.url", ("://",), re.compile(r"://[^\s:/@\[]{1,64}:(?P<value>[^\s:/@\[]{3,128})@")),
 )

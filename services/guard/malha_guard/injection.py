@@ -103,7 +103,8 @@ def attempts(hits: Sequence[Hit], *, in_results: bool) -> list[Attempt]:
             groups.append([(span, index)])
     result = []
     for group in groups:
-        rules = sorted({hits[index].rule for _, index in group}, key=lambda rule: -rule.weight)
+        near = dict.fromkeys(hits[index].rule for index in sorted({index for _, index in group}))
+        rules = sorted(near, key=lambda rule: -rule.weight)
         weight = sum(rule.in_results if in_results else rule.weight for rule in rules)
         result.append(Attempt(tuple(rules), round(weight, 6), tuple(span for span, _ in group)))
     return result

@@ -1,0 +1,36 @@
+"""A reading folds disguises and knows where each character came from."""
+
+from __future__ import annotations
+
+import string
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from malha_guard.reading import Reading
+
+
+@given(st.text(alphabet=st.characters(codec="ascii")))
+def test_plain_ascii_reads_as_it_is_written(text: str) -> None:
+    assert Reading(text).plain == text
+
+
+@given(st.text(), st.text(string.ascii_letters, min_size=1, max_size=20), st.text())
+def test_a_word_is_found_where_it_stands_whatever_is_around_it(before: str, word: str, after: str) -> None:
+    reading = Reading(before + word + after)
+    start = len(Reading(before).plain)
+    assert reading.plain[start : start + len(word)] == word
+    written_start, written_end = reading.span(start, start + len(word))
+    assert reading.written[written_start:written_end] == word
+
+
+@given(st.text())
+def test_lower_case_keeps_every_offset(text: str) -> None:
+    reading = Reading(text)
+    assert len(reading.lower) == len(reading.plain)
+
+
+def test_a_span_covers_the_joints_inside_it() -> None:
+    reading = Reading("x i\u200bg\u0301n y")
+    assert reading.plain == "x ign y"
+    assert reading.written[slice(*reading.span(2, 5))] == "i\u200bg\u0301n"
