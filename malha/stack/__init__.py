@@ -1,0 +1,19 @@
+"""The mesh on one machine: servers, six services and the edge, started, kept up, stopped in order."""
+
+from malha.stack.ports import PortTakenError
+from malha.stack.servers import MissingServerError
+from malha.stack.supervisor import StartError
+from malha.stack.up import StateInUseError, UpOptions, up
+
+CANNOT_START = (MissingServerError, PortTakenError, StateInUseError, StartError)
+"""What may keep a mesh from starting; each has a text for whoever started it."""
+
+__all__ = [
+    "CANNOT_START",
+    "MissingServerError",
+    "PortTakenError",
+    "StartError",
+    "StateInUseError",
+    "UpOptions",
+    "up",
+]

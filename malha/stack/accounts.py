@@ -1,6 +1,6 @@
 """Users of NATS and their permissions: the template in deploy/nats with this mesh's passwords."""
 
-from malha.stack.secrets import TENANT, Secrets
+from malha.stack.secrets import SERVICES, TENANT, Secrets
 from malha.stack.template import DEPLOY, fill
 
 TEMPLATE = DEPLOY / "nats" / "accounts.conf"
@@ -11,6 +11,7 @@ def accounts(secrets: Secrets) -> str:
     """Configuration for nats-server; holds passwords."""
     # whoever starts first makes the streams, or brings their settings up to date
     verbs = ("INFO", "CREATE", "UPDATE")
+    theirs = ("CREATE.EVENTS.{}.>", "INFO.EVENTS.{}", "DELETE.EVENTS.{}", "MSG.NEXT.EVENTS.{}")
     return fill(
         TEMPLATE,
         gateway_password=secrets.nats_password("gateway"),
@@ -18,4 +19,7 @@ def accounts(secrets: Secrets) -> str:
         tenant=TENANT,
         tenant_password=secrets.nats_password(TENANT),
         streams=", ".join(f'"$JS.API.STREAM.{verb}.{stream}"' for stream in STREAMS for verb in verbs),
+        consumers_of_services=", ".join(
+            f'"$JS.API.CONSUMER.{call.format(service)}"' for service in SERVICES for call in theirs
+        ),
     )
