@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -19,6 +20,7 @@ from malha.client import Client, ErrorReason, MalhaError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
 console = Console()
+LOCAL_STATE = Path(".malha")
 _HINTS = {
     ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE: "is the mesh up? start it with: malha up",
     ErrorReason.ERROR_REASON_CREDENTIAL_MISSING: "set MALHA_API_KEY; `malha up` prints the development key",
@@ -28,17 +30,27 @@ _HINTS = {
 
 @app.command()
 def up(
-    state: Annotated[Path, typer.Option(help="Folder of everything the mesh keeps.")] = Path(".malha"),
+    state: Annotated[Path, typer.Option(help="Folder of everything the mesh keeps.")] = LOCAL_STATE,
     free_ports: Annotated[bool, typer.Option(help="Take free ports instead of the usual ones.")] = False,
     ready_file: Annotated[
         Path | None, typer.Option(help="JSON file to write once all is healthy: urls, key, processes.")
     ] = None,
+    otlp_endpoint: Annotated[
+        str, typer.Option(envvar="MALHA_OTLP_ENDPOINT", help="OTLP/gRPC collector for traces.")
+    ] = "",
+    access_log: Annotated[bool, typer.Option(help="Let the edge write a line for every call.")] = False,
 ) -> None:
     """Start the mesh on this machine and stay until Ctrl-C."""
-    from malha.stack.up import UpOptions  # the supervisor is needed here alone
-    from malha.stack.up import up as start
+    # the supervisor is needed by this command alone
+    from malha.stack import CANNOT_START, UpOptions
+    from malha.stack import up as start
 
-    asyncio.run(start(UpOptions(state=state, free_ports=free_ports, ready_file=ready_file)))
+    options = UpOptions(state, free_ports, ready_file, otlp_endpoint, access_log)
+    try:
+        asyncio.run(start(options))
+    except CANNOT_START as error:
+        console.print(f"malha: {error}", highlight=False, markup=False)
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -143,7 +155,7 @@ def _run(command: Any) -> None:
     """Run a command against the mesh; a refusal is a line that says what to do, not a stack."""
 
     async def session() -> int:
-        async with Client() as client:
+        async with Client(api_key=_api_key()) as client:
             result: Coroutine[Any, Any, int] = command(client)
             return await result
 
@@ -158,6 +170,14 @@ def _run(command: Any) -> None:
         code = 130
     if code:
         raise typer.Exit(code)
+
+
+def _api_key() -> str | None:
+    """The key of the local mesh, where the environment names none."""
+    local = LOCAL_STATE / "secrets" / "dev.key"
+    if "MALHA_API_KEY" not in os.environ and local.is_file():
+        return local.read_text(encoding="utf-8").strip()
+    return None  # the client reads the environment
 
 
 def main() -> None:
