@@ -126,4 +126,4 @@ def _lines_packed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _chunk(text: str, path: tuple[str, ...], start: int, end: int) -> Chunk:
     while end > start and text[end - 1].isspace():
         end -= 1
-    return Chunk(" > ".join(path), start, end)
+    return Chunk(" > ".join(filter(None, path)), start, end)

@@ -1,0 +1,170 @@
+"""Passages follow the document's own structure and lose nothing of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from malha_retrieval.chunking import LARGEST, OVERLAP, SIZE, Chunk, chunk_markdown, chunk_plain
+
+SENTENCE = "The reservation is made before the money is spent. "
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    return [(chunk.section, text[chunk.start : chunk.end]) for chunk in chunk_markdown(text)]
+
+
+def test_a_section_is_the_path_of_headings_above_a_passage() -> None:
+    text = """Opening words.
+
+# Malha
+
+What it is.
+
+## Budgets
+
+How money is kept.
+
+### Reservation ###
+
+Before it is spent.
+
+## Runs
+
+How they survive.
+
+Money
+=====
+
+Another top.
+
+Cents
+-----
+
+Small.
+"""
+    assert sections(text) == [
+        ("", "Opening words."),
+        ("Malha", "What it is."),
+        ("Malha > Budgets", "How money is kept."),
+        ("Malha > Budgets > Reservation", "Before it is spent."),
+        ("Malha > Runs", "How they survive."),
+        ("Money", "Another top."),
+        ("Money > Cents", "Small."),
+    ]
+
+
+def test_a_skipped_level_is_not_invented() -> None:
+    assert sections("# A\n\n### C\n\nx\n\n## B\n\ny\n") == [("A > C", "x"), ("A > B", "y")]
+
+
+def test_what_looks_like_a_heading_in_a_listing_is_none() -> None:
+    text = "# Shell\n\n```sh\n# not a heading\n\nmake demo\n```\n\nafter\n"
+    assert sections(text) == [("Shell", "```sh\n# not a heading\n\nmake demo\n```\n\nafter")]
+
+
+@pytest.mark.parametrize("line", ["#hashtag", "####### seven", "    # indented code", "a # b"])
+def test_what_is_no_heading_stays_text(line: str) -> None:
+    assert sections(f"# H\n\n{line}\n") == [("H", line.strip() if line.startswith("#") else line)]
+
+
+@pytest.mark.parametrize("above", ["- item", "| a | b |", "> quote", "1. item", ""])
+def test_a_rule_below_a_list_or_table_makes_no_heading(above: str) -> None:
+    assert {section for section, _ in sections(f"# H\n\n{above}\n---\nafter\n")} == {"H"}
+
+
+def test_a_listing_is_whole_even_above_the_size_of_a_passage() -> None:
+    listing = "```\n" + "x = 1\n" * (SIZE // 4) + "```"
+    assert SIZE < len(listing) < LARGEST
+    assert ("L", listing) in sections(f"# L\n\nbefore\n\n{listing}\n\nafter\n")
+
+
+def test_a_table_is_whole_even_above_the_size_of_a_passage() -> None:
+    table = "| a | b |\n|---|---|\n" + "\n".join(f"| {n} | {n * n} |" for n in range(120))
+    assert SIZE < len(table) < LARGEST
+    assert ("T", table) in sections(f"# T\n\n{SENTENCE * 20}\n\n{table}\n")
+
+
+def test_long_prose_is_cut_between_sentences_with_an_overlap() -> None:
+    prose = "".join(f"Sentence number {n} tells of something else. " for n in range(100)).strip()
+    pieces = [piece for _, piece in sections(f"# P\n\n{prose}\n")]
+    assert len(pieces) > 3
+    for piece, following in itertools.pairwise(pieces):
+        assert len(piece) <= SIZE
+        assert piece.endswith(".")
+        first = following[: following.index(".") + 1]
+        assert first in piece[-OVERLAP:]
+
+
+def test_short_paragraphs_of_one_section_share_a_passage() -> None:
+    text = "# S\n\n" + "\n\n".join(["A short paragraph."] * 5) + "\n"
+    assert len(sections(text)) == 1
+
+
+def test_a_heading_without_words_below_is_found_by_itself() -> None:
+    assert sections("# A\n\n## B\n\n# C\n\nx\n") == [("A > B", "## B"), ("C", "x")]
+    assert sections("# Only\n") == [("Only", "# Only")]
+
+
+def test_a_sentence_without_end_is_cut_between_words() -> None:
+    pieces = [piece for _, piece in sections("# W\n\n" + "word " * 1000)]
+    assert all(len(piece) <= SIZE for piece in pieces)
+    assert all(piece.startswith("word") and piece.endswith("word") for piece in pieces)
+
+
+LINES = [
+    "# A",
+    "## B",
+    "### C d",
+    "#",
+    "word",
+    "```",
+    "~~~",
+    "- x",
+    "> q",
+    "---",
+    "===",
+    "    code",
+    "\ttab",
+    "a.b",
+    "¿Qué?",
+    "1. one",
+    "\r",
+    "",
+    "",
+]
+TABLE = ["| a | b |", "|---|---|"]
+LONG = [SENTENCE * 8, "x" * 1500, "é" * 700]
+PIECES = st.sampled_from([*LINES, *TABLE, *LONG])
+
+
+def uncovered(text: str, chunks: list[Chunk]) -> str:
+    covered = bytearray(len(text))
+    for chunk in chunks:
+        covered[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
+    return "".join(c for c, seen in zip(text, covered, strict=True) if not seen)
+
+
+@given(st.lists(PIECES, max_size=25).map("\n".join))
+def test_no_text_is_lost_from_markdown(text: str) -> None:
+    chunks = chunk_markdown(text)
+    headings = " > ".join(chunk.section for chunk in chunks)
+    for line in uncovered(text, chunks).split("\n"):
+        # what stands in no passage is a heading, and stands in a section
+        assert line.strip(" #\t\r=-") in headings
+
+
+@given(st.text(st.sampled_from("ab .\n!?é\t "), max_size=4000))
+def test_no_text_is_lost_from_plain_text(text: str) -> None:
+    assert uncovered(text, chunk_plain(text)).strip() == ""
+
+
+@given(st.lists(PIECES, max_size=25).map("\n".join))
+def test_no_passage_is_empty_and_their_order_is_the_documents(text: str) -> None:
+    chunks = chunk_markdown(text)
+    assert all(text[chunk.start : chunk.end].strip() for chunk in chunks)
+    assert [chunk.start for chunk in chunks] == sorted(chunk.start for chunk in chunks)
+    assert all(chunk.end - chunk.start <= LARGEST for chunk in chunks)

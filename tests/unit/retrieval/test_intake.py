@@ -1,0 +1,43 @@
+"""What is no text is refused with a reason that tells its sender what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from malha.api.retrieval.v1.retrieval_pb2 import Document
+from malha_retrieval.intake import LARGEST_BYTES, Refused, fingerprint, read
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b" \n\t ", "empty"),
+        (b"%PDF-1.7\0\0binary", "binary"),
+        (b"caf\xe9", "UTF-8"),
+        (b"x" * (LARGEST_BYTES + 1), "at most"),
+    ],
+)
+def test_what_cannot_be_found_again_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        read(Document(name="x.md", content=content))
+
+
+def test_exactly_five_megabytes_are_taken() -> None:
+    assert len(read(Document(name="x.txt", content=b"x" * LARGEST_BYTES))) == LARGEST_BYTES
+
+
+def test_text_and_bytes_of_a_document_are_the_same_document() -> None:
+    as_text = Document(name="x", text="Olá")
+    as_bytes = Document(name="x", content="Olá".encode())
+    assert fingerprint(as_text, read(as_text)) == fingerprint(as_bytes, read(as_bytes))
+
+
+def test_a_byte_order_mark_is_no_text() -> None:
+    assert read(Document(name="x", content=b"\xef\xbb\xbf# Title")) == "# Title"
+
+
+def test_other_metadata_is_another_document() -> None:
+    one = Document(name="x", text="a", metadata={"k": "1"})
+    other = Document(name="x", text="a", metadata={"k": "2"})
+    assert fingerprint(one, "a") != fingerprint(other, "a")
