@@ -101,9 +101,7 @@ def _judged(path: Path) -> dict[str, dict[str, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True, help="folder in BEIR's format")
-    parser.add_argument(
-        "--train", action="store_true", help="train queries: to choose by, not to report"
-    )
+    parser.add_argument("--train", action="store_true", help="train queries: to choose by, not to report")
     parser.add_argument("--limit", type=int, default=0, help="ask only so many queries")
     arguments = parser.parse_args()
     print(json.dumps(asyncio.run(evaluate(arguments.data, train=arguments.train, limit=arguments.limit))))
