@@ -14,7 +14,9 @@ from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope, Window
 from malha.api.cost.v1.cost_service_pb2 import Denied
 from malha.errors import invalid
 
+# as constants: an enum's attribute is looked up by name, which the hot path would feel
 RUN, KEY, TENANT = Scope.SCOPE_RUN, Scope.SCOPE_KEY, Scope.SCOPE_TENANT
+DAY, MONTH, TOTAL = Window.WINDOW_DAY, Window.WINDOW_MONTH, Window.WINDOW_TOTAL
 
 
 def check(budget: Budget) -> None:
@@ -27,22 +29,22 @@ def check(budget: Budget) -> None:
 
 def in_force(set_budgets: list[Budget], tenant_daily_microusd: int) -> list[Budget]:
     """The budgets that were set, and the daily one every tenant has without asking."""
-    if any(b.scope == TENANT and b.window == Window.WINDOW_DAY for b in set_budgets):
+    if any(b.scope == TENANT and b.window == DAY for b in set_budgets):
         return set_budgets
-    default = Budget(scope=TENANT, window=Window.WINDOW_DAY, limit_microusd=tenant_daily_microusd)
+    default = Budget(scope=TENANT, window=DAY, limit_microusd=tenant_daily_microusd)
     return [*set_budgets, default]
 
 
 def of_run(run_id: str, limit_microusd: int) -> Budget:
     """A run's own budget: its limit comes with each reservation, and it never starts anew."""
-    return Budget(scope=RUN, scope_id=run_id, window=Window.WINDOW_TOTAL, limit_microusd=limit_microusd)
+    return Budget(scope=RUN, scope_id=run_id, window=TOTAL, limit_microusd=limit_microusd)
 
 
 def first_day(window: int, day: str) -> str:
     """First day (YYYY-MM-DD, UTC) of the window that ``day`` falls in; empty where there is none."""
-    if window == Window.WINDOW_DAY:
+    if window == DAY:
         return day
-    if window == Window.WINDOW_MONTH:
+    if window == MONTH:
         return day[:8] + "01"
     return ""
 
@@ -50,9 +52,9 @@ def first_day(window: int, day: str) -> str:
 def resets_at(window: int, day: str) -> datetime | None:
     """When the window of ``day`` ends; None where it never does."""
     year, month, number = int(day[:4]), int(day[5:7]), int(day[8:])
-    if window == Window.WINDOW_DAY:
+    if window == DAY:
         return datetime.fromtimestamp(datetime(year, month, number, tzinfo=UTC).timestamp() + 86400, UTC)
-    if window == Window.WINDOW_MONTH:
+    if window == MONTH:
         return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     return None
 

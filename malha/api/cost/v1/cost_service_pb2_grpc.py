@@ -67,6 +67,8 @@ class CostServiceServicer(object):
         """Authorize settles finished calls and reserves the next one in one
         transaction. Settlements hold whether or not the reservation is granted.
         The same key again answers the same; nothing is reserved or settled twice.
+        A released key cannot be reserved again (SETTLEMENT_CONFLICT): its money is gone.
+        A denial is an answer; an error leaves nothing written, settlements neither.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -138,6 +138,8 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     """Authorize settles finished calls and reserves the next one in one
     transaction. Settlements hold whether or not the reservation is granted.
     The same key again answers the same; nothing is reserved or settled twice.
+    A released key cannot be reserved again (SETTLEMENT_CONFLICT): its money is gone.
+    A denial is an answer; an error leaves nothing written, settlements neither.
     """
 
     Settle: _CostServiceSettleType
@@ -182,6 +184,8 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
         """Authorize settles finished calls and reserves the next one in one
         transaction. Settlements hold whether or not the reservation is granted.
         The same key again answers the same; nothing is reserved or settled twice.
+        A released key cannot be reserved again (SETTLEMENT_CONFLICT): its money is gone.
+        A denial is an answer; an error leaves nothing written, settlements neither.
         """
 
     @abc.abstractmethod

@@ -1,0 +1,76 @@
+"""The cost service as a process of its own, on a real socket, with a ledger on a real disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from malha.stack.secrets import Secrets
+from malha.testing.money import PRICE_FILE
+
+SERVE = "from malha_cost import __main__"
+
+
+class Running(Protocol):
+    """A started service."""
+
+    target: str
+
+    async def kill(self) -> None: ...
+
+
+class CostProcess:
+    """``kill`` is a SIGKILL; whoever starts it again on the same state finds the same ledger."""
+
+    def __init__(self, process: asyncio.subprocess.Process, target: str) -> None:
+        self.process = process
+        self.target = target
+
+    async def kill(self) -> None:
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture(scope="session")
+def mesh_secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
+    return Secrets(tmp_path_factory.mktemp("secrets"))
+
+
+@pytest.fixture
+async def start_cost(tmp_path: Path, mesh_secrets: Secrets) -> AsyncIterator[Start]:
+    """Starts the service; ``program`` replaces what the process runs."""
+    prices, port_file = tmp_path / "prices.yaml", tmp_path / "port"
+    prices.write_text(PRICE_FILE)
+    environment = {
+        **os.environ,
+        "MALHA_COST_STATE_DIR": str(tmp_path / "state"),
+        "MALHA_COST_SECRETS_DIR": str(mesh_secrets.of("cost")),
+        "MALHA_COST_PRICE_FILE": str(prices),
+        "MALHA_COST_REFERENCE_MODEL": "named/half",
+        "MALHA_COST_PORT_FILE": str(port_file),
+    }
+    async with AsyncExitStack() as stack:
+
+        async def start(program: str = SERVE) -> Running:
+            port_file.unlink(missing_ok=True)
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment)
+            while not port_file.exists():
+                assert process.returncode is None, "the service did not start"
+                await asyncio.sleep(0.01)
+            running = CostProcess(process, f"127.0.0.1:{port_file.read_text()}")
+            stack.push_async_callback(running.kill)
+            return running
+
+        yield start
