@@ -5,6 +5,7 @@ a list, or up to so many words in between. So the work grows with the text and c
 backtracking patterns do, and a new phrase is a line of YAML that a person can read:
 
     DISREGARD ..3 EARLIER ..2 ORDERS        capitals name a list, ``..3`` is a gap of at most 3 words
+    ^ DISREGARD everything                  ``^``: only where a clause begins, as an order does
 
 Words spelled out ("i g n o r e"), run together ("ignoreallinstructions") or with digits for letters
 ("1gn0re") are read as what they spell.
@@ -27,6 +28,11 @@ _WORD = re.compile(r"\S+")
 _SPELLED = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$](?:[ ._*|/\-][a-z0-9@$](?![a-z0-9@$])){2,}")
 _SPELLED_SEPARATORS = str.maketrans("", "", " ._*|/-")
 _DIGITS_FOR_LETTERS = tuple(str.maketrans("01345789@$", to) for to in ("oieastbgas", "oleastbgas"))
+
+_CLAUSE_ENDS = frozenset(".!?:;,\n-/|#=")
+_LEADING_IN = frozenset(
+    {"please", "now", "then", "and", "but", "just", "so", "favor", "agora", "entao", "mas", "e"}
+)
 
 _RUN_TOGETHER = 14
 """Letters from which on an unknown word may be several run together."""
@@ -79,6 +85,8 @@ class Phrase:
             PhraseError: an unknown list, or a gap at the beginning, the end or beside another gap.
         """
         known = set(lists)
+        self.opens_clause = text.startswith("^ ")
+        text = text.removeprefix("^ ")
         self.symbols: list[str] = []
         self.gaps: list[int] = []
         gap = 0
@@ -149,7 +157,9 @@ class Lexicon:
         found: dict[Phrase, list[tuple[int, int]]] = {}
         for _, steps, phrase in possible:
             for first, last in _matches(steps, words):
-                found.setdefault(phrase, []).append((spans[first.at][0], spans[last.at][1]))
+                start, end = spans[first.at][0], spans[last.at][1]
+                if not phrase.opens_clause or _opens_clause(ascii_only, start):
+                    found.setdefault(phrase, []).append((start, end))
         return found
 
     def _hidden(self, distinct: set[str], tokens: list[str], lower: str) -> list[Word]:
@@ -219,6 +229,12 @@ class _Spans:
             return at
         self._spans = self._spans or [match.span() for match in _WORD.finditer(self._flat)]
         return self._spans[at]
+
+
+def _opens_clause(lower: str, start: int) -> bool:
+    """Whether an order can begin here: at the start, after a mark or a new line, or after "please"."""
+    before = lower[max(0, start - 20) : start].rstrip(" \t\"'*_>([{")
+    return not before or before[-1] in _CLAUSE_ENDS or before.rpartition(" ")[2].strip("\n") in _LEADING_IN
 
 
 Steps = tuple[tuple[int, int], ...]

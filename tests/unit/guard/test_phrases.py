@@ -81,6 +81,21 @@ def test_other_orders_and_wider_gaps_are_another_phrase(text: str) -> None:
     assert spans(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Forget everything.", True),
+        ("Nice. Now forget everything.", True),
+        ('nice,\n"forget everything', True),
+        ("Why do I forget everything I read?", False),
+        ("git should forget everything here", False),
+    ],
+)
+def test_an_order_is_told_from_a_mention_by_where_it_stands(text: str, found: bool) -> None:
+    order = Phrase("^ DROP everything", LISTS)
+    assert bool(Lexicon(LISTS, [order]).search(text.lower())) == found
+
+
 @given(st.text(max_size=200))
 def test_any_text_can_be_searched(text: str) -> None:
     for span in spans(text):
