@@ -34,7 +34,8 @@ AGENT = {
     "description": "Two model calls and one tool call.",
     "prompt": "Answer with the calculator.",
     "tools": ["calculator"],
-    "model": {"provider": "openai", "name": MODEL, "max_output_tokens": 256},
+    "model": {"provider": "openai", "name": MODEL},
+    "limits": {"max_output_tokens": 256},
 }
 SCRIPT = {
     "rules": [
@@ -43,14 +44,8 @@ SCRIPT = {
     ]
 }
 PRICES = {
-    "models": [
-        {
-            "provider": "openai",
-            "model": MODEL,
-            "input_usd_per_million": "0.15",
-            "output_usd_per_million": "0.60",
-        }
-    ]
+    "source": "the benchmark",
+    "prices": [{"provider": "openai", "model": MODEL, "input": "0.15", "output": "0.60"}],
 }
 QUESTION = "What do 40 hours at 2.49 dollars cost?"
 
@@ -102,7 +97,7 @@ async def main(runs: int) -> dict[str, object]:
         (agents / "default.yaml").write_text(yaml.safe_dump({**AGENT, "name": "default"}))
         (agents / "bench.yaml").write_text(yaml.safe_dump(AGENT))
         (state / "script.json").write_text(json.dumps(SCRIPT))
-        (state / "prices.json").write_text(json.dumps(PRICES))
+        (state / "prices.yaml").write_text(yaml.safe_dump(PRICES))
         async with (
             Sidecar("malha.testing.model_server", state, "--script", str(state / "script.json")) as models,
             Sidecar("malha.testing.span_sink", state, "--summary-file", str(state / "spans.json")) as sink,
@@ -111,7 +106,7 @@ async def main(runs: int) -> dict[str, object]:
                 "MALHA_PLANNER_AGENTS_DIR": str(agents),
                 "MALHA_PLANNER_OPENAI_BASE_URL": f"http://127.0.0.1:{models.port}/v1",
                 "MALHA_PLANNER_OPENAI_MODELS": MODEL,
-                "MALHA_COST_PRICE_FILE": str(state / "prices.json"),
+                "MALHA_COST_PRICE_FILE": str(state / "prices.yaml"),
                 "MALHA_OTLP_ENDPOINT": f"127.0.0.1:{sink.port}",
             }
             async with Mesh(state / "run", environment) as mesh:
