@@ -43,7 +43,7 @@ async def act(
         MalhaError: OUTCOME_UNKNOWN, from an EFFECT_ONCE tool alone.
     """
     began = time.perf_counter()
-    with span(f"execute_tool {entry.name}", attributes={names.GEN_AI_TOOL_NAME: entry.name}) as current:
+    with span(f"tool {entry.name}", attributes={names.GEN_AI_TOOL_NAME: entry.name}) as current:
         try:
             result = await _run(entry, arguments, principal, idempotency_key, seconds)
         except Exception as error:
