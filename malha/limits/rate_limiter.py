@@ -37,7 +37,7 @@ for i, key in ipairs(KEYS) do
 end
 if wait > 0 then return {math.ceil(wait), which} end
 for i, key in ipairs(KEYS) do
-  redis.call('SET', key, string.format('%.0f', tats[i]), 'PX', math.ceil((tats[i] - now) / 1000))
+  redis.call('SET', key, string.format('%.0f', tats[i]), 'PX', math.max(1, math.ceil((tats[i] - now) / 1000)))
 end
 return {0, 0}
 """
@@ -57,7 +57,7 @@ class Limit:
     def pace(self) -> tuple[int, int]:
         """(interval between calls, how early a call may come), both in microseconds."""
         interval = _MINUTE_US / self.rate_per_minute
-        return round(interval), round(interval * (self.burst - 1))
+        return max(1, round(interval)), round(interval * (self.burst - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,12 @@ async def test_a_call_is_counted_on_all_its_limits_or_on_none(limiter: RateLimit
     assert (await limiter.take(wide.key, 1, 2)).allowed, "the refused call must not have used the wide limit"
 
 
+async def test_a_rate_beyond_the_clock_s_resolution_still_counts(limiter: RateLimiter) -> None:
+    verdict = await limiter.take(ulid(), 1e9, 10**9)
+    assert verdict.allowed
+    assert verdict.checked
+
+
 async def test_keys_do_not_share_their_rates(limiter: RateLimiter) -> None:
     assert (await limiter.take(ulid(), 1, 1)).allowed
     assert (await limiter.take(ulid(), 1, 1)).allowed
