@@ -46,6 +46,7 @@ from malha_tools.tools.calculator import Calculator
         ("min(3, 1, 2) + max(4, 5)", "6"),
         ("abs(-3.20)", "3.20"),
         ("1.5e3 + .5", "1500.5"),
+        ("2.e1 + 1E-1", "20.1"),
     ],
 )
 def test_values_are_exact_and_written_as_people_write_them(text: str, shown: str) -> None:
@@ -89,6 +90,8 @@ def test_a_value_without_an_end_is_rounded_and_says_so(text: str, shown: str) ->
         ("0x10", "decimal number"),
         ("1_000", "decimal number"),
         ("2j", "decimal number"),
+        ("1if 2 else 3", "decimal number"),
+        ("1e5or 2", "decimal number"),
         ("True", "decimal number"),
         ("'a' * 9", "decimal number"),
         ("", "not an arithmetic"),

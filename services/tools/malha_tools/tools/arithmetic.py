@@ -23,6 +23,8 @@ _MOST_DECIMALS = 60
 _DIGITS_SHOWN = 15
 
 _NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+# 0x10, 2j, 1_000, 1if: Python's grammar knows some of these and warns of others.
+_GLUED = re.compile(r"\d\.?(?![eE][+-]?\d)[A-Za-z_]\w{0,30}")
 _SPELLINGS = str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-", "·": "*", "\n": " "})
 # 15% of 80, 15% + 1, (15%): a percent sign that no operand follows. 17 % 5 is the remainder.
 _PERCENT_OF = re.compile(r"%\s*of\b", re.IGNORECASE)
@@ -83,6 +85,8 @@ def calculate(text: str) -> Calculated:
     source = _PERCENT.sub("/100", source).replace("^", "**").strip()
     if not source.isascii():
         raise ArithmeticRefusedError("only numbers, operators and the names of functions are understood")
+    if glued := _GLUED.search(source):
+        raise ArithmeticRefusedError(f"{glued[0]} is not a decimal number")
     try:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
