@@ -27,6 +27,7 @@ from malha_planner.models.registry import open_models
 from malha_planner.ports import Boundaries, NoBoundaries
 from malha_planner.servicer import PlannerServicer
 from malha_planner.settings import Settings
+from malha_planner.tasks import end
 from malha_planner.worker import Worker
 
 CALLERS = frozenset({"gateway"})
@@ -113,4 +114,4 @@ async def main(
             working = tasks.create_task(work.serve(worker.handle, stop, grace=settings.grace_seconds))
             await lifecycle.serve(server, settings, stop=stop)
             await working
-            following.cancel()
+            await end(following)

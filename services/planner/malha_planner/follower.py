@@ -43,6 +43,7 @@ from malha_planner.ports import (
     Waker,
 )
 from malha_planner.rows import row_of
+from malha_planner.tasks import end
 
 _STATES = 20_000
 """Open runs whose fold is kept; others are read again when they move."""
@@ -84,34 +85,36 @@ class Follower:
         self._lead_every = lead_every
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._woken: dict[tuple[str, str], tuple[int, int]] = {}
+        self._alone = False
 
     async def run(self) -> None:
         """Lead; when overtaken stand by; lead again when the leader stands still."""
         while True:
-            overtaken = False
             try:
                 await self.lead()
-            except* Overtaken:
-                overtaken = True
+            except Overtaken:
                 log.info("follower_stands_by")
-            except* MalhaError as errors:
-                log.warning("follower_stopped", reasons=[str(one) for one in errors.exceptions])
-            except* Exception as errors:
-                log.exception("follower_failed", errors=[type(one).__name__ for one in errors.exceptions])
-            finally:
-                metrics.PLANNER_LEADING.set(0)
-            if overtaken:
                 await self._stand_by()
-            else:
+            except MalhaError as error:
+                log.warning("follower_stopped", reason=error.reason_name)
+                await self._clock.sleep(_PAUSE)
+            except Exception as error:
+                log.exception("follower_failed", error=type(error).__name__)
                 await self._clock.sleep(_PAUSE)
 
     async def lead(self) -> None:
-        """Follow from the last announced position. Raises a group of Overtaken or MalhaError."""
+        """Follow from the last announced position until that fails. Raises Overtaken or MalhaError."""
         self._known.clear()
         self._woken.clear()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            tasks.create_task(self._tick())
+        self._alone = False
+        parts = [asyncio.create_task(self._follow()), asyncio.create_task(self._tick())]
+        try:
+            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in ended:
+                part.result()
+        finally:
+            await end(*parts)
+            metrics.PLANNER_LEADING.set(0)
 
     async def _stand_by(self) -> None:
         """Return when the leader has not moved for a whole interval although there was something to do."""
@@ -160,9 +163,15 @@ class Follower:
             if state.final:
                 self._known.pop((state.tenant, state.run_id), None)
         followed = batch[0].sequence - 1
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._waker.wake(hints))
-            both.create_task(self._table.upsert(list(rows.values()), followed=followed))
+        await asyncio.gather(
+            self._waker.wake(hints), self._table.upsert(list(rows.values()), followed=followed)
+        )
+        if not self._alone and events:
+            # Events under way together are fenced by consecutive sequences. Behind one that is confirmed
+            # this is safe: whoever else leads from there publishes the very same events at the same places.
+            fence = await self._announcer.publish(events[:1], fence=fence)
+            self._alone = True
+            del events[:1]
         fence = await self._announcer.publish(events, fence=fence)
         metrics.PLANNER_FOLLOWED.inc(len(batch))
         return fence

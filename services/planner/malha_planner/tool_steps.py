@@ -28,6 +28,7 @@ from malha.telemetry.traces import span
 from malha_planner.citations import renumber
 from malha_planner.claimed import ClaimedRun
 from malha_planner.patience import patiently
+from malha_planner.tasks import end
 
 _MARGIN = 2.0
 """Seconds beyond a tool's own timeout in which the tools service says that it timed out."""
@@ -124,9 +125,7 @@ async def _execute_all(
             if under_way:
                 await run.lease.write()
     finally:
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await end(*under_way)
 
 
 async def _execute(

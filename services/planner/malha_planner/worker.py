@@ -38,6 +38,7 @@ from malha_planner.ports import Acting, Boundaries, Guard, Ledger, Models, Toolb
 from malha_planner.purse import Purse
 from malha_planner.resuming import recall
 from malha_planner.screening import Screen
+from malha_planner.tasks import end
 from malha_planner.timestamps import stamp
 
 _CLOSING = 30.0
@@ -186,7 +187,6 @@ async def _beating(lease: Lease, item: WorkItem, bell: Doorbell) -> AsyncIterato
     try:
         yield
     finally:
-        beat.cancel()
-        (ended,) = await asyncio.gather(beat, return_exceptions=True)
-        if isinstance(ended, Exception):
-            log.error("beat_failed", run=item.run_id, error=type(ended).__name__)
+        await end(beat)
+        if not beat.cancelled() and (error := beat.exception()) is not None:
+            log.error("beat_failed", run=item.run_id, error=type(error).__name__)

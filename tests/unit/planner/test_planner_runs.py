@@ -250,7 +250,8 @@ async def test_a_record_too_large_for_one_message_becomes_several(shop: Shop) ->
         return found("x" * 250_000)
 
     shop.toolbox.add("large", large)
-    shop.model.script = [asks(*(("large", {"n": n}) for n in range(5))), says("a lot")]
+    calls: list[tuple[str, dict[str, object]]] = [("large", {"n": n}) for n in range(5)]
+    shop.model.script = [asks(*calls), says("a lot")]
     item = await shop.accept()
     await shop.run(item)
     assert (await shop.answer(item)).text == "a lot"

@@ -29,6 +29,7 @@ from malha.telemetry.logs import log
 from malha_planner.adapters.pipeline import Outgoing, Pipeline
 from malha_planner.lanes import Lane, Lanes
 from malha_planner.ports import Hint, WorkItem
+from malha_planner.tasks import end
 
 _MESSAGE_ID = "Nats-Msg-Id"
 _ASK_SECONDS = 2.0
@@ -116,7 +117,6 @@ class NatsWork:
         self._opening: set[Lane] = set()
         self._asked: defaultdict[Lane, deque[float]] = defaultdict(deque)
         self._outstanding = 0
-        self._busy: defaultdict[Lane, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
         self._inbox = connection.nc.new_inbox()
         self._stopping = False
@@ -139,9 +139,7 @@ class NatsWork:
                 await asyncio.wait(self._tasks, timeout=grace)
         finally:
             self._stopping = True
-            for task in (sweeping, *self._tasks):
-                task.cancel()
-            await asyncio.gather(sweeping, *self._tasks, return_exceptions=True)
+            await end(sweeping, *self._tasks)
             with contextlib.suppress(nats.errors.Error):
                 await inbox.unsubscribe()
 
@@ -200,18 +198,16 @@ class NatsWork:
             with contextlib.suppress(MalhaError):
                 await item.give_back()
             return None
-        self._busy[lane] += 1
-        task = asyncio.create_task(self._work(item, lane))
+        task = asyncio.create_task(self._work(item))
         self._tasks.add(task)
         metrics.PLANNER_BUSY.set(len(self._tasks))
         task.add_done_callback(self._tasks.discard)
         return None
 
-    async def _work(self, item: NatsItem, lane: Lane) -> None:
+    async def _work(self, item: NatsItem) -> None:
         try:
             await self._handler(item)
         finally:
-            self._busy[lane] -= 1
             self._tasks.discard(asyncio.current_task())
             metrics.PLANNER_BUSY.set(len(self._tasks))
         if self._lanes:
@@ -234,10 +230,9 @@ class NatsWork:
                 asked.popleft()
                 self._outstanding -= 1
         info = await self._connection.js.stream_info(WORK, subjects_filter=WORK_SUBJECTS)
-        for subject, count in (info.state.subjects or {}).items():
+        for subject in info.state.subjects or {}:
             lane = _lane(subject)
-            if count > self._busy[lane]:
-                self._lanes.add(lane)
+            self._lanes.add(lane)
             if lane not in self._open:
                 await self._open_lane(lane)
         await self._pump()

@@ -1,0 +1,125 @@
+"""The planner's worker, queue and follower on a real nats-server; what they call besides is in memory.
+
+Each part can be started and stopped alone, and more than once: two followers are two replicas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+
+import orjson
+
+from malha.clock import SystemClock
+from malha.run.nats_journal import EVENTS, WORK, Connection, NatsJournal
+from malha.sqlite import Database
+from malha.testing.shop import Shop, until
+from malha_planner.adapters.event_stream import NatsAnnouncer
+from malha_planner.adapters.pipeline import Pipeline
+from malha_planner.adapters.record_feed import NatsRecordFeed
+from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
+from malha_planner.adapters.work_stream import Handler, NatsWaker, NatsWork
+from malha_planner.follower import Follower
+from malha_planner.tasks import end
+
+
+class PlannerOnNats(Shop):
+    """A shop whose journal, queue and events are real."""
+
+    def __init__(self, connection: Connection, state: Path, *, ack_wait: float = 2.0) -> None:
+        super().__init__()
+        self.connection = connection
+        self.journal = NatsJournal(connection)  # type: ignore[assignment] # the same port
+        self.ack_wait = ack_wait
+        self._state = state
+        self._stack = AsyncExitStack()
+        self._tasks: dict[asyncio.Task[None], asyncio.Event | None] = {}
+
+    async def __aenter__(self) -> PlannerOnNats:
+        database = await Database.open(self._state / "planner.db", MIGRATIONS, durable=False)
+        self._stack.push_async_callback(database.close)
+        self.table = SqliteRunsTable(database)
+        self.pipeline = Pipeline(self.connection)
+        self._stack.push_async_callback(self.pipeline.close)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in list(self._tasks):
+            await self.stop(task)
+        await self._stack.aclose()
+
+    def follower(self) -> Follower:
+        """A replica's follower, not started."""
+        return Follower(
+            journal=self.journal,
+            feed=NatsRecordFeed(self.connection),
+            announcer=NatsAnnouncer(self.connection, self.pipeline),
+            waker=NatsWaker(self.pipeline),
+            table=self.table,
+            clock=SystemClock(),
+            ack_wait=self.ack_wait,
+            lead_every=0.1,
+        )
+
+    def start_follower(self) -> asyncio.Task[None]:
+        """A replica's follower, started."""
+        return self._start(self.follower().run(), None)
+
+    def start_worker(
+        self, handler: Handler | None = None, *, concurrency: int = 64, tenant_concurrency: int = 128
+    ) -> asyncio.Task[None]:
+        """A replica's queue and worker, started; or another handler in the worker's place."""
+        work = NatsWork(
+            self.connection,
+            concurrency=concurrency,
+            tenant_concurrency=tenant_concurrency,
+            ack_wait=self.ack_wait,
+        )
+        stop = asyncio.Event()
+        handler = handler or self.worker(ack_wait=self.ack_wait).handle
+        return self._start(work.serve(handler, stop, grace=5.0), stop)
+
+    def _start(self, work: object, stop: asyncio.Event | None) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type] # a coroutine of ours
+        self._tasks[task] = stop
+        return task
+
+    async def stop(self, task: asyncio.Task[None]) -> None:
+        """Stop a part as SIGTERM would, or kill it where it has no other way."""
+        stop = self._tasks.pop(task)
+        if stop is not None:
+            stop.set()
+            await task
+        else:
+            await end(task)
+
+    async def kill(self, task: asyncio.Task[None]) -> None:
+        """Stop a part at once."""
+        self._tasks.pop(task)
+        await end(task)
+
+    async def events(self) -> list[dict[str, object]]:
+        """Every announced event, in order."""
+        info = await self.connection.js.stream_info(EVENTS)
+        found = []
+        for sequence in range(1, info.state.last_seq + 1):
+            message = await self.connection.js.get_msg(EVENTS, seq=sequence)
+            found.append(orjson.loads(message.data or b"{}"))
+        return found
+
+    async def queued(self) -> int:
+        """Hints in the queue, delivered ones that were not acknowledged included."""
+        return (await self.connection.js.stream_info(WORK)).state.messages
+
+    async def until_finished(self, count: int) -> None:
+        """Return once so many runs' ends are announced."""
+
+        async def enough() -> bool:
+            types = [event["type"] for event in await self.events()]
+            return types.count("malha.run.finished") >= count
+
+        await until(enough)

@@ -1,0 +1,24 @@
+"""Ending a task for certain."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+_AGAIN = 0.1
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel the tasks until each is over; their exceptions stay with them.
+
+    Once is not enough: on Python 3.11 `asyncio.wait_for`, which nats-py uses for every request, loses
+    a cancellation that arrives together with the answer (cpython issue 86296), and whoever then waits
+    for the task waits for ever. A TaskGroup cancels its tasks once, so tasks that talk to NATS are ended
+    here instead.
+    """
+    left = [task for task in tasks if not task.done()]
+    while left:
+        for task in left:
+            task.cancel()
+        _, still = await asyncio.wait(left, timeout=_AGAIN)
+        left = list(still)

@@ -1,0 +1,188 @@
+"""The follower on a real stream: rows, hints and events, whoever leads and whenever it dies."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from malha.api.run.v1.record_pb2 import Effect
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.run import Position, fold
+from malha.run.nats_journal import RUNS
+from malha.testing.planner import Crash, MemoryItem, asks, says
+from malha.testing.planner_on_nats import PlannerOnNats
+from malha.testing.shop import until
+from malha_planner.adapters.event_stream import NatsAnnouncer
+from malha_planner.adapters.work_stream import NatsWaker
+from malha_planner.ports import Announcement, Hint, Overtaken
+
+TYPES = [
+    "malha.run.accepted",
+    "malha.run.claimed",
+    "malha.run.step_started",
+    "malha.run.step_finished",
+    "malha.run.step_started",
+    "malha.run.step_finished",
+    "malha.run.step_started",
+    "malha.run.step_finished",
+    "malha.run.finished",
+]
+
+
+async def test_an_accepted_run_is_woken_worked_on_announced_and_listed(planner: PlannerOnNats) -> None:
+    planner.model.script = [asks(("add", {"a": 1, "b": 2})), says("3")]
+    planner.start_follower()
+    planner.start_worker()
+    item = await planner.accept()
+    await planner.until_finished(1)
+
+    events = await planner.events()
+    assert [event["type"] for event in events] == TYPES
+    assert {event["subject"] for event in events} == {item.run_id}
+    ids = [str(event["id"]).rpartition("/")[2] for event in events]
+    assert ids == sorted(ids, key=lambda at: tuple(map(int, at.split("."))))
+    ((_, row),) = await planner.table.page("acme", {}, before=None, limit=10)
+    assert (row.run_id, row.status, row.cost.amount_microusd) == (item.run_id, "SUCCEEDED", 25)
+    assert await planner.queued() == 0
+
+
+async def test_events_carry_no_content(planner: PlannerOnNats) -> None:
+    planner.model.script = [asks(("add", {"a": 4711})), says("the answer is 4711")]
+    planner.start_follower()
+    planner.start_worker()
+    await planner.accept("what is 4711?")
+    await planner.until_finished(1)
+    assert not [event for event in await planner.events() if "4711" in str(event["data"])]
+
+
+async def test_a_follower_killed_again_and_again_announces_everything_once_in_order(
+    planner: PlannerOnNats,
+) -> None:
+    planner.model.script = [asks(("add", {"a": 1})), says("1")]
+    planner.start_worker()
+    follower = planner.start_follower()
+    runs = 12
+    for _ in range(runs):
+        await planner.accept()
+        await planner.kill(follower)
+        follower = planner.start_follower()
+    await planner.until_finished(runs)
+
+    ids = [event["id"] for event in await planner.events()]
+    assert len(ids) == len(set(ids)) == runs * len(TYPES)
+    position = [tuple(map(int, str(one).rpartition("/")[2].split("."))) for one in ids]
+    assert position == sorted(position)
+
+
+async def test_of_two_followers_one_leads_and_the_other_takes_over_when_it_dies(
+    planner: PlannerOnNats,
+) -> None:
+    planner.model.script = [says("hello")]
+    planner.start_worker()
+    first, second = planner.start_follower(), planner.start_follower()
+    for _ in range(5):
+        await planner.accept()
+    await planner.until_finished(5)
+    await planner.kill(first)
+    await planner.accept()
+    await planner.until_finished(6)
+    await planner.kill(second)
+    ids = [event["id"] for event in await planner.events()]
+    assert len(ids) == len(set(ids))
+
+
+async def test_an_overtaken_follower_learns_it_with_its_first_event_and_stores_nothing(
+    planner: PlannerOnNats,
+) -> None:
+    announcer = NatsAnnouncer(planner.connection, planner.pipeline)
+    fence, _ = await announcer.last()
+    one = Announcement("acme", "run.accepted", Position(1, 0), b"{}")
+    await announcer.publish([one, one], fence=fence)
+    with pytest.raises(Overtaken):
+        await announcer.publish([one], fence=fence)
+    assert len(await planner.events()) == 2
+
+
+async def test_the_same_record_wakes_once_and_a_later_one_of_the_same_run_wakes_again(
+    planner: PlannerOnNats,
+) -> None:
+    """With a message id per run alone, a decision within two minutes of the last wake would be lost."""
+    waker = NatsWaker(planner.pipeline)
+    item = await planner.accept()
+    early = Hint(f"acme/{item.run_id}:1", "interactive", "acme", item.run_id)
+    await waker.wake([early])
+    await waker.wake([early])
+    assert await planner.queued() == 1
+    await waker.wake([Hint(f"acme/{item.run_id}:9", "interactive", "acme", item.run_id)])
+    assert await planner.queued() == 2
+
+
+async def test_a_cancellation_of_a_parked_run_wakes_a_worker(planner: PlannerOnNats) -> None:
+    async def dies(_arguments: dict[str, object]) -> ToolResult:
+        raise Crash
+
+    planner.toolbox.add("dies", dies, effect=Effect.EFFECT_ONCE)
+    planner.model.script = [asks(("dies", {}))]
+    item = await planner.accept()
+    with pytest.raises(Crash):
+        await planner.worker().handle(item)
+    await planner.run(replace(item, delivery=2))
+    assert (await planner.state(item)).parked is not None
+    await planner.cancel(item)
+    planner.start_follower()
+    planner.start_worker()
+    await planner.until_finished(1)
+    assert (await planner.failure(item))[0] == "CANCELLED"
+
+
+async def test_a_runnable_run_whose_hint_was_lost_is_woken_by_the_timer(planner: PlannerOnNats) -> None:
+    planner.ack_wait = 0.2
+    planner.model.script = [says("late but there")]
+    planner.start_follower()
+    await planner.accept()
+    await until(lambda: _is(planner.queued(), 1))
+    await planner.connection.js.purge_stream("WORK")
+    planner.start_worker()
+    await planner.until_finished(1)
+
+
+async def test_a_follower_finds_its_place_where_no_event_is_kept_any_more(planner: PlannerOnNats) -> None:
+    planner.model.script = [says("hello")]
+    planner.start_worker()
+    follower = planner.start_follower()
+    await planner.accept()
+    await planner.until_finished(1)
+    await planner.accept()
+    await planner.until_finished(2)
+    await planner.kill(follower)
+    await planner.connection.js.purge_stream("EVENTS")
+    planner.start_follower()
+    third = await planner.accept()
+    async with asyncio.timeout(10):
+        await until(lambda: _final(planner, third))
+
+
+async def test_the_table_tells_what_the_journal_tells(planner: PlannerOnNats) -> None:
+    planner.model.script = [asks(("add", {"a": 1})), says("1")]
+    planner.start_follower()
+    planner.start_worker()
+    items = [await planner.accept() for _ in range(20)]
+    await planner.until_finished(20)
+    rows = await planner.table.page("acme", {}, before=None, limit=100)
+    assert [row.run_id for _, row in rows] == [item.run_id for item in reversed(items)]
+    assert await planner.table.page("other", {}, before=None, limit=100) == []
+    for item, (_, row) in zip(reversed(items), rows, strict=True):
+        state = fold(await planner.journal.load(item.tenant, item.run_id))
+        assert row.cost == state.cost
+        assert row.usage == state.usage
+    assert (await planner.connection.js.stream_info(RUNS)).state.consumer_count == 1
+
+
+async def _is(value: object, wanted: int) -> bool:
+    return await value == wanted  # type: ignore[misc,no-any-return] # an awaitable int
+
+
+async def _final(planner: PlannerOnNats, item: MemoryItem) -> bool:
+    return (await planner.state(item)).final

@@ -1,0 +1,183 @@
+"""The queue on a real stream: every hint is worked on, no tenant waits for another, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+from malha.run.nats_journal import WORK
+from malha.testing.planner import HoldAt, asks, says
+from malha.testing.planner_on_nats import PlannerOnNats
+from malha.testing.shop import until
+from malha_planner.adapters.work_stream import NatsWaker
+from malha_planner.ports import Hint, WorkItem
+
+
+async def wake(planner: PlannerOnNats, tenant: str, count: int) -> None:
+    hints = [Hint(f"{tenant}/{n}", "interactive", tenant, f"run-{n}") for n in range(count)]
+    await NatsWaker(planner.pipeline).wake(hints)
+
+
+async def empty(planner: PlannerOnNats) -> bool:
+    return await planner.queued() == 0
+
+
+async def test_hints_stored_before_anyone_listened_are_found(planner: PlannerOnNats) -> None:
+    await wake(planner, "early", 3)
+    planner.start_worker(lambda item: item.ack())
+    await until(lambda: empty(planner))
+
+
+async def test_a_burst_is_worked_on_to_the_end_with_no_more_at_once_than_there_are_slots(
+    planner: PlannerOnNats,
+) -> None:
+    at_once, most, done = 0, 0, 0
+
+    async def handle(item: WorkItem) -> None:
+        nonlocal at_once, most, done
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        await item.ack()
+        at_once -= 1
+        done += 1
+
+    planner.start_worker(handle, concurrency=8)
+    for tenant in ("a", "b", "c"):
+        await wake(planner, tenant, 300)
+    await until(lambda: empty(planner))
+    assert done == 900
+    assert most <= 8
+
+
+async def test_a_tenant_with_a_long_queue_does_not_hold_up_another(planner: PlannerOnNats) -> None:
+    order: list[str] = []
+    go = asyncio.Event()
+
+    async def handle(item: WorkItem) -> None:
+        await go.wait()
+        order.append(item.tenant)
+        await item.ack()
+
+    await wake(planner, "crowd", 200)
+    planner.start_worker(handle, concurrency=4)
+    await until(lambda: _busy(planner, 4))
+    await wake(planner, "lonely", 3)
+    go.set()
+    await until(lambda: empty(planner))
+    assert max(place for place, tenant in enumerate(order) if tenant == "lonely") < 40
+
+
+async def test_an_item_whose_worker_vanished_is_delivered_again_and_counted(planner: PlannerOnNats) -> None:
+    planner.ack_wait = 1.0
+    deliveries: list[int] = []
+
+    async def handle(item: WorkItem) -> None:
+        deliveries.append(item.delivery)
+        if item.delivery > 1:
+            await item.ack()
+
+    planner.start_worker(handle)
+    await wake(planner, "a", 1)
+    await until(lambda: empty(planner))
+    assert deliveries == [1, 2]
+
+
+async def test_two_planners_share_a_queue_and_no_item_is_worked_on_twice(planner: PlannerOnNats) -> None:
+    seen: list[tuple[str, int]] = []
+
+    async def handle(item: WorkItem) -> None:
+        seen.append((item.run_id, item.delivery))
+        await asyncio.sleep(0)
+        await item.ack()
+
+    planner.start_worker(handle, concurrency=4)
+    planner.start_worker(handle, concurrency=4)
+    await wake(planner, "a", 200)
+    await until(lambda: empty(planner))
+    assert sorted(seen) == sorted((f"run-{n}", 1) for n in range(200))
+
+
+async def test_a_planner_that_stops_finishes_what_it_has_and_leaves_the_rest(planner: PlannerOnNats) -> None:
+    entered, go = asyncio.Event(), asyncio.Event()
+    worked: list[str] = []
+
+    async def handle(item: WorkItem) -> None:
+        entered.set()
+        await go.wait()
+        worked.append(item.run_id)
+        await item.ack()
+
+    worker = planner.start_worker(handle, concurrency=1)
+    await wake(planner, "a", 5)
+    await entered.wait()
+    stopping = asyncio.create_task(planner.stop(worker))
+    await asyncio.sleep(0)
+    go.set()
+    await stopping
+    assert len(worked) == 1
+    assert await planner.queued() == 4
+
+
+async def test_a_tenants_concurrency_is_capped_by_the_queue(planner: PlannerOnNats) -> None:
+    go = asyncio.Event()
+
+    async def handle(item: WorkItem) -> None:
+        await go.wait()
+        await item.ack()
+
+    planner.ack_wait = 30.0
+    planner.start_worker(handle, tenant_concurrency=2)
+    await wake(planner, "a", 10)
+    await until(lambda: _busy(planner, 2))
+    info = await planner.connection.js.consumer_info(WORK, "interactive=a")
+    assert info.num_ack_pending == 2
+    go.set()
+    await until(lambda: empty(planner))
+
+
+async def test_a_worker_that_goes_on_keeps_its_item_beyond_the_lease(planner: PlannerOnNats) -> None:
+    planner.ack_wait = 1.0
+    planner.model.hold = asyncio.Event()
+    planner.model.script = [says("slowly")]
+    planner.start_follower()
+    planner.start_worker()
+    item = await planner.accept()
+    async with asyncio.timeout(10):
+        await planner.model.entered.wait()
+        await asyncio.sleep(2.5)  # the lease itself is what is waited for: two and a half of them
+    planner.model.hold.set()
+    await planner.until_finished(1)
+    state = await planner.state(item)
+    assert state.claim is None
+    assert len(planner.model.shown) == 1
+    assert sum(event["type"] == "malha.run.claimed" for event in await planner.events()) == 1
+
+
+async def test_a_worker_paused_beyond_its_lease_loses_the_run_and_sends_nothing(
+    planner: PlannerOnNats,
+) -> None:
+    planner.ack_wait = 1.0
+    planner.model.script = [asks(("count", {})), says("done")]
+    pause = HoldAt("tool_returned")
+
+    class Frozen:
+        """The first delivery meets a worker that stands still, beat and all; later ones a healthy one."""
+
+        async def __call__(self, item: WorkItem) -> None:
+            if item.delivery > 1:
+                return await planner.worker(ack_wait=1.0).handle(item)
+            return await planner.worker(pause, ack_wait=60.0).handle(item)
+
+    planner.start_follower()
+    planner.start_worker(Frozen())
+    await planner.accept()
+    await planner.until_finished(1)
+    await until(lambda: empty(planner))
+    pause.go_on.set()
+    assert planner.counted == 1
+    assert planner.ledger.reserved == 0
+
+
+async def _busy(planner: PlannerOnNats, count: int) -> bool:
+    consumers = await planner.connection.js.consumers_info(WORK)
+    return sum(consumer.num_ack_pending or 0 for consumer in consumers) == count
