@@ -13,15 +13,18 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
+_Item = tuple[Work[Any], "asyncio.Future[Any]"]
+_Settled = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
 _GROUP = 256
-_QUEUE = 4096
+_WAITING = 4096
 
 
 class Database:
@@ -30,7 +33,9 @@ class Database:
     def __init__(self, path: Path, *, durable: bool) -> None:
         self._path = path
         self._durable = durable
-        self._queue: queue.Queue[tuple[Work[Any], Future[Any]] | None] = queue.Queue(_QUEUE)
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(_WAITING)
+        self._loop = asyncio.get_running_loop()
         self._writer = threading.Thread(target=self._write_forever, name=f"{path.stem}-writer", daemon=True)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"{path.stem}-reader")
         self._local = threading.local()
@@ -59,13 +64,10 @@ class Database:
         """
         if self._closing:
             raise RuntimeError("the database is closed")
-        future: Future[T] = Future()
-        item = (work, future)
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            await asyncio.to_thread(self._queue.put, item)
-        return await asyncio.wrap_future(future)
+        async with self._room:
+            future: asyncio.Future[T] = self._loop.create_future()
+            self._queue.put((work, future))
+            return await future
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on a reader's connection: what was committed, never what is under way."""
@@ -75,7 +77,7 @@ class Database:
     async def close(self) -> None:
         """Finish what was asked for, then close."""
         self._closing = True
-        await asyncio.to_thread(self._queue.put, None)
+        self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown(wait=True)
 
@@ -131,9 +133,8 @@ class Database:
                 break
         connection.close()
 
-    @staticmethod
-    def _commit(connection: sqlite3.Connection, group: list[tuple[Work[Any], Future[Any]]]) -> None:
-        settled: list[tuple[Future[Any], Any, BaseException | None]] = []
+    def _commit(self, connection: sqlite3.Connection, group: list[_Item]) -> None:
+        settled: list[_Settled] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
             for work, future in group:
@@ -150,10 +151,15 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             settled = [(future, None, error) for _, future in group]
-        for future, value, failure in settled:
-            if not future.set_running_or_notify_cancel():
-                continue  # the caller went away; its work stands
-            if failure is None:
-                future.set_result(value)
-            else:
-                future.set_exception(failure)
+        # the loop is woken once a group, not once a caller
+        self._loop.call_soon_threadsafe(_tell, settled)
+
+
+def _tell(settled: list[_Settled]) -> None:
+    for future, value, failure in settled:
+        if future.done():
+            continue  # the caller went away; its work stands
+        if failure is None:
+            future.set_result(value)
+        else:
+            future.set_exception(failure)
