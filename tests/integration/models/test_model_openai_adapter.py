@@ -168,10 +168,11 @@ async def test_errors_repeat_the_providers_code_but_neither_its_text_nor_the_key
     assert "127.0.0.1" not in error.message
 
 
-async def test_an_answer_later_than_the_deadline_is_unavailable() -> None:
+async def test_an_answer_later_than_the_deadline_is_no_unavailable_provider() -> None:
+    """The caller settles such a call at its ceiling, for the provider may bill it."""
     async with scripted({"text": "late", "latency_ms": 30_000}) as (_, model):
         error = await refusal(model, deadline=0.1)
-    assert error.reason == ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE
+    assert error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
 
 
 async def test_a_server_that_is_away_is_unavailable() -> None:

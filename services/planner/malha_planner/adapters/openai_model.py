@@ -122,7 +122,10 @@ class OpenAiModel:
             async with asyncio.timeout(deadline_seconds):
                 answer = await self._server.post(orjson.dumps(body))
         except TimeoutError:
-            raise _unavailable("no answer in time") from None
+            # Not "unavailable": the provider may have done the work and bill it, so the ceiling is owed.
+            raise MalhaError(
+                ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the model provider did not answer in time"
+            ) from None
         return _reply(answer, messages, tools)
 
     async def close(self) -> None:

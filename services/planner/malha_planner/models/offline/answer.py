@@ -11,14 +11,13 @@ from malha.api.run.v1.chat_pb2 import Citation
 from malha_planner.models.offline.conversation import Call, Conversation
 from malha_planner.models.offline.extract import Excerpt, extract
 from malha_planner.models.offline.phrases import say
-from malha_planner.models.offline.plan import Plan
+from malha_planner.models.offline.plan import Plan, second_search
 from malha_planner.models.offline.request import Request
-from malha_planner.models.offline.results import data, passages, unavailable
+from malha_planner.models.offline.results import Passage, data, passages, unavailable
 from malha_planner.models.offline.schema import ToolView
 from malha_planner.models.offline.words import asks_nothing
 
 _LONGEST_RESULT, _LONGEST_QUOTE = 2000, 300
-_MARKERS = "[1]"
 
 
 def compose(conversation: Conversation, plan: Plan, tools: Sequence[ToolView]) -> tuple[str, list[Citation]]:
@@ -30,18 +29,19 @@ def compose(conversation: Conversation, plan: Plan, tools: Sequence[ToolView]) -
         return say("hello", portuguese=portuguese, names=names), []
     parts: list[str] = []
     citations: list[Citation] = []
-    searched = [call for call in conversation.calls if call.result and passages(call.result)]
-    sought = False
+    searchers = {tool.name for tool in tools if tool.searches}
+    searched: list[Request] = []
     for call in conversation.calls:
         result = (call.result or "").strip()
-        if call in searched:
-            excerpts = extract(_asked(call, plan, whole), passages(result))
-            for excerpt in excerpts:
-                parts.append(_quoted(excerpt, portuguese=portuguese))
-                citations.append(_citation(excerpt))
-            sought = sought or not excerpts
-        elif call.tool in {tool.name for tool in tools if tool.searches}:
-            sought = True
+        if call.tool in searchers or passages(result):
+            request = _asked(call, plan, whole)
+            if request not in searched:
+                searched.append(request)
+                excerpts = extract(request, _found(request, conversation, plan, whole))
+                parts += [_quoted(excerpt, portuguese=portuguese) for excerpt in excerpts]
+                citations += [_citation(excerpt) for excerpt in excerpts]
+                if not excerpts:
+                    parts.append(say("nothing", portuguese=portuguese, question=request.text))
         elif total := plan.totals.get(call.key):
             result = result.rpartition("=")[2].strip().rstrip(".")
             parts.append(
@@ -58,15 +58,26 @@ def compose(conversation: Conversation, plan: Plan, tools: Sequence[ToolView]) -
             parts.append(_told(call, result, portuguese=portuguese))
     if not conversation.calls:
         return say("cannot", portuguese=portuguese), []
-    if sought and not citations:
-        parts.append(say("nothing", portuguese=portuguese, question=whole.text))
     return "\n\n".join(parts), citations
+
+
+def _found(request: Request, conversation: Conversation, plan: Plan, whole: Request) -> list[Passage]:
+    """The passages of all searches made for one task, once each, in the order they came."""
+    found = {
+        (passage.document, passage.section, passage.text): passage
+        for call in reversed(conversation.calls)
+        if _asked(call, plan, whole) == request
+        for passage in reversed(passages(call.result or ""))
+    }
+    return list(reversed(found.values()))
 
 
 def _asked(call: Call, plan: Plan, whole: Request) -> Request:
     """The task that a search was made for."""
     for request, choice in plan.tasks:
         if choice is not None and any(f.arguments == call.arguments for f in choice.fillings):
+            return request
+        if choice is not None and choice.tool.searches and call.arguments == second_search(request, choice):
             return request
     searching = [request for request, choice in plan.tasks if choice is not None and choice.tool.searches]
     return searching[0] if len(searching) == 1 else whole
@@ -77,8 +88,8 @@ def _quoted(excerpt: Excerpt, *, portuguese: bool) -> str:
     source = passage.document
     if passage.section:
         source = say("section", portuguese=portuguese, document=passage.document, section=passage.section)
-    body = _lines(excerpt.sentences)
-    return f"{say('source', portuguese=portuguese, source=source)} {body} {passage.marker}"
+    opening = say("source" if excerpt.is_direct else "nearest", portuguese=portuguese, source=source)
+    return f"{opening} {_lines(excerpt.sentences)} {passage.marker}"
 
 
 def _lines(sentences: Sequence[str]) -> str:

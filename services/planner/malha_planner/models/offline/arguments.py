@@ -10,20 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from malha_planner.models.offline.candidates import Candidate, candidates
+from malha_planner.models.offline.candidate import Candidate
+from malha_planner.models.offline.candidates import candidates
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import Slot, ToolView
 
 _OPTIONAL = 0.6
 """Optional slots want real evidence; a guess there only does harm."""
+_OPTIONAL_PHRASE = 0.8
+"""Any name fits a phrase; an optional one is filled only where the words beside it or its examples agree."""
 _REQUIRED = 0.2
+_RECOGNISED = 0.7
 _COORDINATION = re.compile(
     r"\s*(?:[,;/]\s*(?:(?:and|e|or|ou)\s)?|\s(?:and|e|or|ou|vs\.?|versus|with|com)\s)"
     r"\s*(?:(?:the|in|on|of|for|from|a|o|as|os|de|do|da|em|no|na|para)\s)*\s*",
     re.IGNORECASE,
 )
 _COORDINATED = ("enum", "identifier", "phrase", "date", "currency")
-MOST_CALLS = 5
+MOST_CALLS, MOST_ITEMS = 5, 100
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class Filling:
     """Mean score of the required slots, 0 to 1; of the filled optional ones where none is required."""
     spans: tuple[tuple[int, int], ...] = ()
     """The stretches of text that the values came from."""
+    guessed: bool = False
+    """Whether a required slot holds a guess."""
+    identified: bool = False
+    """Whether a required slot holds an identifier that looks exactly as the schema says."""
+    recognised: bool = False
+    """Whether the schema itself recognised every required value, by its enum, pattern, format or unit."""
 
 
 @dataclass
@@ -69,7 +79,8 @@ def _assign(
     taken: list[Candidate] = []
     for slot in slots:
         if slot.kind == "array" and slot.item is not None:
-            found = _listed(candidates(slot.item, request, tool), slot)
+            free = [c for c in candidates(slot.item, request, tool) if not any(c.overlaps(o) for o in taken)]
+            found = _listed(free, slot, request.text)
             if found:
                 draft.lists[slot.name] = found
                 taken += found
@@ -78,7 +89,7 @@ def _assign(
     for candidate, name in sorted(
         pairs, key=lambda pair: (-pair[0].score, not by_name[pair[1]].required, pair[0].start)
     ):
-        least = _REQUIRED if by_name[name].required else _OPTIONAL
+        least = _least(by_name[name])
         if (
             name in draft.chosen
             or candidate.score < least
@@ -98,8 +109,15 @@ def _assign(
     return draft
 
 
-def _listed(found: list[Candidate], slot: Slot) -> list[Candidate]:
-    """The items of a list, in the order of the text, once each."""
+def _least(slot: Slot) -> float:
+    if slot.required:
+        return _REQUIRED
+    return _OPTIONAL_PHRASE if slot.kind in ("phrase", "text") else _OPTIONAL
+
+
+def _listed(found: list[Candidate], slot: Slot, text: str) -> list[Candidate]:
+    """The items of a list, in the order of the text, once each; numbers and phrases are items of one
+    enumeration, the values of an enum may stand anywhere."""
     least = 0.3 if slot.required else _OPTIONAL
     kept: list[Candidate] = []
     for candidate in found:
@@ -107,8 +125,20 @@ def _listed(found: list[Candidate], slot: Slot) -> list[Candidate]:
             candidate.overlaps(o) or candidate.value == o.value for o in kept
         ):
             kept.append(candidate)
-    most = slot.schema.get("maxItems", 100)
-    return sorted(kept, key=lambda candidate: candidate.start)[:most]
+    kept.sort(key=lambda candidate: candidate.start)
+    if slot.item is not None and slot.item.kind not in ("enum", "identifier", "date"):
+        kept = max(_runs(kept, text), key=len, default=[])
+    return kept[: slot.schema.get("maxItems", MOST_ITEMS)]
+
+
+def _runs(found: list[Candidate], text: str) -> list[list[Candidate]]:
+    runs: list[list[Candidate]] = []
+    for candidate in found:
+        if runs and _COORDINATION.fullmatch(text[runs[-1][-1].end : candidate.start]):
+            runs[-1].append(candidate)
+        else:
+            runs.append([candidate])
+    return runs
 
 
 def _finish(slots: Sequence[Slot], draft: _Draft) -> Filling | None:
@@ -116,11 +146,14 @@ def _finish(slots: Sequence[Slot], draft: _Draft) -> Filling | None:
     required: list[float] = []
     optional: list[float] = []
     spans: list[tuple[int, int]] = []
+    guessed = identified = False
     for slot in slots:
         if slot.name in draft.chosen:
             candidate = draft.chosen[slot.name]
             arguments[slot.name], score = candidate.value, candidate.score
             spans.append((candidate.start, candidate.end))
+            guessed = guessed or (candidate.guessed and slot.required)
+            identified = identified or (slot.kind == "identifier" and slot.required and candidate.exact)
         elif slot.name in draft.lists:
             found = draft.lists[slot.name]
             arguments[slot.name], score = [c.value for c in found], sum(c.score for c in found) / len(found)
@@ -139,7 +172,9 @@ def _finish(slots: Sequence[Slot], draft: _Draft) -> Filling | None:
             continue
         (required if slot.required else optional).append(score)
     scores = required or optional
-    return Filling(arguments, sum(scores) / len(scores) if scores else 0.0, tuple(spans))
+    evidence = sum(scores) / len(scores) if scores else 0.0
+    recognised = bool(required) and min(required) >= _RECOGNISED
+    return Filling(arguments, evidence, tuple(spans), guessed, identified, recognised)
 
 
 def _coordinated(

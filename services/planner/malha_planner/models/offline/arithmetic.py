@@ -9,23 +9,20 @@ from malha_planner.models.offline.quantities import Quantity, quantities
 from malha_planner.models.offline.words import fold
 
 _N = r"(?:\(?-?\d+(?:\.\d+)?\)?)"
+_PERCENT = r"\s*(?:%|percent|por cento)"
+_MORE = r"(?:plus|\+|mais|increased by|aumentado em|com acrescimo de|com aumento de)"
+_LESS = r"(?:minus|menos|less|decreased by|reduced by|reduzido em|com desconto de|with a discount of)"
 
 # Folded text, numbers already plain. Order matters: longer forms before their parts.
 _REWRITES: tuple[tuple[str, str], ...] = (
     (rf"(?:square root of|raiz quadrada de|sqrt of|sqrt)\s*\(?\s*({_N})\s*\)?", r" \1 ** 0.5 "),
     (
-        rf"({_N})\s*(?:%|percent|por cento) (?:off|de desconto (?:em|sobre|de))\s*(?:of|on)?\s*({_N})",
+        rf"({_N}){_PERCENT} (?:off|de desconto (?:em|sobre|de))\s*(?:of|on)?\s*({_N})",
         r" \2 * (1 - \1 / 100) ",
     ),
-    (rf"({_N})\s*(?:%|percent|por cento)\s*(?:of|de|do|da|on|sobre)\s*({_N})", r" \1 / 100 * \2 "),
-    (
-        rf"({_N})\s*(?:plus|\+|mais|increased by|aumentado em|com acrescimo de|com aumento de)\s*({_N})\s*(?:%|percent|por cento)",
-        r" \1 * (1 + \2 / 100) ",
-    ),
-    (
-        rf"({_N})\s*(?:minus|menos|decreased by|reduced by|reduzido em|com desconto de|less|with a discount of)\s*({_N})\s*(?:%|percent|por cento)",
-        r" \1 * (1 - \2 / 100) ",
-    ),
+    (rf"({_N}){_PERCENT}\s*(?:of|de|do|da|on|sobre)\s*({_N})", r" \1 / 100 * \2 "),
+    (rf"({_N})\s*{_MORE}\s*({_N}){_PERCENT}", r" \1 * (1 + \2 / 100) "),
+    (rf"({_N})\s*{_LESS}\s*({_N}){_PERCENT}", r" \1 * (1 - \2 / 100) "),
     (rf"(?:difference between|diferenca entre)\s*({_N})\s*(?:and|e)\s*({_N})", r" \1 - \2 "),
     (rf"(?:ratio of|razao entre)\s*({_N})\s*(?:to|and|e)\s*({_N})", r" \1 / \2 "),
     (rf"({_N})\s*(?:squared|ao quadrado)", r" \1 ** 2 "),
@@ -43,7 +40,10 @@ _LISTS = (
     (r"product of|produto d[eoa]s?|\bmultiply\b|\bmultiplique\b|\bmultiplicar\b", " * ", False),
     (r"(?:average|mean) of|media d[eoa]s?|media entre|average|\bmean\b", " + ", True),
 )
-_LIST = rf"\s*(?:the )?(?:numbers |values |os |numeros |valores )*:?\s*({_N}(?:\s*(?:,|;|and|e|by|por|to|a)+\s*{_N})+)"
+_LIST = (
+    r"\s*(?:the |numbers |values |os |numeros |valores )*:?\s*"
+    rf"({_N}(?:\s*(?:,|;|and|e|by|por|to|a)+\s*{_N})+)"
+)
 _RUN = re.compile(rf"[(\s]*{_N}\s*(?:(?:\*\*|[-+*/%])\s*[(\s]*-?\d+(?:\.\d+)?[)\s]*)+")
 
 

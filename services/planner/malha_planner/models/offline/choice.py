@@ -16,7 +16,8 @@ from malha_planner.models.offline.words import Word
 
 # Weights of the evidence, set by hand and checked on sets of questions kept apart (tests/unit/planner).
 _EXPLAINED, _FILLED, _TELLING = 1.0, 0.9, 0.35
-_EXPLANATION_WANTED = 0.75
+_EXPLANATION_WANTED, _RULE_WANTED, _GUESSED = 0.75, 0.3, 0.4
+_MUCH_LESS, _OTHER_MEANT, _IDENTIFIED, _HUNCH = 0.5, 0.4, 0.4, 0.4
 _THRESHOLD, _THRESHOLD_ALONE = 1.15, 0.6
 
 
@@ -54,23 +55,37 @@ def searching(request: Request, tools: Sequence[ToolView]) -> Choice | None:
 
 
 def rank(request: Request, tools: Sequence[ToolView]) -> list[Choice]:
-    """The tools that the task could be for, best first."""
+    """The tools that the task could be for, best first.
+
+    A tool that the words speak of much less than of another is not chosen merely because the other
+    lacks an argument.
+    """
+    told = {tool.name: _telling(request, tool, tools) for tool in tools}
+    most = max(told.values(), default=0.0)
     choices = []
     for tool in tools:
-        telling = _telling(request, tool, tools)
-        if telling == 0.0:
-            continue
         calls = fill(tool, request)
-        if calls:
-            choices.append(Choice(tool, tuple(calls), _score(request, tool, calls, telling)))
+        if not calls or (told[tool.name] == 0.0 and not calls[0].recognised):
+            continue
+        score = _score(request, tool, calls, told[tool.name])
+        if told[tool.name] < _MUCH_LESS * most:
+            score -= _OTHER_MEANT
+        score -= _HUNCH if tool.acts else 0.0
+        choices.append(Choice(tool, tuple(calls), score))
     return sorted(choices, key=lambda choice: -choice.score)
 
 
 def _score(request: Request, tool: ToolView, calls: Sequence[Filling], telling: float) -> float:
     explained = [word for word in request.content if _explains(tool, calls, word)]
     share = len(explained) / max(1, len(request.content))
-    score = _EXPLAINED * share + _FILLED * calls[0].evidence + _TELLING * min(telling, 2.0)
-    return score - (_EXPLANATION_WANTED if request.asks_to_explain else 0.0)
+    guessed = calls[0].guessed
+    score = _EXPLAINED * (share * share if guessed else share)
+    score += _FILLED * calls[0].evidence + _TELLING * min(telling, 2.0)
+    score -= _GUESSED if guessed else 0.0
+    if calls[0].identified:
+        return score + _IDENTIFIED
+    score -= _EXPLANATION_WANTED if request.asks_to_explain else 0.0
+    return score - (_RULE_WANTED if request.asks_for_a_rule else 0.0)
 
 
 def _explains(tool: ToolView, calls: Sequence[Filling], word: Word) -> bool:

@@ -17,25 +17,38 @@ from malha_planner.models.offline.sentences import Sentence, sentences
 from malha_planner.models.offline.words import Terms, Word, fold
 
 _HEADING, _OUTER, _SENTENCE, _RANK, _NUMBER = 0.7, 0.3, 0.6, 0.06, 0.15
-_ENOUGH = 0.28
-"""The least share of a question (by weight of its words) that a passage must speak of."""
+_SURE, _DIRECT, _NEAR = 0.5, 0.3, 0.08
+"""Shares of a question (by weight of its words) that a passage speaks of: from the first on no other is
+looked for, from the second it counts as an answer, from the third as the nearest thing there is, and is
+called that."""
 _SECOND = 0.8
 """A second section is quoted only where it does nearly as well as the first."""
 _MOST_SENTENCES, _MOST_CHARACTERS = 3, 700
 _FOR_NUMBER = re.compile(
-    r"\b(?:how (?:many|much|long|often|far|old|big|large|fast|hot)|quant[oa]s?|what (?:temperature|price|percentage|number|time|rate)|prazo|temperatura|when|quando|que horas|a que)\b"
+    r"\b(?:how (?:many|much|long|often|far|old|big|large|fast|hot)|when|quant[oa]s?|quando|que horas|a que"
+    r"|prazo|(?:what|which|que|qual a) (?:temperatur[ea]|price|preco|percentage|number|numero|time|rate))\b"
 )
 _CONTINUES = re.compile(
-    r"^(?:this|these|that|it|they|then|otherwise|but|however|so|isso|isto|ele|ela|eles|elas|esse|essa|depois|entao|porem|mas|caso contrario)\b"
+    r"^(?:this|these|that|it|they|then|otherwise|but|however|so|isso|isto|eles?|elas?|ess[ea]|depois|entao"
+    r"|porem|mas|caso contrario)\b"
 )
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Sentences of one passage, in their order."""
+    """Sentences of one passage, in their order, and the share of the question that the passage speaks of."""
 
     passage: Passage
     sentences: tuple[str, ...]
+    share: float
+
+    @property
+    def is_direct(self) -> bool:
+        return self.share >= _DIRECT
+
+    @property
+    def is_sure(self) -> bool:
+        return self.share >= _SURE
 
 
 def extract(request: Request, found: Sequence[Passage]) -> list[Excerpt]:
@@ -45,20 +58,21 @@ def extract(request: Request, found: Sequence[Passage]) -> list[Excerpt]:
         return []
     read = [_Read(passage) for passage in found]
     weights = {
-        stem: math.log(1.0 + len(read) / (0.5 + sum(r.holds(w) for r in read))) for stem, w in asked.items()
+        stem: math.log(1.0 + len(read) / max(1, sum(r.holds(w) for r in read))) for stem, w in asked.items()
     }
     whole = sum(weights.values())
     scored = sorted(
-        ((r.score(request, asked, weights) * (1.0 - _RANK * r.passage.rank), r) for r in read),
-        key=lambda pair: (-pair[0], pair[1].passage.rank),
+        ((r.score(request, asked, weights) * (1.0 - _RANK * place), r) for place, r in enumerate(read)),
+        key=lambda pair: -pair[0],
     )
     best, first = scored[0]
-    if first.coverage(asked, weights) < _ENOUGH * whole:
+    share = first.coverage(asked, weights) / whole
+    if share < _NEAR:
         return []
     excerpts = [first.excerpt(request, asked, weights)]
     for score, other in scored[1:2]:
         adds = sum(weights[s] for s, w in asked.items() if other.holds(w) and not first.holds(w))
-        if score >= _SECOND * best and adds >= 0.2 * whole:
+        if share >= _DIRECT and score >= _SECOND * best and adds >= 0.2 * whole:
             excerpts.append(other.excerpt(request, asked, weights))
     return excerpts
 
@@ -107,9 +121,10 @@ class _Read:
         return sorted(scored, key=lambda pair: (-pair[0], pair[1].place))
 
     def excerpt(self, request: Request, asked: dict[str, Word], weights: dict[str, float]) -> Excerpt:
+        share = self.coverage(asked, weights) / sum(weights.values())
         ranked = self._ranked(request, asked, weights)
         if not ranked:
-            return Excerpt(self.passage, (self.passage.text[:_MOST_CHARACTERS],))
+            return Excerpt(self.passage, (self.passage.text[:_MOST_CHARACTERS],), share)
         best = ranked[0][0]
         chosen = {ranked[0][1].place}
         chosen |= {s.place for score, s in ranked[1:_MOST_SENTENCES] if score >= 0.6 * best and score > 0.0}
@@ -125,4 +140,4 @@ class _Read:
             if sentence.place in chosen and (not kept or size + len(sentence.text) <= _MOST_CHARACTERS):
                 kept.append(sentence.text)
                 size += len(sentence.text)
-        return Excerpt(self.passage, tuple(dict.fromkeys(kept)))
+        return Excerpt(self.passage, tuple(dict.fromkeys(kept)), share)

@@ -105,7 +105,7 @@ def _identifiers(text: str) -> Iterator[Mention]:
 
 
 def _names(text: str) -> Iterator[Mention]:
-    """Capitalised runs. The first word of a sentence is capitalised anyway, and proves nothing if a common word."""
+    """Capitalised runs; the first word of a sentence is capitalised anyway, and proves nothing."""
     for match in _CAPITALISED.finditer(text):
         start, value = match.start(), match.group()
         if _opens_sentence(text, start):

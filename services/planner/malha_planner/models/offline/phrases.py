@@ -2,6 +2,10 @@
 
 _PHRASES = {
     "source": ("According to {source}:", "Segundo {source}:"),
+    "nearest": (
+        "I found no direct answer; the nearest passage is in {source}:",
+        "Não encontrei resposta direta; o trecho mais próximo está em {source}:",
+    ),
     "section": ('{document}, section "{section}"', '{document}, seção "{section}"'),
     "tool": ("{tool} answers:", "{tool} responde:"),
     "unavailable": (
@@ -10,8 +14,8 @@ _PHRASES = {
     ),
     "failed": ("{tool} could not be used: {why}", "Não foi possível usar {tool}: {why}"),
     "total": (
-        "{quantity} at {label}: {expression} = {result}.",
-        "{quantity} em {label}: {expression} = {result}.",
+        "{quantity}, {label}: {expression} = {result}.",
+        "{quantity}, {label}: {expression} = {result}.",
     ),
     "nothing": (
         "I found nothing in the documents that answers this: {question}",

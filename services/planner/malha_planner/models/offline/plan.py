@@ -1,14 +1,15 @@
 """What to call next: derived afresh from the conversation each time, so that nothing has to be remembered.
 
 Three rounds at most. First what the tasks themselves ask for, all at once. Then what follows from
-the results: the cost of a quantity from the prices found, and one more search in the other
-language's words where the first found nothing. A call that was made is never made again.
+the results: the cost of a quantity from the prices found, and one more search in other words, of
+both languages, where the first gave no sure answer. A call that was made is never made again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from malha_planner.models.offline.choice import Choice
 from malha_planner.models.offline.conversation import Call, Conversation, call_key
 from malha_planner.models.offline.extract import extract
 from malha_planner.models.offline.lexicon import GROUPS
@@ -17,9 +18,10 @@ from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.results import passages
 from malha_planner.models.offline.schema import ToolView
 from malha_planner.models.offline.tasks import Task, tasks
-from malha_planner.models.offline.words import asks_nothing, groups
+from malha_planner.models.offline.words import asks_nothing, groups, inflections
 
 MOST_CALLS = 16
+_MOST_WORDS = 60
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,8 @@ def _totals(
             spans = tuple(span for f in choice.fillings for span in f.spans)
         elif choice is not None:
             continue
-        quantity = wanted(request, spans)
-        if quantity is None:
-            continue
-        for total in totals(request, quantity, [rate for text in known for rate in rates(text)]):
+        found_rates = [rate for text in known for rate in rates(text)]
+        for total in totals(request, wanted(request, spans), found_rates):
             arguments = {reckoner.reckons.name: total.expression}
             if reckoner.accepts(arguments):
                 wishes.append((Wish(reckoner, arguments), total))
@@ -89,28 +89,33 @@ def _totals(
 
 
 def _second_searches(found: Sequence[Task], calls: Sequence[Call]) -> list[Wish]:
-    """Searches that found nothing to the point, put again in the words of both languages."""
+    """Searches that found no sure answer, put again in other words."""
     results = {call.key: call.result or "" for call in calls}
     wishes = []
     for request, choice in found:
         if choice is None or not choice.tool.searches:
             continue
-        arguments = choice.fillings[0].arguments
-        if extract(request, passages(results.get(call_key(choice.tool.name, arguments), ""))):
+        first = call_key(choice.tool.name, choice.fillings[0].arguments)
+        excerpts = extract(request, passages(results.get(first, "")))
+        if excerpts and excerpts[0].is_sure:
             continue
-        slot = next(slot for slot in choice.tool.slots if slot.kind == "query")
-        again = {**arguments, slot.name: _in_both_languages(request)}
-        if again[slot.name] and choice.tool.accepts(again):
+        again = second_search(request, choice)
+        if again is not None and choice.tool.accepts(again):
             wishes.append(Wish(choice.tool, again))
     return wishes
 
 
-def _in_both_languages(request: Request) -> str:
-    """The content words of a request with what the lexicon knows them by; empty if it knows none."""
-    known = [" ".join(GROUPS[group] for group in sorted(groups(word.stem))) for word in request.content]
-    if not any(known):
-        return ""
-    said = dict.fromkeys(
-        w for word, more in zip(request.content, known, strict=True) for w in (word.text, *more.split())
-    )
-    return " ".join(list(said)[:60])
+def second_search(request: Request, choice: Choice) -> dict[str, Any] | None:
+    """The arguments of the second search for a task; None where there are no words to search for."""
+    query = _in_other_words(request)
+    slot = next(slot for slot in choice.tool.slots if slot.kind == "query")
+    return {**choice.fillings[0].arguments, slot.name: query} if query else None
+
+
+def _in_other_words(request: Request) -> str:
+    """The content words of a request in singular and plural, with what the lexicon knows them by."""
+    said: dict[str, None] = {}
+    for word in request.content:
+        known = " ".join(GROUPS[group] for group in sorted(groups(word.stem)))
+        said |= dict.fromkeys((word.text, *inflections(word.text), *known.split()))
+    return " ".join(list(said)[:_MOST_WORDS])

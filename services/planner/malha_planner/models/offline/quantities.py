@@ -14,27 +14,42 @@ from malha_planner.models.offline.words import Word, fold, words
 _NUMBER = re.compile(
     r"(?<![\w.,/-])(?P<currency>R\$|US\$|[$€£])?\s?(?P<sign>[-−](?=[\d.]))?"
     r"(?P<digits>\d{1,3}(?:[.,\s]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?)"
+    r"(?P<magnitude>\s?(?:thousand|million|billion|mil(?:h[ãa]o|h[õo]es)?|bi(?:lh[ãa]o|lh[õo]es)|[kKM](?=\b))\b)?"
     r"(?P<attached>\s?%|°\s?[CFK]?|[a-zA-Zµ]{1,4}(?![\w-]))?(?![\w]|[.,]\d|/\d|-\d|:\d)"
 )
 _SMALL = {
-    **{
-        w: i
-        for i, w in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
-    },
-    **dict(um=1, uma=1, dois=2, duas=2, tres=3, quatro=4, cinco=5, seis=6, sete=7, oito=8, nove=9, dez=10),
-    **dict(onze=11, doze=12, quinze=15, vinte=20, trinta=30, quarenta=40, cinquenta=50, cem=100, mil=1000),
-    **dict(fifteen=15, twenty=20, thirty=30, forty=40, fifty=50, sixty=60, hundred=100, thousand=1000),
-    **dict(dozen=12, duzia=12, couple=2),
+    name: value
+    for value, names in {
+        2: "two couple dois duas",
+        3: "three tres",
+        4: "four quatro",
+        5: "five cinco",
+        6: "six seis",
+        7: "seven sete",
+        8: "eight oito",
+        9: "nine nove",
+        10: "ten dez",
+        11: "eleven onze",
+        12: "twelve dozen doze duzia",
+        15: "fifteen quinze",
+        20: "twenty vinte",
+        30: "thirty trinta",
+        40: "forty quarenta",
+        50: "fifty cinquenta",
+        60: "sixty sessenta",
+        100: "hundred cem",
+        1000: "thousand mil",
+    }.items()
+    for name in names.split()
 }
-# "one" and "um" are articles and pronouns far more often than counts.
-_ARTICLES = frozenset({"one", "um", "uma"})
 _CURRENCIES = {"$": "usd", "US$": "usd", "R$": "brl", "€": "eur", "£": "gbp"}
+_SIGNS = {"%": "percent", "°": "degree", "°c": "celsius", "°f": "fahrenheit", "°k": "kelvin"}
 _LINKS = frozenset(["of", "de", "do", "da", "dos", "das"])
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number where it stands; `unit` holds the word it counts, if one stands beside it."""
+    """A number where it stands (`end` behind its digits), and the word it counts, if one stands beside it."""
 
     value: Decimal
     start: int
@@ -58,17 +73,12 @@ def quantities(text: str, *, portuguese: bool) -> list[Quantity]:
     found = []
     for match in _NUMBER.finditer(text):
         sign = "-" if match["sign"] else ""
-        value = Decimal(sign + _plain(match["digits"], portuguese=portuguese))
-        unit = _attached(match["attached"]) or (
-            words(_CURRENCIES[match["currency"]])[0] if match["currency"] else None
-        )
-        end = match.end()
-        if unit is None:
-            unit, end = _following(text, match.end())
-        found.append(Quantity(value, match.start(), end, unit, match["digits"]))
+        value = Decimal(sign + _plain(match["digits"], portuguese=portuguese)) * _magnitude(match)
+        unit = _attached(match) or _following(text, match.end())
+        found.append(Quantity(value, match.start(), match.end("digits"), unit, match["digits"]))
     for word in words(text):
-        if word.folded in _SMALL and word.folded not in _ARTICLES:
-            unit, _ = _following(text, word.end)
+        if word.folded in _SMALL:
+            unit = _following(text, word.end)
             found.append(Quantity(Decimal(_SMALL[word.folded]), word.start, word.end, unit))
     return sorted(found, key=lambda quantity: quantity.start)
 
@@ -93,21 +103,34 @@ def _plain(digits: str, *, portuguese: bool) -> str:
     return digits.replace(decimal, ".") if decimal else digits
 
 
-def _attached(unit: str | None) -> Word | None:
-    if not unit:
-        return None
-    name = fold(unit.strip())
-    name = {"%": "percent", "°": "degree", "°c": "celsius", "°f": "fahrenheit", "°k": "kelvin"}.get(
-        name.replace(" ", ""), name
-    )
-    return words(name)[0]
+def _magnitude(match: re.Match[str]) -> int:
+    """A thousand for "mil", a million for "million"; letters count only behind money ("$2M", not "2 M")."""
+    name = fold(match["magnitude"] or "").strip()
+    if not name or (len(name) == 1 and not match["currency"]):
+        return 1
+    return {"t": 10**3, "k": 10**3, "m": 10**6, "b": 10**9}[name[0]] if name != "mil" else 10**3
 
 
-def _following(text: str, end: int) -> tuple[Word | None, int]:
-    """The word right behind a number, through at most one link word ("10 de maio" counts as none)."""
-    tail = text[end : end + 40]
-    match = re.match(r"[\s-]*([^\W\d_]+)", tail)
+def _attached(match: re.Match[str]) -> Word | None:
+    """The unit written right at a number, before or behind it, where it stands in the text."""
+    if match["attached"]:
+        name = fold(match["attached"].replace(" ", ""))
+        name = _SIGNS.get(name, name)
+        return _unit(name, *match.span("attached"))
+    if match["currency"]:
+        return _unit(_CURRENCIES[match["currency"]], *match.span("currency"))
+    return None
+
+
+def _unit(name: str, start: int, end: int) -> Word:
+    read = words(name)[0]
+    return Word(read.text, read.folded, read.stem, start, end)
+
+
+def _following(text: str, end: int) -> Word | None:
+    """The word right behind a number; a link word there ("10 de maio") is none."""
+    match = re.compile(r"[\s-]*([^\W\d_]+)").match(text, end, end + 40)
     if match is None:
-        return None, end
+        return None
     word = words(match.group(1))[0]
-    return (None, end) if word.folded in _LINKS else (word, end)
+    return None if word.folded in _LINKS else Word(word.text, word.folded, word.stem, *match.span(1))

@@ -6,11 +6,12 @@ of text ("Acme: 2.49 USD/hour").
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from malha_planner.models.offline.lexicon import UNITS
 from malha_planner.models.offline.quantities import Quantity, quantities
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.results import data
@@ -22,7 +23,12 @@ _MONEY_WANTED = Terms.of(
 )
 _CHEAPEST = re.compile(r"\b(?:cheapest|lowest|least expensive|mais barat[oa]|menor (?:preco|custo))\b")
 _MONEY = ("usd", "brl", "eur", "gbp", "dollars", "dolares", "reais", "euros")
-_PER = re.compile(r"(?:/|\bper\b|\bpor\b|\ban?\b|\bcada\b|_per_|_por_)\s*([^\W\d_]+)")
+_PER = re.compile(r"(?:/|\bper\b|\bpor\b|\ban?\b|\bcada\b)\s*([^\W\d_]+)")
+_LABEL_END = re.compile(r":|\s[-–—]\s|\s(?:costs?|charges?|custa|cobra)\s")
+_SUMMARY = re.compile(
+    r"\b(?:cheapest|lowest|highest|average|mean|total|mais (?:barat|car)[oa]|menor|maior|media)\b"
+)
+_UNITS = Terms.of(" ".join(UNITS))
 _HOURS = {"h": 1, "day": 24, "week": 168}
 _MOST = 3
 """Prices multiplied one by one; of more, the cheapest alone."""
@@ -46,44 +52,43 @@ class Total:
     quantity: str
 
 
-def wanted(request: Request, spans: tuple[tuple[int, int], ...]) -> Quantity | None:
-    """The quantity whose cost is asked for: a number with a unit that no argument has used up."""
-    if not any(word in _MONEY_WANTED for word in words(request.text) if word.folded != "time"):
-        return None
-    for quantity in request.quantities:
-        used = any(start <= quantity.start < end for start, end in spans)
-        if (
-            quantity.written
-            and quantity.unit is not None
-            and not used
-            and quantity.unit.folded not in (*_MONEY, "percent")
-        ):
-            return quantity
-    return None
-
-
-def totals(request: Request, quantity: Quantity, found: list[Rate]) -> list[Total]:
-    """The products to reckon: every price's, or the cheapest alone if that is asked for or there are many."""
-    fitting = [(rate, factor) for rate in found if (factor := _factor(quantity, rate)) is not None]
-    if not fitting:
+def wanted(request: Request, spans: tuple[tuple[int, int], ...] = ()) -> list[Quantity]:
+    """The quantities whose cost may be asked for: numbers with a unit that no argument has used up."""
+    if not any(word in _MONEY_WANTED for word in words(request.text)):
         return []
-    if len(fitting) > _MOST or _CHEAPEST.search(fold(request.text)):
-        fitting = [min(fitting, key=lambda pair: pair[0].price)]
-    spoken = f"{quantity.plain} {quantity.unit.text}" if quantity.unit else str(quantity.plain)
     return [
-        Total(
-            rate.label,
-            " * ".join([str(quantity.plain), *([str(factor)] if factor != 1 else []), str(rate.price)]),
-            spoken,
-        )
-        for rate, factor in fitting
+        quantity
+        for quantity in request.quantities
+        if quantity.written
+        and quantity.unit is not None
+        and quantity.unit.folded not in (*_MONEY, "percent")
+        and not any(start <= quantity.start < end for start, end in spans)
     ]
+
+
+def totals(request: Request, asked: Sequence[Quantity], found: Sequence[Rate]) -> list[Total]:
+    """The products to reckon: every price's, or the cheapest alone if that is asked for or there are many."""
+    for quantity in asked:
+        fitting = [(rate, factor) for rate in found if (factor := _factor(quantity, rate)) is not None]
+        if len(fitting) > _MOST or (fitting and _CHEAPEST.search(fold(request.text))):
+            fitting = [min(fitting, key=lambda pair: pair[0].price)]
+        if fitting:
+            return [_total(quantity, rate, factor) for rate, factor in fitting]
+    return []
+
+
+def _total(quantity: Quantity, rate: Rate, factor: int) -> Total:
+    factors = [str(quantity.plain), *([str(factor)] if factor != 1 else []), str(rate.price)]
+    unit = quantity.unit.text if quantity.unit is not None else ""
+    return Total(rate.label, " * ".join(factors), f"{quantity.plain} {unit}".strip())
 
 
 def _factor(quantity: Quantity, rate: Rate) -> int | None:
     """How many of the priced unit are in one of the quantity's; None where they do not meet."""
     assert quantity.unit is not None
-    if rate.per is None or same(quantity.unit, rate.per):
+    if rate.per is None:
+        return 1 if quantity.unit in _UNITS else None
+    if same(quantity.unit, rate.per):
         return 1
     asked, priced = _hours(quantity.unit), _hours(rate.per)
     return asked // priced if asked and priced and asked % priced == 0 else None
@@ -94,48 +99,45 @@ def _hours(unit: Word) -> int | None:
 
 
 def rates(text: str) -> list[Rate]:
-    """The prices in a tool's result, in order, once each."""
+    """The prices in a tool's result, once each, in order; what sums others up ("the cheapest") is none."""
     held = data(text)
-    found = (
-        list(_of_json(held, ""))
-        if held is not None
-        else [r for line in text.splitlines() for r in _of_line(line)]
-    )
-    return list({(rate.label, rate.price): rate for rate in found}.values())
+    found = _of_json(held, "") if held is not None else _of_lines(text)
+    told = [rate for rate in found if not _SUMMARY.search(fold(rate.label))]
+    return list({(rate.label, rate.price): rate for rate in told}.values())
 
 
 def _of_json(held: Any, label: str) -> Iterator[Rate]:
     if isinstance(held, dict):
-        label = next((v for v in held.values() if isinstance(v, str) and not v.startswith("http")), label)
+        label = next((v for v in held.values() if isinstance(v, str) and _number(v) is None), label)
         for key, value in held.items():
             if isinstance(value, dict | list):
                 yield from _of_json(value, key if isinstance(value, dict) else label)
-            elif (
-                isinstance(value, int | float)
-                and not isinstance(value, bool)
-                and any(w in _PRICE for w in _key(key))
-            ):
-                match = re.search(
-                    r"(?:per|por|_)_?(hour|hora|day|dia|week|month|mes|unit|kg|item|person|night|gb)", key
-                )
-                yield Rate(label, Decimal(str(value)), words(match.group(1))[0] if match else None)
+            elif (price := _number(value)) is not None and any(word in _PRICE for word in words(key)):
+                per = re.search(r"(?:per|por)_([a-z]+)", key)
+                yield Rate(label, price, words(per.group(1))[0] if per else None)
     elif isinstance(held, list):
         for value in held:
             yield from _of_json(value, label)
 
 
-def _key(key: str) -> tuple[Word, ...]:
-    return words(key.replace("_", " "))
+def _number(value: Any) -> Decimal | None:
+    """A number, also one written as a string, as exact amounts are."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
-def _of_line(line: str) -> Iterator[Rate]:
-    for quantity in quantities(line, portuguese=False):
-        if not quantity.written or quantity.unit is None or quantity.unit.folded not in _MONEY:
-            continue
-        per = _PER.match(fold(line[quantity.end :]).lstrip()) or _PER.search(
-            fold(line[quantity.end : quantity.end + 24])
+def _of_lines(text: str) -> Iterator[Rate]:
+    for line in text.splitlines():
+        priced = (
+            q for q in quantities(line, portuguese=False) if q.written and q.unit and q.unit.folded in _MONEY
         )
-        label = re.sub(r"^[\s\-*•\d.)]+", "", line[: quantity.start]).strip(" :-–—=(")
-        label = re.split(r":|\s[-–—]\s|\s(?:costs?|charges?|is|at|custa|cobra)\s", label + " ")[0].strip()
-        yield Rate(label, quantity.value, words(per.group(1))[0] if per else None)
-        return
+        price = next(priced, None)
+        if price is not None:
+            per = _PER.search(fold(line[price.end : price.end + 24]))
+            label = _LABEL_END.split(line[: price.start].strip(" \t-*•=(") + " ")[0].strip(" :-–—")
+            yield Rate(label, price.value, words(per.group(1))[0] if per else None)

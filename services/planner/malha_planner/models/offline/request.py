@@ -11,6 +11,12 @@ from malha_planner.models.offline.mentions import Mention, mentions
 from malha_planner.models.offline.quantities import Quantity, quantities
 from malha_planner.models.offline.words import Word, fold, words
 
+_MEASURE = re.compile(r"\b(?:how|quanto|quanta) (long|often|soon|tempo|late)\b")
+_RULE = re.compile(
+    r"\b(?:must|should|may (?:i|we|one)|can (?:i|we|one)|allowed|permitted|forbidden|supposed to|"
+    r"dev[eo]m?|devemos|poss[oa]|podemos|permitid[oa]s?|proibid[oa]s?|obrigatori[oa]s?)\b"
+)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -29,14 +35,14 @@ class Request:
 
     @cached_property
     def content(self) -> list[Word]:
-        """Its content words, without those inside numbers."""
+        """Its content words, without those inside numbers and the measure asked for ("how long")."""
+        measured = {at for match in _MEASURE.finditer(fold(self.text)) for at in match.span(1)}
         return [
             word
             for word in self.words
             if word.is_content
-            and not any(
-                q.written and q.start <= word.start < q.start + len(q.written) for q in self.quantities
-            )
+            and word.end not in measured
+            and not any(q.written and q.start <= word.start < q.end for q in self.quantities)
         ]
 
     @cached_property
@@ -64,6 +70,11 @@ class Request:
         opening = re.sub(r"^[\W_]+", "", fold(self.text))
         opening = re.sub(r"^(?:and|but|e|mas|so|entao|please|por favor|hi|hello|ola|oi)[\s,!]+", "", opening)
         return opening.startswith(EXPLAINING)
+
+    @cached_property
+    def asks_for_a_rule(self) -> bool:
+        """Whether it asks what is allowed or due; such answers stand in documents."""
+        return _RULE.search(fold(self.text)) is not None
 
     def before(self, offset: int, count: int) -> list[Word]:
         """Up to `count` words that end before an offset, nearest first."""

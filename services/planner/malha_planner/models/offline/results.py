@@ -1,7 +1,7 @@
 """Tool results as a model is shown them, read back.
 
-Passages of a search begin with a header line `[1] document > section` (or with a dash, bar or hash
-between the two) and run to the next one. Anything else is JSON or prose.
+Passages of a search begin with a header line `[1] document, section` (a dash or another sign may stand
+for the comma) and run to the next one. Anything else is JSON or prose.
 """
 
 import re
@@ -13,42 +13,41 @@ import orjson
 from malha_planner.models.offline.lexicon import UNAVAILABLE
 from malha_planner.models.offline.words import Terms, words
 
-_HEADER = re.compile(r"^\s*(\[\d{1,3}\])[ \t]*(.*)$", re.MULTILINE)
-_SEPARATOR = re.compile(r"\s+(?:—|–|-|\||#|·|:|>|›|»|,\s*section:?)\s+|#|\s*\(section:?\s*")
+_HEADER = re.compile(r"^\[(\d{1,3})\][ \t]+(.*)$", re.MULTILINE)
+_PLACE = re.compile(r"(?P<document>.*?\.\w{1,8}|[^,]*?)(?:,|\s[—–|·>#-])\s+(?P<section>.+)")
 _UNAVAILABLE = Terms.of(UNAVAILABLE)
 _MISSING = re.compile(
-    r"unavailable|not available|unreachable|could not be (?:asked|reached)|failed|indispon|fora do ar|no answer",
-    re.I,
+    r"unavailable|not available|unreachable|could not be (?:asked|reached)|failed|no answer|indispon"
+    r"|fora do ar",
+    re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A passage found by a search; `rank` counts from 0, best first."""
+    """A passage found by a search."""
 
     marker: str
     document: str
     section: str
     text: str
-    rank: int
 
 
 def passages(text: str) -> list[Passage]:
-    """The passages of a search result; none for any other result."""
-    headers = list(_HEADER.finditer(text))
+    """The passages of a search result, best first; none for any other result."""
+    headers: list[re.Match[str]] = []
+    for match in _HEADER.finditer(text):
+        # A passage may itself hold a line that begins with a marker; only the next number in turn heads one.
+        if not headers or int(match.group(1)) == int(headers[-1].group(1)) + 1:
+            headers.append(match)
     found = []
     for rank, header in enumerate(headers):
         end = headers[rank + 1].start() if rank + 1 < len(headers) else len(text)
-        document, section = _place(header.group(2))
-        found.append(Passage(header.group(1), document, section, text[header.end() : end].strip(), rank))
+        place = _PLACE.fullmatch(header.group(2).strip())
+        document, section = (place["document"], place["section"]) if place else (header.group(2).strip(), "")
+        body = text[header.end() : end].strip()
+        found.append(Passage(f"[{header.group(1)}]", document, section, body))
     return found
-
-
-def _place(header: str) -> tuple[str, str]:
-    match = _SEPARATOR.search(header)
-    if match is None:
-        return header.strip(), ""
-    return header[: match.start()].strip(), header[match.end() :].strip().rstrip(")")
 
 
 def data(text: str) -> Any:
@@ -63,7 +62,7 @@ def data(text: str) -> Any:
 
 
 def unavailable(text: str) -> list[str]:
-    """What a result names as not available, such as providers that could not be asked; whole lines of prose."""
+    """What a result names as not available, such as providers; whole lines of prose."""
     held = data(text)
     if held is not None:
         return list(dict.fromkeys(_named(held)))

@@ -14,6 +14,7 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from malha.api.run.v1.record_pb2 import Effect
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha_planner.models.offline.lexicon import (
     EXPRESSION_SLOT,
@@ -33,6 +34,7 @@ _EXAMPLES = re.compile(
 _QUOTED = re.compile(r"""["'`“”]([^"'`“”]+)["'`“”]""")
 _QUESTION, _EXPRESSION, _TEXT = Terms.of(QUESTION_SLOT), Terms.of(EXPRESSION_SLOT), Terms.of(TEXT_SLOT)
 _IDENTIFIER, _SEARCHING, _KNOWLEDGE = Terms.of(IDENTIFIER_SLOT), Terms.of(SEARCHING), Terms.of(KNOWLEDGE)
+_ACTS = frozenset({Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE})
 _UNIT_WORDS = Terms.of(" ".join(UNITS))
 
 
@@ -86,6 +88,8 @@ class ToolView:
     slots: tuple[Slot, ...]
     terms: Terms
     validator: Draft202012Validator
+    acts: bool
+    """Whether a call changes something; such a tool is called on an order, never on a hunch."""
 
     @property
     def required(self) -> tuple[Slot, ...]:
@@ -114,7 +118,7 @@ class ToolView:
 
 
 @lru_cache(maxsize=512)
-def view(name: str, description: str, schema_json: str) -> ToolView | None:
+def view(name: str, description: str, schema_json: str, acts: bool = False) -> ToolView | None:
     """Reads a tool's contract; None where its schema is none."""
     try:
         schema = orjson.loads(schema_json or "{}")
@@ -131,12 +135,12 @@ def view(name: str, description: str, schema_json: str) -> ToolView | None:
         terms.add(slot.names, 0.8)
     terms.add(words(description), 1.0)
     terms.add(name_words(name), 1.2)
-    return ToolView(name, description, slots, terms, Draft202012Validator(schema))
+    return ToolView(name, description, slots, terms, Draft202012Validator(schema), acts)
 
 
 def views(tools: Sequence[Tool]) -> list[ToolView]:
     """The readable ones of the offered tools, in their order."""
-    read = (view(tool.name, tool.description, tool.input_schema_json) for tool in tools)
+    read = (view(t.name, t.description, t.input_schema_json, t.effect in _ACTS) for t in tools)
     return [tool for tool in read if tool is not None]
 
 
@@ -150,7 +154,7 @@ def _slot(name: str, schema: Any, required: bool, root: Mapping[str, Any], depth
     schema = _plain(schema, root)
     description = f"{schema.get('title', '')} {schema.get('description', '')}"
     enum = tuple(schema.get("enum", ())) or ((schema["const"],) if "const" in schema else ())
-    names, about = name_words(name), words(description)
+    names, about = name_words(name), words(_EXAMPLES.sub("", description))
     kind = "enum" if enum else _kind(schema, names, about)
     item: Slot | None = None
     fields: tuple[Slot, ...] = ()

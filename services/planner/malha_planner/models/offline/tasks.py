@@ -1,8 +1,8 @@
 """A request cut into its tasks.
 
-Whole sentences first: one that neither asks nor orders anything is background for the task behind
-it. Then, inside a sentence, a conjunction parts two tasks only where either side is plainly one of its
-own; "budgets and reservations" stays together.
+Whole sentences first: one that neither asks nor orders anything is background for the task it stands
+beside. Then, inside a sentence, a conjunction parts two tasks only where either side is plainly one of
+its own; "budgets and reservations" stays together.
 """
 
 import re
@@ -14,43 +14,70 @@ from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import ToolView
 from malha_planner.models.offline.words import fold
 
+Task = tuple[Request, Choice | None]
+"""What is asked, and the tool chosen for it; none for what follows from another task's result."""
+
 _END = re.compile(r"(?<=[?!;])\s+|(?<=[^\W\d][.])\s+(?=[A-ZÀ-Ý¿\"'])|\n+")
 _JOINT = re.compile(
-    r"(?:,?\s+(?:and then|and also|and|then|also|as well as|plus|e depois|e também|e então|e|depois|também|além de)\s+)|,\s+(?=(?:how|what|quanto|qual|como)\b)|;\s*",
+    r",?\s+(?:and then|and also|and|then|also|as well as|plus|e depois|e também|e então|e|depois|também"
+    r"|além de)\s+|,\s+(?=(?:how|what|quanto|qual|como)\b)|;\s*",
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    r"(?:what|how|why|when|where|who|which|explain|describe|tell|list|compare|show|give|find|calculate|convert|compute|"
-    r"o que|qual|quais|como|por que|quando|onde|quem|quant[oa]s?|explique|descreva|diga|liste|compare|mostre|calcule|converta)\b"
+    r"(?:what|how|why|when|where|who|which|explain|describe|tell|list|compare|show|give|find|calculate"
+    r"|convert|compute|o que|qual|quais|como|por que|quando|onde|quem|quant[oa]s?|explique|descreva|diga"
+    r"|liste|mostre|calcule|converta)\b"
 )
-_MOST = 4
-Task = tuple[Request, Choice | None]
+_MOST_TASKS, _MOST_SENTENCES, _MOST_JOINTS = 4, 12, 6
+"""Bounds on the work that one request can ask for; what lies beyond is read as one piece."""
 
 
 def tasks(text: str, tools: Sequence[ToolView]) -> list[Task]:
-    """The tasks of a request in their order, each with the tool chosen for it."""
+    """The tasks of a request in their order."""
     whole = Request.of(text)
+    sentences = [piece.strip() for piece in _END.split(whole.text) if piece.strip()]
+    if len(sentences) < 2:
+        return _parted(whole, tools)
     found: list[Task] = []
     background = ""
-    for sentence in (piece.strip() for piece in _END.split(whole.text)):
-        if not sentence:
-            continue
-        request = Request(f"{background} {sentence}".strip(), whole.portuguese)
+    for sentence in sentences[:_MOST_SENTENCES]:
         alone = Request(sentence, whole.portuguese)
-        if _is_task(alone, tools):
-            found += _parted(alone if _serves(choose(alone, tools)) else request, tools)
-            background = ""
-        else:
-            background = request.text
+        choice = choose(alone, tools)
+        if not (_serves(choice) or _asks(alone)):
+            background = f"{background} {sentence}".strip()
+            continue
+        parted = _parted(alone, tools)
+        if background and not any(_serves(chosen) for _, chosen in parted):
+            parted = _parted(Request(f"{background} {sentence}", whole.portuguese), tools)
+        found += parted
+        background = ""
     if not found:
         return _parted(whole, tools)
-    return found[:_MOST]
+    if background and not _serves(found[-1][1]):
+        last = Request(f"{found[-1][0].text} {background}", whole.portuguese)
+        found[-1] = (last, choose(last, tools))
+    return found[:_MOST_TASKS]
 
 
-def _is_task(request: Request, tools: Sequence[ToolView]) -> bool:
-    if request.text.endswith("?") or _ASKS.match(fold(request.text)):
-        return True
-    return _serves(choose(request, tools))
+def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
+    whole = choose(request, tools)
+    for joint in list(_JOINT.finditer(request.text))[:_MOST_JOINTS]:
+        left = Request(request.text[: joint.start()].strip(), request.portuguese)
+        right = Request(request.text[joint.end() :].strip(), request.portuguese)
+        if not left.content or not right.content:
+            continue
+        first, second = choose(left, tools), choose(right, tools)
+        if first is None:
+            continue
+        if _serves(first) and wanted(right) and (not _serves(second) or _same_tool(first, second)):
+            return [(left, first), (right, None)]
+        if second is not None and _own(left, first) and _own(right, second) and _differ(first, second):
+            return [(left, first), *_parted(right, tools)]
+    return [(request, whole)]
+
+
+def _asks(request: Request) -> bool:
+    return request.text.endswith("?") or _ASKS.match(fold(request.text)) is not None
 
 
 def _serves(choice: Choice | None) -> bool:
@@ -58,30 +85,13 @@ def _serves(choice: Choice | None) -> bool:
     return choice is not None and not choice.tool.searches
 
 
-def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
-    whole = choose(request, tools)
-    for joint in _JOINT.finditer(request.text):
-        left = Request(request.text[: joint.start()].strip(), request.portuguese)
-        right = Request(request.text[joint.end() :].strip(), request.portuguese)
-        if not left.content or not right.content:
-            continue
-        first, second = choose(left, tools), choose(right, tools)
-        if _serves(first) and first is not None and wanted(right, ()) is not None:
-            if not _serves(second) or _same_tool(first, second):
-                return [(left, first), (right, None)]
-        if _own(left, first, tools) and _own(right, second, tools) and _differ(first, second):
-            return [(left, first), *_parted(right, tools)]
-    return [(request, whole)]
-
-
-def _own(request: Request, choice: Choice | None, tools: Sequence[ToolView]) -> bool:
-    return _serves(choice) or (choice is not None and _ASKS.match(fold(request.text)) is not None)
+def _own(request: Request, choice: Choice) -> bool:
+    return _asks(request) or (_serves(choice) and not choice.fillings[0].guessed)
 
 
 def _same_tool(one: Choice, other: Choice | None) -> bool:
     return other is not None and one.tool.name == other.tool.name
 
 
-def _differ(one: Choice | None, other: Choice | None) -> bool:
-    assert one is not None and other is not None
+def _differ(one: Choice, other: Choice) -> bool:
     return (one.tool.name, one.fillings[0].arguments) != (other.tool.name, other.fillings[0].arguments)

@@ -12,108 +12,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from malha_planner.models.offline.lexicon import COURTESY, FUNCTION_WORDS, GROUPS
+from malha_planner.models.offline.lexicon import COURTESY, FUNCTION_WORDS, GROUPS, SUFFIXES
 
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DOUBLED = re.compile(r"([bcdfghjklmnpqrstvwxz])\1")
 
-# Longest first. What stays must keep three letters; that both languages share one list costs a
-# few false friends and buys every cognate.
-_SUFFIXES = tuple(
-    sorted(
-        [
-            "izations",
-            "ization",
-            "izacoes",
-            "izacao",
-            "amentos",
-            "imentos",
-            "amento",
-            "imento",
-            "ements",
-            "ement",
-            "ations",
-            "ation",
-            "acoes",
-            "acao",
-            "icoes",
-            "icao",
-            "itions",
-            "ition",
-            "ators",
-            "ator",
-            "adores",
-            "adoras",
-            "adora",
-            "ador",
-            "ments",
-            "ment",
-            "mente",
-            "ings",
-            "ing",
-            "ness",
-            "able",
-            "avel",
-            "aveis",
-            "ible",
-            "ivel",
-            "iveis",
-            "ados",
-            "adas",
-            "ado",
-            "ada",
-            "idos",
-            "idas",
-            "ido",
-            "ida",
-            "ando",
-            "endo",
-            "indo",
-            "aram",
-            "eram",
-            "iram",
-            "avam",
-            "ava",
-            "amos",
-            "emos",
-            "imos",
-            "ates",
-            "ated",
-            "ate",
-            "ions",
-            "ion",
-            "ies",
-            "ied",
-            "oes",
-            "ao",
-            "aos",
-            "ores",
-            "ors",
-            "or",
-            "ers",
-            "er",
-            "als",
-            "al",
-            "ais",
-            "ly",
-            "ed",
-            "es",
-            "s",
-            "ar",
-            "ir",
-            "as",
-            "os",
-            "a",
-            "o",
-            "e",
-            "y",
-            "i",
-        ],
-        key=len,
-        reverse=True,
-    )
-)
+# Plurals first: (ending, what stands for it). Then the longest suffix that leaves three letters. That
+# both languages share the lists costs a few false friends and buys every cognate.
+_PLURALS = (
+    ("oes", "ao"), ("aes", "ao"), ("ais", "al"), ("eis", "el"), ("ies", "y"), ("ores", "or"), ("ns", "m"),
+    ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""),
+)  # fmt: skip
+_SUFFIXES = tuple(sorted(SUFFIXES, key=len, reverse=True))
 _KEEP = 3
 
 
@@ -144,6 +55,10 @@ def stem(folded: str) -> str:
     """What is left of a folded word without its ending; words with digits stay whole."""
     if len(folded) <= _KEEP or any(c.isdigit() for c in folded):
         return folded
+    for ending, singular in _PLURALS:
+        if folded.endswith(ending) and len(folded) - len(ending) >= _KEEP - 1:
+            folded = folded[: -len(ending)] + singular
+            break
     for suffix in _SUFFIXES:
         if folded.endswith(suffix) and len(folded) - len(suffix) >= _KEEP:
             folded = folded[: -len(suffix)]
@@ -230,6 +145,17 @@ class Terms:
 
 SYNONYM = 0.75
 """What a match through the lexicon counts against a match of the word itself."""
+
+
+def inflections(text: str) -> tuple[str, ...]:
+    """The other number of a noun, as far as endings tell: for searches that know no stems."""
+    for plural, singular in (("ões", "ão"), ("ies", "y"), ("ais", "al"), ("ns", "m"), ("s", "")):
+        if text.endswith(plural) and len(text) > len(plural) + 2:
+            return (text[: -len(plural)] + singular,)
+    for singular, plural in (("ão", "ões"), ("y", "ies"), ("al", "ais"), ("m", "ns"), ("", "s")):
+        if text.endswith(singular) and singular != "m":
+            return (text[: len(text) - len(singular)] + plural,)
+    return ()
 
 
 def same(one: Word, other: Word) -> bool:

@@ -1,0 +1,134 @@
+"""Values that a schema itself recognises in a request: numbers, flags, enums, dates, currencies, units."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from malha_planner.models.offline.candidate import Candidate
+from malha_planner.models.offline.lexicon import NEGATIONS, TO_CUES, UNITS
+from malha_planner.models.offline.request import Request
+from malha_planner.models.offline.schema import Slot, ToolView
+from malha_planner.models.offline.words import SYNONYM, Terms, Word, groups, name_words, same, words
+
+_UNITS = Terms.of(" ".join(UNITS))
+_PERCENT = Terms.of("percent rate discount taxa desconto porcentagem")
+_CURRENCIES = {
+    "dollar": "USD", "dolar": "USD", "usd": "USD", "real": "BRL", "reais": "BRL", "brl": "BRL", "euro": "EUR",
+    "eur": "EUR", "pound": "GBP", "libra": "GBP", "gbp": "GBP", "yen": "JPY", "iene": "JPY", "peso": "ARS",
+    "franc": "CHF", "franco": "CHF",
+}  # fmt: skip
+
+
+def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
+    lowest, highest = slot.schema.get("minimum"), slot.schema.get("maximum")
+    for quantity in request.quantities:
+        if slot.kind == "integer" and not quantity.is_whole:
+            continue
+        if (lowest is not None and quantity.value < lowest) or (
+            highest is not None and quantity.value > highest
+        ):
+            continue
+        score = 0.5 if quantity.written else 0.35
+        if quantity.unit is not None:
+            measured = slot.measures(quantity.unit)
+            score += 0.4 if measured else -0.35 if measured is False else 0.0
+            if quantity.unit.folded == "percent" and measured is None:
+                score += 0.3 if any(word in _PERCENT for word in slot.names) else -0.3
+            if measured is None:
+                score += 0.35 * slot.terms.weight(quantity.unit)
+        if score > 0.0:
+            yield Candidate(quantity.plain, score, quantity.start, quantity.end)
+
+
+def booleans(slot: Slot, request: Request, tool: ToolView) -> Iterator[Candidate]:
+    own = [
+        word
+        for word in slot.names
+        if word.is_content and word.stem not in {w.stem for w in name_words(tool.name)}
+    ]
+    for word in request.words:
+        if word.is_content and any(same(word, name) for name in own):
+            refused = any(before.folded in NEGATIONS for before in request.before(word.start, 2))
+            yield Candidate(not refused, 0.7, word.start, word.start)
+
+
+def _spoken(request: Request) -> list[Word]:
+    """The words of a request; a unit written at its number ("3kg", "$5") is a word of its own."""
+    units = [q.unit for q in request.quantities if q.unit is not None and q.written]
+    return sorted(
+        {word.start: word for word in (*request.words, *units)}.values(), key=lambda word: word.start
+    )
+
+
+def enums(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
+    spoken = _spoken(request)
+    for value in slot.enum:
+        wanted = name_words(str(value))
+        if not wanted:
+            continue
+        best: dict[int, tuple[float, int]] = {}
+        for index, word in enumerate(spoken):
+            run = spoken[index : index + len(wanted)]
+            matches = [_likeness(one, other) for one, other in zip(run, wanted, strict=False)]
+            if len(matches) == len(wanted) and min(matches) > 0.0:
+                best[word.start] = (min(matches), run[-1].end)
+        if not best and len(wanted) > 1:
+            for word in spoken:
+                if word.is_content and any(_likeness(word, part) >= 0.9 for part in wanted):
+                    best[word.start] = (0.6, word.end)
+        for start, (score, end) in best.items():
+            yield Candidate(value, score, start, end)
+
+
+def _likeness(word: Word, wanted: Word) -> float:
+    if word.folded == wanted.folded:
+        return 0.98 if word.is_content or (word.text == wanted.text and len(word.text) > 1) else 0.0
+    if not word.is_content:
+        return 0.0
+    if word.stem == wanted.stem:
+        return 0.9
+    return SYNONYM if not groups(word.stem).isdisjoint(groups(wanted.stem)) else 0.0
+
+
+def query(_: Slot, request: Request, __: ToolView) -> Iterator[Candidate]:
+    yield Candidate(request.text, 0.6)
+
+
+def expressions(_: Slot, request: Request, __: ToolView) -> Iterator[Candidate]:
+    if request.expression is not None:
+        yield Candidate(request.expression, 0.95)
+
+
+def mentioned(kind: str) -> Callable[[Slot, Request, ToolView], Iterator[Candidate]]:
+    def read(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
+        for mention in request.mentions:
+            if mention.kind == kind:
+                value = (
+                    f"{mention.value}T00:00:00Z"
+                    if slot.schema.get("format") == "date-time"
+                    else mention.value
+                )
+                yield Candidate(value, 0.8, mention.start, mention.end)
+
+    return read
+
+
+def currencies(_slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
+    for word in request.words:
+        if re.fullmatch(r"[A-Z]{3}", word.text):
+            yield Candidate(word.text, 0.7, word.start, word.end)
+        else:
+            for name, code in _CURRENCIES.items():
+                if word.folded in (name, f"{name}s", f"{name}es"):
+                    yield Candidate(code, 0.8, word.start, word.end)
+    for quantity in request.quantities:
+        if quantity.unit is not None and quantity.unit.folded in ("usd", "brl", "eur", "gbp"):
+            yield Candidate(quantity.unit.folded.upper(), 0.75, quantity.unit.start, quantity.unit.end)
+
+
+def units(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
+    known = [word for example in slot.examples for word in words(example)]
+    for word in _spoken(request):
+        if word in _UNITS:
+            spelt = next((example.text for example in known if same(example, word)), word.text)
+            asked = any(before.folded in TO_CUES for before in request.before(word.start, 1))
+            yield Candidate(spelt, 0.7 if asked else 0.5, word.start, word.end)
