@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from malha.api.common.v1.principal_pb2 import Tier
+from malha.api.gateway.v1.admin_service_pb2 import CreateApiKeyRequest
 from malha.client import Client
 
 _READY_SECONDS = 60.0
@@ -83,6 +85,13 @@ class Mesh:
         """A client with the development key, or another."""
         return Client(self.grpc_target, api_key or self.api_key)
 
+    async def key_of(self, tenant: str, *scopes: str, tier: Tier.ValueType = Tier.TIER_ENTERPRISE) -> str:
+        """A new API key of a tenant; without scopes it may have runs and knowledge."""
+        request = CreateApiKeyRequest(tenant=tenant, subject="tester", tier=tier, scopes=scopes)
+        async with self.client() as client:
+            made = await client.admin.CreateApiKey(request, metadata=bearer(self.api_key), timeout=10)
+        return made.api_key
+
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of the mesh's log."""
         return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-lines:])
@@ -100,6 +109,11 @@ class Mesh:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+
+def bearer(api_key: str) -> tuple[tuple[str, str], ...]:
+    """gRPC metadata that carries a key."""
+    return (("authorization", f"Bearer {api_key}"),)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -51,6 +51,10 @@ class ModelServer:
         self._rules = [Rule(raw) for raw in script["rules"]]
         self._runner: web.ServerRunner | None = None
 
+    def add(self, *rules: Mapping[str, Any]) -> None:
+        """Take further rules, before those that are there."""
+        self._rules[:0] = map(Rule, rules)
+
     @property
     def base_url(self) -> str:
         """What a client is given as base URL, `/v1` included."""

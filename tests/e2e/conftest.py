@@ -1,0 +1,78 @@
+"""One whole mesh for all tests of this folder: real servers, six processes, the edge.
+
+Beside it, in the test process: a collector of spans, price providers of which one is out of order, and
+a scripted model server. Tests keep apart by tenants and by the words of their questions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from malha.testing import scripted_agents
+from malha.testing.mesh import Mesh
+from malha.testing.model_server import ModelServer
+from malha.testing.price_providers import PriceProviders, load
+from malha.testing.span_sink import SpanSink
+
+ROOT = Path(__file__).parents[2]
+OUT_OF_ORDER = "nimbus"
+AGENTS = {
+    "scripted": {"tools": ["calculator"]},
+    "frugal": {"tools": ["calculator"], "limits": {"max_output_tokens": 20}},
+}
+EXTRA_TOOLS = {"tests.e2e.unseen.tools:TideTimes": {}, "tests.e2e.unseen.tools:FerryFare": {}}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All on one event loop, since they share a mesh; and in one process, since a mesh is dear."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.xdist_group("mesh"))
+
+
+@dataclass(frozen=True)
+class Around:
+    """What stands around the mesh, in this process."""
+
+    spans: SpanSink
+    models: ModelServer
+    prices: PriceProviders
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def around() -> AsyncIterator[Around]:
+    spans = SpanSink()
+    await spans.start()
+    prices = PriceProviders(load(ROOT / "examples" / "gpu_prices" / "prices.json"), failing=[OUT_OF_ORDER])
+    async with ModelServer({"rules": []}) as models, prices:
+        yield Around(spans, models, prices)
+    await spans.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mesh(around: Around, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
+    state = tmp_path_factory.mktemp("mesh")
+    environment = {
+        **scripted_agents.settings(state / "scripted", around.models.base_url, AGENTS),
+        "MALHA_OTLP_ENDPOINT": around.spans.endpoint,
+        "MALHA_TOOLS_PRICE_PROVIDERS": json.dumps(around.prices.urls),
+        "MALHA_TOOLS_EXTRA_TOOLS": json.dumps(EXTRA_TOOLS),
+    }
+    async with Mesh(state, environment) as mesh:
+        yield mesh
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rest(mesh: Mesh) -> AsyncIterator[aiohttp.ClientSession]:
+    """HTTP with the development key."""
+    headers = {"authorization": f"Bearer {mesh.api_key}"}
+    async with aiohttp.ClientSession(mesh.rest_url, headers=headers) as session:
+        yield session
