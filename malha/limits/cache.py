@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 from typing import NewType, Protocol, cast
 
-from redis.asyncio import Redis
-
 from malha.limits.valkey import Valkey
 
 Key = NewType("Key", str)
@@ -56,19 +54,10 @@ class ValkeyCache:
         self._valkey = valkey
 
     async def get(self, key: Key) -> bytes | None:
-        async def ask(client: Redis) -> bytes | None:
-            return cast(bytes | None, await client.get(key))
-
-        return await self._valkey.attempt("cache", ask)
+        return cast(bytes | None, await self._valkey.ask("cache", "GET", key))
 
     async def set(self, key: Key, value: bytes, ttl: float) -> None:
-        async def ask(client: Redis) -> bool:
-            return bool(await client.set(key, value, px=max(1, round(ttl * 1000))))
-
-        await self._valkey.attempt("cache", ask)
+        await self._valkey.ask("cache", "SET", key, value, "PX", max(1, round(ttl * 1000)))
 
     async def drop(self, key: Key) -> None:
-        async def ask(client: Redis) -> bool:
-            return bool(await client.delete(key))
-
-        await self._valkey.attempt("cache", ask)
+        await self._valkey.ask("cache", "DEL", key)

@@ -10,12 +10,13 @@ Fails open: without the store calls are allowed, counted and logged, and the ver
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from malha.limits.valkey import Valkey
 
@@ -41,6 +42,7 @@ for i, key in ipairs(KEYS) do
 end
 return {0, 0}
 """
+_DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()  # how EVALSHA names a script
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,6 @@ class ValkeyRateLimiter:
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._script: Any = None
 
     async def take(self, key: str, rate_per_minute: float, burst: int) -> Verdict:
         return await self.take_all((Limit(key, rate_per_minute, burst),))
@@ -99,12 +100,10 @@ class ValkeyRateLimiter:
         keys = [f"rate:{limit.key}" for limit in limits]
         arguments = [figure for limit in limits for figure in limit.pace()]
 
-        async def ask(client: Redis) -> Any:
-            if self._script is None:
-                self._script = client.register_script(_SCRIPT)
-            return await self._script(keys=keys, args=arguments)
-
-        answer = await self._valkey.attempt("rate_limiter", ask)
+        try:
+            answer = await self._valkey.ask("rate_limiter", "EVALSHA", _DIGEST, len(keys), *keys, *arguments)
+        except NoScriptError:  # a fresh store; EVAL leaves the script there
+            answer = await self._valkey.ask("rate_limiter", "EVAL", _SCRIPT, len(keys), *keys, *arguments)
         if answer is None:
             return Verdict(allowed=True, checked=False)
         wait_us, which = answer

@@ -1,81 +1,120 @@
 """A Valkey that may vanish at any time.
 
 Caches and rate limits are conveniences: when their store is away the work goes on without them. So
-every command passes here, under a deadline of its own, and an absence is an answer (``None``), counted
-and logged. After a failure the store is left alone for a moment, or a hanging one would add its
-deadline to every call of the mesh.
+every command passes here, under a deadline, and an absence is an answer (None), counted and logged.
+After a failure the store is left alone for a moment, or a hanging one would add its deadline to every
+call of the mesh.
+
+Commands that wait together travel together, on one connection: a command of its own through the
+client's pool costs a third of a gateway's work for a run, in a batch a tenth of that.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections import deque
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.asyncio import ConnectionPool
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from malha.telemetry import log, metrics
 
-T = TypeVar("T")
-
 _DEADLINE = 0.25
 _REST_AFTER_FAILURE = 0.5
+_BATCH = 128
+_WAITING = 4096
+
+Command = tuple[str | bytes | int, ...]
 
 
 class Valkey:
-    """One pool of connections, shared by a service's cache and limiter.
+    """One connection, shared by a service's cache and limiter.
 
     Args:
         url: such as ``redis://127.0.0.1:6379``; nothing is connected before the first command.
     """
 
     def __init__(self, url: str) -> None:
-        # a pool that waits for a free connection: the other kind raises, and load would look like absence
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=32,
-            timeout=_DEADLINE,
-            socket_timeout=_DEADLINE,
-            socket_connect_timeout=_DEADLINE,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._client: Redis = Redis.from_pool(pool)
+        # the pool only to make a connection of the kind the url asks for; deadlines are kept here
+        pool = ConnectionPool.from_url(url, socket_timeout=None)
+        self._connection = pool.make_connection()  # type: ignore[no-untyped-call] # redis leaves it untyped
+        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._carrier: asyncio.Task[None] | None = None
         self._rest_until = 0.0
 
-    async def attempt(self, part: str, command: Callable[[Redis], Awaitable[T]]) -> T | None:
-        """What the store answered; None where it is away.
+    async def ask(self, part: str, *command: str | bytes | int) -> Any:
+        """What the store answered to ``command``; None where it is away.
 
         Args:
             part: who asks ("cache", "rate_limiter"), for the metric and the log.
-            command: is given the client.
+
+        Raises:
+            NoScriptError: the store does not know the script any more; send it.
         """
-        if time.monotonic() < self._rest_until:
+        if self.away or len(self._waiting) >= _WAITING:
             metrics.LIMITS_FAILED_OPEN.labels(part).inc()
             return None
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._carrier is None or self._carrier.done():
+            self._carrier = asyncio.create_task(self._carry())
         try:
-            return await command(self._client)
-        except (RedisError, OSError) as error:
-            self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
+            return await answer
+        except NoScriptError:
+            raise
+        except (RedisError, OSError) as error:  # a deadline that passed is an OSError
             metrics.LIMITS_FAILED_OPEN.labels(part).inc()
-            log.warning("valkey_away", part=part, error=type(error).__name__)
+            log.warning("valkey_failed", part=part, error=type(error).__name__)
             return None
 
     @property
     def away(self) -> bool:
-        """Whether the last command failed only a moment ago."""
+        """Whether the store failed only a moment ago."""
         return time.monotonic() < self._rest_until
 
     async def ping(self) -> bool:
         """Whether the store answers now."""
-
-        async def ask(client: Redis) -> Any:
-            return await client.ping()
-
-        return bool(await self.attempt("ping", ask))
+        return await self.ask("ping", "PING") is not None
 
     async def close(self) -> None:
-        """Give the connections back."""
-        await self._client.aclose()
+        """Give the connection back."""
+        if self._carrier is not None:
+            self._carrier.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._carrier
+        await self._connection.disconnect(nowait=True)
+
+    async def _carry(self) -> None:
+        """Take batches to the store until nothing waits."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            try:
+                async with asyncio.timeout(_DEADLINE):
+                    await self._exchange(batch)
+            except Exception as error:  # whatever it is, nobody may be left waiting
+                self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
+                await self._connection.disconnect(nowait=True)
+                for _, answer in (*batch, *self._waiting):
+                    if not answer.done():
+                        answer.set_exception(error)
+                self._waiting.clear()
+            except asyncio.CancelledError:
+                for _, answer in (*batch, *self._waiting):
+                    answer.cancel()
+                raise
+
+    async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        packed = self._connection.pack_commands(command for command, _ in batch)
+        await self._connection.send_packed_command(packed, check_health=False)
+        for _, answer in batch:
+            try:
+                reply = await self._connection.read_response()
+            except ResponseError as error:  # the answer to this one command; the others have theirs
+                if not answer.done():
+                    answer.set_exception(error)
+            else:
+                if not answer.done():
+                    answer.set_result(reply)
