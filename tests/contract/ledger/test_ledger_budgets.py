@@ -40,6 +40,14 @@ async def test_a_run_has_a_limit_of_its_own_that_no_day_renews(till: Till, clock
     assert (await till.reserve(call("o", 100, run="s", limit=100))).reserved
 
 
+async def test_the_lowest_limit_a_run_is_given_in_a_request_holds_for_all_of_it(till: Till) -> None:
+    for lowest_first in (True, False):
+        asked = [call("a", 60, limit=100), call("b", 60, limit=500)]
+        denied = (await till.reserve(*(asked if lowest_first else reversed(asked)))).denied
+        assert denied.budget.budget.limit_microusd == 100
+        assert denied.wanted_microusd == 120
+
+
 async def test_a_key_and_its_tenant_both_bound_it(till: Till) -> None:
     await till.judge.set_budget(till.principal, limit(100, key="key-1"))
     other_key = Till(till.judge, key="key-2")

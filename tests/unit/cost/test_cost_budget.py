@@ -45,6 +45,7 @@ def test_windows_are_of_the_calendar_in_utc(
         ([(_status(100, 60, 40), 0)], None, None),  # what costs nothing is never denied
         ([(_status(100, 60, 30), 10)], None, None),  # to the last micro-dollar
         ([(_status(100, 60, 30), 11)], 100, True),  # 30 may come back
+        ([(_status(100, 60, 30), 40)], 100, True),  # if all of it comes back, just so
         ([(_status(100, 90, 5), 11)], 100, False),  # even all of it would not do
         ([(_status(100, 0, 95), 10), (_status(200, 0, 199), 10)], 200, True),  # the tighter one
         ([(_status(100, 0, 95), 10), (_status(200, 195, 0), 10)], 200, False),  # the hopeless one
