@@ -85,7 +85,7 @@ class Mesh:
         """A client with the development key, or another."""
         return Client(self.grpc_target, api_key or self.api_key)
 
-    async def key_of(self, tenant: str, *scopes: str, tier: Tier.ValueType = Tier.TIER_ENTERPRISE) -> str:
+    async def key_of(self, tenant: str, *scopes: str, tier: Tier = Tier.TIER_ENTERPRISE) -> str:
         """A new API key of a tenant; without scopes it may have runs and knowledge."""
         request = CreateApiKeyRequest(tenant=tenant, subject="tester", tier=tier, scopes=scopes)
         async with self.client() as client:

@@ -13,6 +13,7 @@ import json
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,15 +79,19 @@ class SpanSink(trace_service_pb2_grpc.TraceServiceServicer):
             self._arrived.notify_all()
         return trace_service_pb2.ExportTraceServiceResponse()
 
-    async def trace(self, trace_id: str, *, names: set[str], timeout: float = 15.0) -> list[ReceivedSpan]:
-        """The spans of a trace, once spans of all ``names`` have arrived.
+    async def trace(
+        self, trace_id: str, *, names: Iterable[str], timeout: float = 15.0
+    ) -> list[ReceivedSpan]:
+        """The spans of a trace, once spans of all ``names`` have arrived, as many as are named.
 
         Raises:
             AssertionError: after ``timeout`` seconds, with the names that are missing.
         """
 
-        def missing() -> set[str]:
-            return names - {s.name for s in self.spans if s.trace == trace_id}
+        wanted = Counter(names)
+
+        def missing() -> Counter[str]:
+            return wanted - Counter(s.name for s in self.spans if s.trace == trace_id)
 
         try:
             async with asyncio.timeout(timeout), self._arrived:

@@ -75,7 +75,10 @@ class FerryFare:
                 ErrorReason.ERROR_REASON_TOOL_FAILED, "the two harbours of a crossing are different"
             )
         fare = FLORINS_A_PASSENGER[frozenset({origin, destination})] * passengers + FLORINS_A_VEHICLE[vehicle]
-        text = f"The ferry from {origin} to {destination} for {passengers} passengers ({vehicle}): {fare} florins."
+        text = (
+            f"The ferry from {origin} to {destination} for {passengers} passengers with {vehicle} as vehicle "
+            f"costs {fare} florins."
+        )
         return ToolResult(result_json=json.dumps({"florins": fare}), text=text)
 
 
