@@ -34,10 +34,13 @@ def call(
     run: str = "r",
     limit: int = 10**6,
     model: str = "m",
+    further: int = 0,
 ) -> Reservation:
     """A call of a scripted model; its ceiling is ``input_tokens + 10 * output`` before March."""
     priced = ModelCall(provider="scripted", model=model, input_tokens=input_tokens, max_output_tokens=output)
-    return Reservation(key=key, run_id=run, agent="a", run_limit_microusd=limit, model=priced)
+    return Reservation(
+        key=key, run_id=run, agent="a", run_limit_microusd=limit, model=priced, further_calls=further
+    )
 
 
 def tool(key: str, price: int, *, run: str = "r", limit: int = 10**6) -> Reservation:

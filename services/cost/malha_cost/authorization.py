@@ -14,8 +14,8 @@ from malha.api.cost.v1.budget_pb2 import BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import AuthorizeResponse, Denied, Reserved, Settled, Settlement
 from malha_cost import budget, ledger
 from malha_cost.ledger import Entry
+from malha_cost.open_runs import Account, OpenRuns
 from malha_cost.prices import Price
-from malha_cost.waiting import Account, Waiting
 
 
 class Question(NamedTuple):
@@ -27,6 +27,8 @@ class Question(NamedTuple):
     reserve: Sequence[Entry]
     run_limits: Mapping[str, int]
     """Micro-dollars by run, for the runs that reserve."""
+    further: Mapping[str, int]
+    """Micro-dollars by run that its further calls may cost at most, for runs that ask for a model call."""
     day: str
     """Today in UTC, YYYY-MM-DD."""
     at_us: int
@@ -56,7 +58,7 @@ class Decision(NamedTuple):
     """Settlements that went above their reservation."""
 
 
-def decide(question: Question, known: Known, waiting: Waiting, reference: Price | None) -> Decision:
+def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Price | None) -> Decision:
     """Settle all, then reserve all or nothing.
 
     Raises:
@@ -78,9 +80,13 @@ def decide(question: Question, known: Known, waiting: Waiting, reference: Price 
     _count(added, known.statuses, question.day)
 
     new = [asked for asked in question.reserve if not ledger.asked_before(asked, known.histories[asked.key])]
-    denied = _denial(new, question, known.statuses, waiting)
+    denied = _denial(new, question, known.statuses, open_runs)
     if denied is not None:
         return Decision(added, AuthorizeResponse(settled=settled, denied=denied), overruns)
+    if not question.reserve:
+        # settling without reserving is how a run ends
+        for history in known.histories.values():
+            open_runs.close(history[0].run_id)
     added.extend(new)
     reserved = [
         Reserved(key=asked.key, amount_microusd=(known.histories[asked.key] or [asked])[0].reserved)
@@ -110,7 +116,7 @@ def _bears(status: BudgetStatus, entry: Entry) -> bool:
 
 
 def _denial(
-    new: list[Entry], question: Question, statuses: list[BudgetStatus], waiting: Waiting
+    new: list[Entry], question: Question, statuses: list[BudgetStatus], open_runs: OpenRuns
 ) -> Denied | None:
     """Why the new reservations cannot be made, if they cannot."""
     by_run: Counter[str] = Counter()
@@ -121,23 +127,46 @@ def _denial(
         return None
     runs = [s for s in statuses if s.budget.scope == budget.RUN]
     shared = [s for s in statuses if s.budget.scope != budget.RUN]
-    started = [s.budget.scope_id for s in runs if s.spent_microusd > 0 and s.budget.scope_id in by_run]
     denied = budget.denial([(s, by_run[s.budget.scope_id]) for s in runs] + [(s, total) for s in shared])
-
-    if denied is None and not started:
-        busy = [s for s in shared if waiting.at(_account(question.tenant, s), question.now)]
-        if busy:
-            tightest = min(busy, key=budget.left)
-            denied = Denied(budget=tightest, wanted_microusd=total, may_free=True)
-    elif denied is not None and denied.may_free:
-        full = [_account(question.tenant, s) for s in shared if total > budget.left(s)]
-        waiting.add(full, started, question.now)
-    else:
-        waiting.remove([_account(question.tenant, s) for s in shared], started)
-
+    if denied is None:
+        denied = _kept_for_others(by_run, question, runs, shared, open_runs)
+    accounts = [_account(question.tenant, s) for s in shared]
+    for status in runs:
+        run = status.budget.scope_id
+        if denied is None:
+            further = question.further.get(run, open_runs.of(run))
+            open_runs.keep(run, accounts, min(further, budget.left(status) - by_run[run]), question.now)
+        elif not denied.may_free:
+            open_runs.close(run)
+        elif _begun(status):
+            # it waits: what it asked for is kept from those that have not begun
+            open_runs.keep(run, accounts, max(by_run[run], open_runs.of(run)), question.now)
     if denied is not None and (end := budget.resets_at(denied.budget.budget.window, question.day)):
         denied.budget.resets_at.FromDatetime(end)
     return denied
+
+
+def _kept_for_others(
+    by_run: Mapping[str, int],
+    question: Question,
+    runs: list[BudgetStatus],
+    shared: list[BudgetStatus],
+    open_runs: OpenRuns,
+) -> Denied | None:
+    """Why runs that have not begun must wait for those that have, if they must."""
+    if any(_begun(status) for status in runs):
+        return None
+    total = sum(by_run.values())
+    own = sum(question.further.get(run, 0) for run in by_run)
+    for status in shared:
+        kept = open_runs.kept(_account(question.tenant, status), question.now)
+        if kept is not None and total + own + kept > budget.left(status):
+            return Denied(budget=status, wanted_microusd=total, may_free=True)
+    return None
+
+
+def _begun(status: BudgetStatus) -> bool:
+    return status.spent_microusd > 0 or status.reserved_microusd > 0
 
 
 def _account(tenant: str, status: BudgetStatus) -> Account:

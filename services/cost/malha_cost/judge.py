@@ -17,9 +17,9 @@ from malha.errors import invalid
 from malha_cost import authorization, budget, ledger
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.ledger import Entry
+from malha_cost.open_runs import OpenRuns
 from malha_cost.ports import Ledger
 from malha_cost.prices import PriceTable
-from malha_cost.waiting import Waiting
 
 
 class Judge:
@@ -29,7 +29,7 @@ class Judge:
         book: where it is written.
         prices: what models cost.
         reference: (provider, model) of comparison; None compares with nothing. It must have a price.
-        clock: for windows and for how long a run is remembered as waiting.
+        clock: for windows and for how long room is kept for a run.
         decided: told of every decision, for metrics.
     """
 
@@ -47,7 +47,7 @@ class Judge:
         self._reference = reference
         self._clock = clock
         self._decided = decided
-        self._waiting = Waiting()
+        self._open_runs = OpenRuns()
 
     async def authorize(
         self, principal: Principal, settle: Sequence[Settlement], reserve: Sequence[Reservation]
@@ -63,6 +63,7 @@ class Judge:
         now = self._clock.now()
         day, at_us = now.date().isoformat(), _microseconds(now)
         limits: dict[str, int] = {}
+        further: dict[str, int] = {}
         entries: dict[str, Entry] = {}
         for index, asked in enumerate(reserve):
             if asked.key in entries:
@@ -73,6 +74,8 @@ class Judge:
             entries[asked.key] = ledger.reserve(
                 asked, principal.tenant, principal.key_id, price, day=day, at_us=at_us
             )
+            if asked.HasField("model"):
+                further[asked.run_id] = asked.further_calls * entries[asked.key].reserved
             limit = asked.run_limit_microusd
             limits[asked.run_id] = min(limit, limits.get(asked.run_id, limit))
         question = Question(
@@ -81,6 +84,7 @@ class Judge:
             settle=settle,
             reserve=list(entries.values()),
             run_limits=limits,
+            further=further,
             day=day,
             at_us=at_us,
             now=self._clock.monotonic(),
@@ -88,7 +92,7 @@ class Judge:
         reference = self._prices.find(*self._reference, now.date()) if self._reference else None
 
         def decide(question: Question, known: Known) -> Decision:
-            return authorization.decide(question, known, self._waiting, reference)
+            return authorization.decide(question, known, self._open_runs, reference)
 
         decision = await self._book.change(question, decide)
         self._decided(decision)

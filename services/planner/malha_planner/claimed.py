@@ -46,9 +46,17 @@ class ClaimedRun:
     def reservation(
         self, key: str, *, model: ModelCall | None = None, tool: ToolUse | None = None
     ) -> Reservation:
-        """The money to ask for before a call."""
-        run_id = self.lease.state.run_id
-        return Reservation(key=key, run_id=run_id, agent=self.agent.name, model=model, tool=tool)
+        """The money to ask for before a call, and how many model calls may follow it."""
+        state = self.lease.state
+        left = state.accepted.limits.max_iterations - len(self.transcript.turns) - 1
+        return Reservation(
+            key=key,
+            run_id=state.run_id,
+            agent=self.agent.name,
+            further_calls=max(0, left) if model is not None else 0,
+            model=model,
+            tool=tool,
+        )
 
     def abandon(self, started: StepStarted, how: Abandonment) -> None:
         """Note that a started step will get no result under its key."""

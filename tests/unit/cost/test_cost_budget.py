@@ -7,7 +7,7 @@ import pytest
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope, Window
 from malha.errors import MalhaError
 from malha_cost import budget
-from malha_cost.waiting import Account, Waiting
+from malha_cost.open_runs import Account, OpenRuns
 
 DAY, MONTH, TOTAL = Window.WINDOW_DAY, Window.WINDOW_MONTH, Window.WINDOW_TOTAL
 TENANT, KEY = Scope.SCOPE_TENANT, Scope.SCOPE_KEY
@@ -83,21 +83,24 @@ def test_a_budgets_id_must_fit_its_scope(wrong: Budget) -> None:
     assert refusal.value.violations[0][0] == "budget.scope_id"
 
 
-def test_a_waiting_run_is_forgotten_when_it_is_served_or_stops_asking() -> None:
-    waiting, here = Waiting(seconds=1.0), Account("t", TENANT, "")
-    waiting.add([here], ["a", "b"], now=0.0)
-    waiting.add([here], ["a"], now=0.5)  # a asks again
-    assert waiting.at(here, now=0.9)
-    waiting.remove([here], ["b"])
-    assert waiting.at(here, now=1.4)
-    assert not waiting.at(here, now=1.5)
-    assert not waiting.at(Account("other", TENANT, ""), now=0.0)
+def test_room_is_kept_for_a_run_until_it_is_over_or_not_heard_of() -> None:
+    open_runs, here = OpenRuns(seconds=1.0), Account("t", TENANT, "")
+    open_runs.keep("a", [here], 30, now=0.0)
+    open_runs.keep("b", [here], 5, now=0.0)
+    open_runs.keep("a", [here], 20, now=0.5)  # in place of the 30
+    assert open_runs.kept(here, now=0.9) == 25
+    assert open_runs.kept(here, now=1.0) == 20  # b was not heard of
+    open_runs.close("a")
+    assert open_runs.kept(here, now=1.0) is None
+    assert open_runs.kept(Account("other", TENANT, ""), now=0.0) is None
 
 
-def test_waiting_keeps_nothing_of_those_who_are_gone() -> None:
-    waiting = Waiting(seconds=1.0)
+def test_nothing_is_remembered_of_runs_that_are_gone() -> None:
+    open_runs = OpenRuns(seconds=1.0)
     for number in range(1000):
         account = Account(f"t{number}", TENANT, "")
-        waiting.add([account], ["run"], now=0.0)
-        assert not waiting.at(account, now=2.0)
-    assert not waiting._runs
+        open_runs.keep(f"r{number}", [account], 7, now=0.0)
+        assert open_runs.kept(account, now=2.0) is None
+    assert not (open_runs._rooms)
+    assert not (open_runs._kept)
+    assert not (open_runs._runs)

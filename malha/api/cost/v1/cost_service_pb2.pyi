@@ -10,20 +10,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Reservation(_message.Message):
-    __slots__ = ("key", "run_id", "agent", "run_limit_microusd", "model", "tool")
+    __slots__ = ("key", "run_id", "agent", "run_limit_microusd", "further_calls", "model", "tool")
     KEY_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     RUN_LIMIT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_CALLS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TOOL_FIELD_NUMBER: _ClassVar[int]
     key: str
     run_id: str
     agent: str
     run_limit_microusd: int
+    further_calls: int
     model: ModelCall
     tool: ToolUse
-    def __init__(self, key: _Optional[str] = ..., run_id: _Optional[str] = ..., agent: _Optional[str] = ..., run_limit_microusd: _Optional[int] = ..., model: _Optional[_Union[ModelCall, _Mapping]] = ..., tool: _Optional[_Union[ToolUse, _Mapping]] = ...) -> None: ...
+    def __init__(self, key: _Optional[str] = ..., run_id: _Optional[str] = ..., agent: _Optional[str] = ..., run_limit_microusd: _Optional[int] = ..., further_calls: _Optional[int] = ..., model: _Optional[_Union[ModelCall, _Mapping]] = ..., tool: _Optional[_Union[ToolUse, _Mapping]] = ...) -> None: ...
 
 class ModelCall(_message.Message):
     __slots__ = ("provider", "model", "input_tokens", "max_output_tokens")
