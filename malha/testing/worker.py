@@ -40,6 +40,7 @@ class PlayedRun:
         self._sealer = sealer
         self._tenant = tenant
         self._run_id = run_id
+        self._noted: list[JournalEvent] = []
         self.state: RunState | None = None
 
     async def play(self, answer: str = "391", *, tool_calls: int = 1) -> None:
@@ -88,7 +89,7 @@ class PlayedRun:
         usage: Usage | None = None,
         cost: Cost | None = None,
     ) -> None:
-        """End a step begun under ``key``."""
+        """End a step begun under ``key``; written with what comes next, as the planner does."""
         finished = StepFinished(
             key=key,
             step=self._state().last_step,
@@ -99,7 +100,7 @@ class PlayedRun:
             error_reason=reason,
             verdict=_ALLOWED,
         )
-        await self._append(await self._sealed(JournalEvent(step_finished=finished), content))
+        self._noted.append(await self._sealed(JournalEvent(step_finished=finished), content))
 
     async def answer(self, text: str, *, is_llm: bool = False) -> None:
         """Answer and finish, in one record."""
@@ -138,7 +139,9 @@ class PlayedRun:
     async def _append(self, *events: JournalEvent) -> None:
         if self.state is None:
             self.state = fold(await self._journal.load(self._tenant, self._run_id))
-        record = Record(tenant=self._tenant, run_id=self._run_id, epoch=self.state.epoch, events=events)
+        together = [*self._noted, *events]
+        self._noted.clear()
+        record = Record(tenant=self._tenant, run_id=self._run_id, epoch=self.state.epoch, events=together)
         self.state = fold([await self._journal.append(record, expected=self.state.last_sequence)], self.state)
 
     def _state(self) -> RunState:
