@@ -12,12 +12,15 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
-import pybreaker
 from google.rpc import code_pb2
 
 from malha.clock import Clock, SystemClock
 from malha.errors import ErrorReason, MalhaError
+from malha.lean import without
 from malha.telemetry import log, metrics
+
+with without("redis"):
+    import pybreaker
 
 _BLAMES_CALLEE = frozenset({code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED, code_pb2.INTERNAL})
 _GAUGE = {pybreaker.STATE_CLOSED: 0, pybreaker.STATE_HALF_OPEN: 1, pybreaker.STATE_OPEN: 2}

@@ -10,9 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-import structlog
 
+from malha.lean import without
 from malha.telemetry.traces import trace_id
+
+with without("rich"):
+    import structlog
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
