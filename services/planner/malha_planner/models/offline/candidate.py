@@ -14,6 +14,8 @@ class Candidate:
     end: int = 0
     guessed: bool = False
     """Whether nothing in the schema speaks for it: it is merely what the tool's words leave unexplained."""
+    in_series: bool = False
+    """Whether it is one of several like it, so that the words beside it belong to all of them."""
     exact: bool = False
     """Whether it looks as the schema's pattern or examples say."""
 

@@ -35,7 +35,7 @@ def candidates(slot: Slot, request: Request, tool: ToolView) -> list[Candidate]:
 
 def _context(slot: Slot, candidate: Candidate, request: Request) -> float:
     """What the words beside a value add: a word of the slot's, or a preposition that fits its role."""
-    if candidate.start == candidate.end:
+    if candidate.start == candidate.end or candidate.in_series:
         return 0.0
     gain = 0.0
     before = request.before(candidate.start, 3)

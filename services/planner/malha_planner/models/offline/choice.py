@@ -7,18 +7,23 @@ Searching is what is left: the question is then put to the documents, as a perso
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from malha_planner.models.offline.arguments import Filling, fill
+from malha_planner.models.offline.lexicon import LIMIT_SLOT
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import ToolView
-from malha_planner.models.offline.words import Word
+from malha_planner.models.offline.words import Terms, Word
 
 # Weights of the evidence, set by hand and checked on sets of questions kept apart (tests/unit/planner).
 _EXPLAINED, _FILLED, _TELLING = 1.0, 0.9, 0.35
 _EXPLANATION_WANTED, _RULE_WANTED, _GUESSED = 0.75, 0.3, 0.4
 _MUCH_LESS, _OTHER_MEANT, _IDENTIFIED, _HUNCH = 0.5, 0.4, 0.4, 0.4
+_BY_GUESS = 0.75
 _THRESHOLD, _THRESHOLD_ALONE = 1.15, 0.6
+_LIMIT, _PASSAGES = Terms.of(LIMIT_SLOT), 8
+_BARE_SUM = 2
+"""Words beside its numbers that a task may have to be a sum and nothing else ("calculate", "dollars")."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +37,22 @@ class Choice:
 
 def choose(request: Request, tools: Sequence[ToolView]) -> Choice | None:
     """The tool for a task; None where no tool fits."""
-    reckoner = next((tool for tool in tools if tool.reckons), None)
-    if reckoner is not None and request.expression is not None and not request.mentions:
-        calls = fill(reckoner, request)
-        if calls:
-            return Choice(reckoner, tuple(calls), 2.0)
-    searcher = searching(request, tools)
-    ranked = rank(request, [tool for tool in tools if not tool.searches])
+    searcher, reckoning = searching(request, tools), _reckoning(request, tools)
+    if reckoning is not None and len(request.content) <= _BARE_SUM:
+        return reckoning
+    ranked = rank(request, [tool for tool in tools if not tool.searches and not tool.reckons])
     if ranked and ranked[0].score >= (_THRESHOLD if searcher else _THRESHOLD_ALONE):
         return ranked[0]
-    return searcher
+    return reckoning or searcher
+
+
+def _reckoning(request: Request, tools: Sequence[ToolView]) -> Choice | None:
+    """The tool for arithmetic, where the task holds any."""
+    reckoner = next((tool for tool in tools if tool.reckons), None)
+    if reckoner is None or request.expression is None or request.mentions:
+        return None
+    calls = fill(reckoner, request)
+    return Choice(reckoner, tuple(calls), _THRESHOLD) if calls else None
 
 
 def searching(request: Request, tools: Sequence[ToolView]) -> Choice | None:
@@ -50,8 +61,21 @@ def searching(request: Request, tools: Sequence[ToolView]) -> Choice | None:
     if not found:
         return None
     best = max(found, key=lambda tool: sum(tool.terms.weight(word) for word in request.content))
-    calls = fill(best, request)
-    return Choice(best, tuple(calls[:1]), 0.0) if calls else None
+    calls = [_widened(call, best) for call in fill(best, request)[:1]]
+    return Choice(best, tuple(calls), 0.0) if calls else None
+
+
+def _widened(call: Filling, tool: ToolView) -> Filling:
+    """A search asks for a few passages more than it would be shown: they are ranked again here."""
+    for slot in tool.slots:
+        if (
+            slot.kind == "integer"
+            and slot.name not in call.arguments
+            and any(w in _LIMIT for w in slot.names)
+        ):
+            wider = {**call.arguments, slot.name: _PASSAGES}
+            return replace(call, arguments=wider) if tool.accepts(wider) else call
+    return call
 
 
 def rank(request: Request, tools: Sequence[ToolView]) -> list[Choice]:
@@ -76,9 +100,8 @@ def rank(request: Request, tools: Sequence[ToolView]) -> list[Choice]:
 
 
 def _score(request: Request, tool: ToolView, calls: Sequence[Filling], telling: float) -> float:
-    explained = [word for word in request.content if _explains(tool, calls, word)]
-    share = len(explained) / max(1, len(request.content))
     guessed = calls[0].guessed
+    share = sum(_explains(tool, calls, word) for word in request.content) / max(1, len(request.content))
     score = _EXPLAINED * (share * share if guessed else share)
     score += _FILLED * calls[0].evidence + _TELLING * min(telling, 2.0)
     score -= _GUESSED if guessed else 0.0
@@ -88,10 +111,12 @@ def _score(request: Request, tool: ToolView, calls: Sequence[Filling], telling: 
     return score - (_RULE_WANTED if request.asks_for_a_rule else 0.0)
 
 
-def _explains(tool: ToolView, calls: Sequence[Filling], word: Word) -> bool:
+def _explains(tool: ToolView, calls: Sequence[Filling], word: Word) -> float:
+    """Whether the tool accounts for a word: by its own words, or by using it as a value; less by a guess."""
     if word in tool.terms:
-        return True
-    return any(start <= word.start < end for call in calls for start, end in call.spans)
+        return 1.0
+    used = any(start <= word.start < end for call in calls for start, end in call.spans)
+    return (_BY_GUESS if calls[0].guessed else 1.0) if used else 0.0
 
 
 def _telling(request: Request, tool: ToolView, tools: Sequence[ToolView]) -> float:

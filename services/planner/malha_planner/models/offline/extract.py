@@ -130,7 +130,10 @@ class _Read:
         chosen |= {s.place for score, s in ranked[1:_MOST_SENTENCES] if score >= 0.6 * best and score > 0.0}
         top = ranked[0][1]
         following = next((s for s in self.sentences if s.place == top.place + 1), None)
-        if following is not None and (_CONTINUES.match(fold(following.text)) or top.text.endswith(":")):
+        told_short = request.asks_to_explain and len(chosen) == 1
+        if following is not None and (
+            told_short or _CONTINUES.match(fold(following.text)) or top.text.endswith(":")
+        ):
             chosen.add(following.place)
         if top.text.endswith(":"):
             chosen |= {s.place for s in self.sentences if s.is_item and s.lead == top.text}

@@ -32,6 +32,8 @@ KNOWLEDGE: str = _WORDS["knowledge"]
 QUESTION_SLOT: str = _WORDS["question_slot"]
 EXPRESSION_SLOT: str = _WORDS["expression_slot"]
 TEXT_SLOT: str = _WORDS["text_slot"]
+PROPER_SLOT: str = _WORDS["proper_slot"]
+LIMIT_SLOT: str = _WORDS["limit_slot"]
 IDENTIFIER_SLOT: str = _WORDS["identifier_slot"]
 UNAVAILABLE: str = _WORDS["unavailable"]
 

@@ -4,6 +4,7 @@ It reads the conversation, calls the tools it still needs, and otherwise answers
 returned. The same conversation and tools give the same reply, always, and it costs nothing.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 import orjson
@@ -17,6 +18,9 @@ from malha_planner.models.offline.plan import Wish, plan
 from malha_planner.models.offline.schema import views
 from malha_planner.models.tokens import estimate, estimate_messages
 from malha_planner.ports import ModelReply
+
+_SHORT_QUESTION, _SHORT_RESULTS = 500, 10_000
+"""Characters that are read on the event loop, in a few milliseconds; more goes to a thread."""
 
 
 class OfflineModel:
@@ -42,6 +46,18 @@ class OfflineModel:
     ) -> ModelReply:
         """The next tool calls, or the answer, cut to `max_output_tokens`."""
         conversation = read(messages)
+        results = sum(len(call.result or "") for call in conversation.calls)
+        if len(conversation.question) <= _SHORT_QUESTION and results <= _SHORT_RESULTS:
+            return self._reply(conversation, messages, tools, max_output_tokens)
+        return await asyncio.to_thread(self._reply, conversation, messages, tools, max_output_tokens)
+
+    def _reply(
+        self,
+        conversation: Conversation,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[Tool],
+        max_output_tokens: int,
+    ) -> ModelReply:
         offered = views(tools)
         planned = plan(conversation, offered)
         if planned.wishes:

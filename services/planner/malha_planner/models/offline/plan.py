@@ -114,8 +114,8 @@ def second_search(request: Request, choice: Choice) -> dict[str, Any] | None:
 
 def _in_other_words(request: Request) -> str:
     """The content words of a request in singular and plural, with what the lexicon knows them by."""
-    said: dict[str, None] = {}
+    said = dict.fromkeys(text for word in request.content for text in (word.text, *inflections(word.text)))
     for word in request.content:
-        known = " ".join(GROUPS[group] for group in sorted(groups(word.stem)))
-        said |= dict.fromkeys((word.text, *inflections(word.text), *known.split()))
+        known = " ".join(GROUPS[group] for group in sorted(groups(word.stem))).split()
+        said |= dict.fromkeys(text for other in known for text in (other, *inflections(other)))
     return " ".join(list(said)[:_MOST_WORDS])

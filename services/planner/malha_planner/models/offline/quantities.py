@@ -6,7 +6,7 @@ Digits inside an identifier (H100, SKU-12) or a date are no numbers here.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from malha_planner.models.offline.words import Word, fold, words
@@ -43,6 +43,7 @@ _SMALL = {
     for name in names.split()
 }
 _CURRENCIES = {"$": "usd", "US$": "usd", "R$": "brl", "€": "eur", "£": "gbp"}
+_SERIES = re.compile(r"\s*(?:[x×,/]|by|por|and|e|to|a|,\s*(?:and|e))\s*")
 _SIGNS = {"%": "percent", "°": "degree", "°c": "celsius", "°f": "fahrenheit", "°k": "kelvin"}
 _LINKS = frozenset(["of", "de", "do", "da", "dos", "das"])
 
@@ -57,10 +58,17 @@ class Quantity:
     unit: Word | None = None
     written: str = ""
     """The digits as they stand in the text; empty for a number written as a word."""
+    in_series: bool = False
+    """Whether it is one of several numbers of one unit, which then are told apart by their order alone."""
 
     @property
     def is_whole(self) -> bool:
         return self.value == self.value.to_integral_value()
+
+    @property
+    def is_year(self) -> bool:
+        """Whether it reads as a year of our time: four bare digits with nothing that they count."""
+        return len(self.written) == 4 and self.written.isdigit() and 1900 <= self.value < 2100
 
     @property
     def plain(self) -> int | float:
@@ -80,7 +88,17 @@ def quantities(text: str, *, portuguese: bool) -> list[Quantity]:
         if word.folded in _SMALL:
             unit = _following(text, word.end)
             found.append(Quantity(Decimal(_SMALL[word.folded]), word.start, word.end, unit))
-    return sorted(found, key=lambda quantity: quantity.start)
+    return _shared_units(sorted(found, key=lambda quantity: quantity.start), text)
+
+
+def _shared_units(found: list[Quantity], text: str) -> list[Quantity]:
+    """In "80 x 35 x 40 cm" the unit is that of all three."""
+    for place in range(len(found) - 2, -1, -1):
+        one, other = found[place], found[place + 1]
+        if other.unit is not None and _SERIES.fullmatch(text[one.end : other.start]):
+            found[place] = replace(one, unit=other.unit, in_series=True)
+            found[place + 1] = replace(other, in_series=True)
+    return found
 
 
 def _plain(digits: str, *, portuguese: bool) -> str:

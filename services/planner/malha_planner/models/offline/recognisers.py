@@ -10,6 +10,7 @@ from malha_planner.models.offline.schema import Slot, ToolView
 from malha_planner.models.offline.words import SYNONYM, Terms, Word, groups, name_words, same, words
 
 _UNITS = Terms.of(" ".join(UNITS))
+_YEAR = {word.stem for word in words("year ano")}
 _PERCENT = Terms.of("percent rate discount taxa desconto porcentagem")
 _CURRENCIES = {
     "dollar": "USD", "dolar": "USD", "usd": "USD", "real": "BRL", "reais": "BRL", "brl": "BRL", "euro": "EUR",
@@ -28,6 +29,8 @@ def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
         ):
             continue
         score = 0.5 if quantity.written else 0.35
+        if quantity.is_year:
+            score += 0.4 if any(word.stem in _YEAR for word in slot.names) else -0.2
         if quantity.unit is not None:
             measured = slot.measures(quantity.unit)
             score += 0.4 if measured else -0.35 if measured is False else 0.0
@@ -36,7 +39,7 @@ def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
             if measured is None:
                 score += 0.35 * slot.terms.weight(quantity.unit)
         if score > 0.0:
-            yield Candidate(quantity.plain, score, quantity.start, quantity.end)
+            yield Candidate(quantity.plain, score, quantity.start, quantity.end, in_series=quantity.in_series)
 
 
 def booleans(slot: Slot, request: Request, tool: ToolView) -> Iterator[Candidate]:
@@ -62,6 +65,9 @@ def _spoken(request: Request) -> list[Word]:
 def enums(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
     spoken = _spoken(request)
     for value in slot.enum:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield from (Candidate(value, 0.6, q.start, q.end) for q in request.quantities if q.plain == value)
+            continue
         wanted = name_words(str(value))
         if not wanted:
             continue

@@ -1,6 +1,7 @@
 """One task in a caller's words, analysed once and then read by whoever chooses and fills."""
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,14 +37,18 @@ class Request:
     @cached_property
     def content(self) -> list[Word]:
         """Its content words, without those inside numbers and the measure asked for ("how long")."""
+        counted = {at for quantity in self.quantities for at in range(quantity.start, quantity.end)}
         measured = {at for match in _MEASURE.finditer(fold(self.text)) for at in match.span(1)}
         return [
             word
             for word in self.words
-            if word.is_content
-            and word.end not in measured
-            and not any(q.written and q.start <= word.start < q.end for q in self.quantities)
+            if word.is_content and word.end not in measured and word.start not in counted
         ]
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether its writer does without capitals, so that names look like other words."""
+        return self.text == self.text.lower()
 
     @cached_property
     def mentions(self) -> list[Mention]:
@@ -52,12 +57,14 @@ class Request:
     @cached_property
     def quantities(self) -> list[Quantity]:
         """Its numbers, those inside dates, identifiers and quotations left out."""
-        taken = [m for m in self.mentions if m.kind != "name"]
-        return [
-            q
-            for q in quantities(self.text, portuguese=self.portuguese)
-            if not any(m.start <= q.start < m.end for m in taken)
-        ]
+        taken = {at for m in self.mentions if m.kind != "name" for at in range(m.start, m.end)}
+        return [q for q in quantities(self.text, portuguese=self.portuguese) if q.start not in taken]
+
+    @cached_property
+    def claimed(self) -> frozenset[int]:
+        """The offsets that numbers and mentions take up."""
+        spans = [(m.start, m.end) for m in self.mentions] + [(q.start, q.end) for q in self.quantities]
+        return frozenset(at for span in spans for at in range(*span))
 
     @cached_property
     def expression(self) -> str | None:
@@ -78,8 +85,10 @@ class Request:
 
     def before(self, offset: int, count: int) -> list[Word]:
         """Up to `count` words that end before an offset, nearest first."""
-        return [word for word in reversed(self.words) if word.end <= offset][:count]
+        last = bisect_right(self.words, offset, key=lambda word: word.end)
+        return list(reversed(self.words[max(0, last - count) : last]))
 
     def after(self, offset: int, count: int) -> list[Word]:
         """Up to `count` words that start at or after an offset, nearest first."""
-        return [word for word in self.words if word.start >= offset][:count]
+        first = bisect_left(self.words, offset, key=lambda word: word.start)
+        return list(self.words[first : first + count])

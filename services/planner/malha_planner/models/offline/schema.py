@@ -20,6 +20,7 @@ from malha_planner.models.offline.lexicon import (
     EXPRESSION_SLOT,
     IDENTIFIER_SLOT,
     KNOWLEDGE,
+    PROPER_SLOT,
     QUESTION_SLOT,
     SEARCHING,
     TEXT_SLOT,
@@ -35,6 +36,7 @@ _QUOTED = re.compile(r"""["'`“”]([^"'`“”]+)["'`“”]""")
 _QUESTION, _EXPRESSION, _TEXT = Terms.of(QUESTION_SLOT), Terms.of(EXPRESSION_SLOT), Terms.of(TEXT_SLOT)
 _IDENTIFIER, _SEARCHING, _KNOWLEDGE = Terms.of(IDENTIFIER_SLOT), Terms.of(SEARCHING), Terms.of(KNOWLEDGE)
 _ACTS = frozenset({Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE})
+_PROPER = Terms.of(PROPER_SLOT)
 _UNIT_WORDS = Terms.of(" ".join(UNITS))
 
 
@@ -57,6 +59,11 @@ class Slot:
     pattern: re.Pattern[str] | None = None
     item: "Slot | None" = None
     fields: tuple["Slot", ...] = ()
+
+    @property
+    def is_proper(self) -> bool:
+        """Whether it holds a proper name: of a person, a place, a work."""
+        return any(word in _PROPER for word in self.names) or any(word in _PROPER for word in self.about[-2:])
 
     @property
     def terms(self) -> Terms:

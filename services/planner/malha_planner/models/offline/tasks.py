@@ -64,7 +64,7 @@ def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
     for joint in list(_JOINT.finditer(request.text))[:_MOST_JOINTS]:
         left = Request(request.text[: joint.start()].strip(), request.portuguese)
         right = Request(request.text[joint.end() :].strip(), request.portuguese)
-        if not left.content or not right.content:
+        if not left.content or not right.content or _spans(whole, joint.start()):
             continue
         first, second = choose(left, tools), choose(right, tools)
         if first is None:
@@ -77,7 +77,11 @@ def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
 
 
 def _asks(request: Request) -> bool:
-    return request.text.endswith("?") or _ASKS.match(fold(request.text)) is not None
+    return request.text.endswith("?") or _opens_a_task(request)
+
+
+def _opens_a_task(request: Request) -> bool:
+    return _ASKS.match(fold(request.text)) is not None
 
 
 def _serves(choice: Choice | None) -> bool:
@@ -86,7 +90,15 @@ def _serves(choice: Choice | None) -> bool:
 
 
 def _own(request: Request, choice: Choice) -> bool:
-    return _asks(request) or (_serves(choice) and not choice.fillings[0].guessed)
+    return _opens_a_task(request) or (_serves(choice) and not choice.fillings[0].guessed)
+
+
+def _spans(choice: Choice | None, at: int) -> bool:
+    """Whether one call of the tool takes values from both sides of a place in the text."""
+    if choice is None:
+        return False
+    ends = [span for filling in choice.fillings for span in filling.spans if span[0] < span[1]]
+    return any(end <= at for _, end in ends) and any(start >= at for start, _ in ends)
 
 
 def _same_tool(one: Choice, other: Choice | None) -> bool:

@@ -38,12 +38,16 @@ def phrases(slot: Slot, request: Request, tool: ToolView) -> Iterator[Candidate]
         match = re.search(rf"(?<!\w){re.escape(example)}(?!\w)", request.text, re.IGNORECASE)
         if match is not None:
             yield Candidate(match.group(), 0.9, match.start(), match.end())
-    yield from _behind_a_colon(request, 0.7)
+    if not slot.is_proper:
+        yield from _behind_a_colon(request, 0.7)
     for mention in request.mentions:
         base = {"quoted": 0.75, "name": 0.6, "identifier": 0.5}.get(mention.kind)
         if base is not None:
             yield from _shaped(slot, mention.value, base, mention.start, mention.end)
+    capitals = any(mention.kind == "name" for mention in request.mentions)
     for start, end in _residue(request, tool):
+        if slot.is_proper and (capitals or not request.is_lower):
+            continue
         led = any(word.folded in PREPOSITIONS for word in request.before(start, 2) if not word.is_content)
         base = 0.4 if led else 0.3
         for candidate in _shaped(slot, request.text[start:end], base, start, end):
@@ -98,10 +102,9 @@ def _has_digit(value: str) -> bool:
 
 def _residue(request: Request, tool: ToolView) -> Iterator[tuple[int, int]]:
     """Runs of content words that the tool's own words do not explain: what the request is about, then."""
-    taken = [(m.start, m.end) for m in request.mentions] + [(q.start, q.end) for q in request.quantities]
     run: list[Word] = []
     for word in request.words:
-        free = not any(start <= word.start < end for start, end in taken)
+        free = word.start not in request.claimed
         touching = not run or re.fullmatch(r"[\s-]*", request.text[run[-1].end : word.start]) is not None
         about = free and word.is_content and word not in tool.terms and word.folded not in COMMANDS
         if touching and (about or (free and run and word.folded in _LINKS)):

@@ -56,7 +56,7 @@ def stem(folded: str) -> str:
     if len(folded) <= _KEEP or any(c.isdigit() for c in folded):
         return folded
     for ending, singular in _PLURALS:
-        if folded.endswith(ending) and len(folded) - len(ending) >= _KEEP - 1:
+        if folded.endswith(ending) and len(folded) - len(ending) + len(singular) >= _KEEP:
             folded = folded[: -len(ending)] + singular
             break
     for suffix in _SUFFIXES:
@@ -149,12 +149,25 @@ SYNONYM = 0.75
 
 def inflections(text: str) -> tuple[str, ...]:
     """The other number of a noun, as far as endings tell: for searches that know no stems."""
-    for plural, singular in (("ões", "ão"), ("ies", "y"), ("ais", "al"), ("ns", "m"), ("s", "")):
+    for plural, singular in (
+        ("ões", "ão"),
+        ("ães", "ão"),
+        ("ies", "y"),
+        ("ais", "al"),
+        ("ns", "m"),
+        ("s", ""),
+    ):
         if text.endswith(plural) and len(text) > len(plural) + 2:
             return (text[: -len(plural)] + singular,)
-    for singular, plural in (("ão", "ões"), ("y", "ies"), ("al", "ais"), ("m", "ns"), ("", "s")):
-        if text.endswith(singular) and singular != "m":
-            return (text[: len(text) - len(singular)] + plural,)
+    for singular, *plurals in (
+        ("ão", "ões", "ães"),
+        ("ao", "oes", "aes"),
+        ("y", "ies"),
+        ("al", "ais"),
+        ("", "s"),
+    ):
+        if text.endswith(singular):
+            return tuple(text[: len(text) - len(singular)] + plural for plural in plurals)
     return ()
 
 
