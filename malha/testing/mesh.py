@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -80,6 +81,27 @@ class Mesh:
     def pids(self) -> dict[str, int]:
         """Process ids by name, as they are now: a restarted service has a new one."""
         return {process["name"]: process["pid"] for process in self._ready()["processes"]}
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Hold a process away for the length of the block: it lives, and answers nobody.
+
+        The supervisor ends what is silent for half a minute, so the block must be shorter.
+        """
+        pid = self.pids()[name]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    async def kill(self, name: str) -> None:
+        """End a process as a crash would; returns once another serves in its place."""
+        pid = self.pids()[name]
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(_READY_SECONDS):
+            while self.pids()[name] == pid:  # noqa: ASYNC110  # another process has no event to wait for
+                await asyncio.sleep(0.02)
 
     def client(self, api_key: str = "") -> Client:
         """A client with the development key, or another."""

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
+from grpc.aio import Metadata
 
 D = TypeVar("D", bound=Message)
 
@@ -90,7 +91,8 @@ async def of_call(call: Any) -> Refusal:
         refused = error
     else:
         raise AssertionError(f"the call was not refused: {answer}")
-    trailing, initial = dict(refused.trailing_metadata() or ()), dict(refused.initial_metadata() or ())
+    trailing = Metadata(*(refused.trailing_metadata() or ()))
+    initial = Metadata(*(refused.initial_metadata() or ()))
     details = trailing.get("grpc-status-details-bin", b"")
     assert isinstance(details, bytes)
     status = Status.FromString(details)

@@ -63,6 +63,7 @@ async def mesh(around: Around, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     environment = {
         **scripted_agents.settings(state / "scripted", around.models.base_url, AGENTS),
         "MALHA_OTLP_ENDPOINT": around.spans.endpoint,
+        "MALHA_PLANNER_ACK_WAIT_SECONDS": "2",
         "MALHA_TOOLS_PRICE_PROVIDERS": json.dumps(around.prices.urls),
         "MALHA_TOOLS_EXTRA_TOOLS": json.dumps(EXTRA_TOOLS),
     }
