@@ -110,17 +110,18 @@ class MemoryLedger:
         self.limit = limit
         self.entries: dict[str, tuple[int, int | None]] = {}
         """(reserved, settled or None) by key."""
+        self.spent = 0
+        self.reserved = 0
         self.calls: list[str] = []
         self.away = 0
         """How many calls to refuse as a service that is away."""
 
-    @property
-    def spent(self) -> int:
-        return sum(settled or 0 for _, settled in self.entries.values())
-
-    @property
-    def reserved(self) -> int:
-        return sum(reserved for reserved, settled in self.entries.values() if settled is None)
+    def enter(self, key: str, reserved: int, settled: int | None) -> None:
+        """Write an entry, in place of the one under the key."""
+        for (held, spent), sign in ((self.entries.get(key, (0, 0)), -1), ((reserved, settled), 1)):
+            self.spent += sign * (spent or 0)
+            self.reserved += sign * (held if spent is None else 0)
+        self.entries[key] = reserved, settled
 
     async def asked(self) -> bool:
         """Whether anyone asked for money."""
@@ -142,7 +143,8 @@ class MemoryLedger:
             )
             return response
         for key, amount in wanted.items():
-            self.entries.setdefault(key, (amount, None))
+            if key not in self.entries:
+                self.enter(key, amount, None)
             response.reserved.append(Reserved(key=key, amount_microusd=amount))
         return response
 
@@ -167,7 +169,7 @@ class MemoryLedger:
             "release": 0,
         }[settlement.WhichOneof("figures") or "release"]
         if settled is None or not settlement.at_ceiling:
-            self.entries[settlement.key] = reserved, amount
+            self.enter(settlement.key, reserved, amount)
         answer = Settled(key=settlement.key)
         answer.cost.amount_microusd = self.entries[settlement.key][1] or 0
         return answer

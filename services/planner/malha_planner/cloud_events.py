@@ -10,17 +10,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 
+from malha.api.common.v1.usage_pb2 import Cost, Usage
 from malha.api.event.v1.event_pb2 import RunFact
 
 SOURCE = "/malha/planner"
 
-_LONG = {
-    FieldDescriptor.TYPE_INT64,
-    FieldDescriptor.TYPE_UINT64,
-}
+_PLAIN = ("tenant", "run_id", "position", "agent", "step", "kind", "name", "status", "error_reason")
+_TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 
 
 def cloud_event(event_type: str, fact: RunFact, time: datetime) -> bytes:
@@ -39,19 +36,32 @@ def cloud_event(event_type: str, fact: RunFact, time: datetime) -> bytes:
             "subject": fact.run_id,
             "time": time,
             "datacontenttype": "application/json",
-            "data": _fields(fact),
+            "data": _data(fact),
         },
         option=orjson.OPT_UTC_Z,
     )
 
 
-def _fields(message: Message) -> dict[str, Any]:
-    """A message as protobuf's JSON mapping has it, for the kinds of field that facts have."""
-    return {
-        field.name: _fields(value)
-        if field.type == FieldDescriptor.TYPE_MESSAGE
-        else str(value)
-        if field.type in _LONG
-        else value
-        for field, value in message.ListFields()
-    }
+def _data(fact: RunFact) -> dict[str, Any]:
+    """Field by field: done nine times a run, where generic JSON takes four times as long."""
+    data = {name: value for name in _PLAIN if (value := getattr(fact, name))}
+    if fact.HasField("usage"):
+        data["usage"] = _usage(fact.usage)
+    if fact.HasField("cost"):
+        data["cost"] = _cost(fact.cost)
+    return data
+
+
+def _usage(usage: Usage) -> dict[str, str]:
+    return {name: str(value) for name in _TOKENS if (value := getattr(usage, name))}
+
+
+def _cost(cost: Cost) -> dict[str, str]:
+    data: dict[str, str] = {}
+    if cost.amount_microusd:
+        data["amount_microusd"] = str(cost.amount_microusd)
+    if cost.reference_microusd:
+        data["reference_microusd"] = str(cost.reference_microusd)
+    if cost.reference_model:
+        data["reference_model"] = cost.reference_model
+    return data

@@ -140,7 +140,7 @@ class Follower:
                 fence = await self._digest(batch, announced, fence)
 
     async def _digest(self, batch: Sequence[Entry], announced: Position, fence: int) -> int:
-        rows: dict[tuple[str, str], Row] = {}
+        moved: dict[tuple[str, str], tuple[_Known, Entry]] = {}
         hints: list[Hint] = []
         events: list[Announcement] = []
         for entry in batch:
@@ -151,7 +151,7 @@ class Follower:
                 log.error("journal_broken", run=entry.record.run_id, error=str(error))
                 continue
             state = known.state
-            rows[state.tenant, state.run_id] = row_of(state, entry, accepted_sequence=known.accepted_sequence)
+            moved[state.tenant, state.run_id] = known, entry
             if wake:
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
                 hints.append(Hint(name, state.accepted.work_class, state.tenant, state.run_id))
@@ -162,9 +162,12 @@ class Follower:
                     events.append(Announcement(state.tenant, event_type, position, body))
             if state.final:
                 self._known.pop((state.tenant, state.run_id), None)
-        followed = batch[0].sequence - 1
+        rows = [
+            row_of(known.state, last, accepted_sequence=known.accepted_sequence)
+            for known, last in moved.values()
+        ]
         await asyncio.gather(
-            self._waker.wake(hints), self._table.upsert(list(rows.values()), followed=followed)
+            self._waker.wake(hints), self._table.upsert(rows, followed=batch[0].sequence - 1)
         )
         if not self._alone and events:
             # Events under way together are fenced by consecutive sequences. Behind one that is confirmed
@@ -180,18 +183,19 @@ class Follower:
         """The run after the record, and whether the record wakes a worker."""
         where = entry.record.tenant, entry.record.run_id
         known = self._known.get(where)
-        thin = without_content(entry)
+        for event in entry.record.events:
+            event.ClearField("content")  # so that what is kept stays small
         if known is None:
             before = [without_content(one) for one in await self._earlier(entry)]
             state = fold(before) if before else None
             wake = wakes(entry.record, state)
-            known = _Known(fold([thin], state), before[0].sequence if before else entry.sequence)
+            known = _Known(fold([entry], state), before[0].sequence if before else entry.sequence)
             self._known[where] = known
             if len(self._known) > _STATES:
                 self._known.popitem(last=False)
             return known, wake
         wake = wakes(entry.record, known.state)
-        fold([thin], known.state)
+        fold([entry], known.state)
         self._known.move_to_end(where)
         return known, wake
 

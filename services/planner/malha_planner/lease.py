@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 _ENDINGS = {"claimed", "cancel_requested", "finished"}
 """What others write into a run that ends this worker's part in it."""
+_LOOK_AGAIN = (0.02, 0.1, 0.4, 1.5)
+"""Seconds after a ring at which the journal is looked at once more."""
 _RECORD_BYTES = 800_000
 """What one record is filled with; a message holds a little more."""
 _GRACE = 10.0
@@ -216,19 +218,30 @@ class Lease:
         bell.hush(self.epoch)
         every = self._ack_wait / 3
         due = self._clock.monotonic() + every
+        looks: list[float] = []
         while True:
-            await bell.wait(max(0.0, due - self._clock.monotonic()))
+            until = min(due, *looks) if looks else due
+            rang = await bell.wait(max(0.0, until - self._clock.monotonic()))
+            if rang is not None and self._is_own_claim(rang):
+                continue
+            now = self._clock.monotonic()
+            # A record rings when it is published, a moment before it is stored (or refused): look again.
+            looks = (
+                [now + after for after in _LOOK_AGAIN] if rang is not None else [t for t in looks if t > now]
+            )
             try:
                 mine = await self._is_mine()
             except MalhaError:
-                mine = True  # nobody can tell; but then nothing is sent either
-                due = self._clock.monotonic() + every
+                continue  # nobody can tell, so nothing is sent either
             if not mine:
                 self.interrupt()
-            if self._clock.monotonic() >= due:
-                due = self._clock.monotonic() + every
+            if now >= due:
+                due = now + every
                 if mine and not self._overrun():
                     await item.in_progress()
+
+    def _is_own_claim(self, record: Record) -> bool:
+        return any(event.HasField("claimed") and event.claimed == self.state.claim for event in record.events)
 
     def _overrun(self) -> bool:
         """Whether something here is stuck: then someone else had better take the item."""
@@ -236,12 +249,9 @@ class Lease:
         return self._clock.monotonic() > until
 
     async def _is_mine(self) -> bool:
-        """Whether nobody but this worker wrote since its last append (a leader's read)."""
+        """Whether nobody ended this worker's part since its last append (a leader's read)."""
         state = self.state
-        known = state.last_sequence
-        if await self._journal.last_sequence(state.tenant, state.run_id) == known:
-            return True
-        newer = await self._journal.load(state.tenant, state.run_id, after=known)
+        newer = await self._journal.load(state.tenant, state.run_id, after=state.last_sequence)
         return not any(
             entry.record.epoch != self.epoch and event.WhichOneof("event") in _ENDINGS
             for entry in newer

@@ -108,7 +108,10 @@ def _answer(transcript: Transcript, turn: Turn) -> Decision:
 
 def _repeated(transcript: Transcript) -> str:
     """The tool that the last message asks for once too often; empty where none."""
-    calls = [_canonical(call) for turn in transcript.turns for _, call in turn.calls()]
+    asked = [call for turn in transcript.turns for _, call in turn.calls()]
+    if len(asked) < REPEATS:
+        return ""
+    calls = [_canonical(call) for call in asked]
     new = len(list(transcript.turns[-1].calls()))
     for end in range(len(calls) - new + 1, len(calls) + 1):
         if calls[max(0, end - WINDOW) : end].count(calls[end - 1]) >= REPEATS:

@@ -208,13 +208,13 @@ async def test_without_money_no_model_is_called_and_the_run_names_the_limit(shop
 
 async def test_money_that_others_may_give_back_is_waited_for(shop: Shop) -> None:
     shop.ledger.limit = 100
-    shop.ledger.entries["another"] = (40, None)
+    shop.ledger.enter("another", 40, None)
     shop.model.script = [says("patience")]
     item = await shop.accept()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(shop.worker().handle(item))
         await until(shop.ledger.asked)
-        shop.ledger.entries["another"] = (40, 0)
+        shop.ledger.enter("another", 40, 0)
     assert (await shop.answer(item)).text == "patience"
 
 

@@ -50,10 +50,10 @@ class NatsAnnouncer:
                 )
                 for place, event in enumerate(batch)
             ]
-            for answer in await self._pipeline.publish(outgoing):
-                if refusal := answer.get("error"):
-                    if refusal.get("err_code") == _WRONG_LAST_SEQUENCE:
-                        raise Overtaken
-                    raise errors.unavailable("nats")
+            (answer,) = await self._pipeline.publish(outgoing, only_last=True)
+            if refusal := answer.get("error"):
+                if refusal.get("err_code") == _WRONG_LAST_SEQUENCE:
+                    raise Overtaken
+                raise errors.unavailable("nats")
             fence += len(batch)
         return fence

@@ -30,9 +30,9 @@ class Outgoing(NamedTuple):
 
 
 class _Batch:
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, missing: int) -> None:
         self.answers: list[dict[str, Any] | None] = [None] * size
-        self.missing = size
+        self.missing = missing
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -46,8 +46,12 @@ class Pipeline:
         self._batches: dict[str, _Batch] = {}
         self._count = 0
 
-    async def publish(self, messages: Sequence[Outgoing]) -> list[dict[str, Any]]:
+    async def publish(self, messages: Sequence[Outgoing], *, only_last: bool = False) -> list[dict[str, Any]]:
         """Publish in order; JetStream's answers in the same order, refusals included (`error`).
+
+        Args:
+            only_last: ask for the last message's answer alone, and answer it alone: where each message is
+                fenced by the one before, the last one speaks for all.
 
         Raises MalhaError DEPENDENCY_UNAVAILABLE where an answer is missing after 5 s: each message may
         or may not be stored.
@@ -58,14 +62,15 @@ class Pipeline:
             self._subscription = await self._connection.nc.subscribe(f"{self._inbox}.*.*", cb=self._answer)
         self._count += 1
         name = str(self._count)
-        batch = self._batches[name] = _Batch(len(messages))
+        last = len(messages) - 1
+        batch = self._batches[name] = _Batch(len(messages), 1 if only_last else len(messages))
         try:
             async with asyncio.timeout(_SECONDS):
                 for place, message in enumerate(messages):
                     await self._connection.nc.publish(
                         message.subject,
                         message.data,
-                        reply=f"{self._inbox}.{name}.{place}",
+                        reply="" if only_last and place < last else f"{self._inbox}.{name}.{place}",
                         headers=message.headers,
                     )
                 await batch.done

@@ -14,7 +14,6 @@ import contextlib
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import nats.errors
 import orjson
@@ -35,6 +34,8 @@ _MESSAGE_ID = "Nats-Msg-Id"
 _ASK_SECONDS = 2.0
 _SWEEP_SECONDS = 1.0
 _NO_MESSAGE = 10037
+_WAIT = orjson.dumps({"batch": 1, "expires": int(_ASK_SECONDS * 1e9)})
+_NO_WAIT = orjson.dumps({"batch": 1, "no_wait": True})
 
 Handler = Callable[[WorkItem], Awaitable[None]]
 
@@ -157,15 +158,10 @@ class NatsWork:
         """Ask a lane for one item; a slot is kept for it until it comes or the lane says no."""
         self._outstanding += 1
         self._asked[lane].append(asyncio.get_running_loop().time() + _ASK_SECONDS + 1)
-        request: dict[str, Any] = {"batch": 1}
-        if wait:
-            request["expires"] = int(_ASK_SECONDS * 1e9)
-        else:
-            request["no_wait"] = True
         with contextlib.suppress(nats.errors.Error):  # unanswered questions lapse in the sweep
             await self._connection.nc.publish(
                 f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{_durable(lane)}",
-                orjson.dumps(request),
+                _WAIT if wait else _NO_WAIT,
                 reply=f"{self._inbox}.{lane.work_class}.{lane.tenant}",
             )
 

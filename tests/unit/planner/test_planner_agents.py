@@ -1,0 +1,102 @@
+"""Agent files: what ships is sound, and a fault in a file is named to the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from malha.api.common.v1.principal_pb2 import Principal, Tier
+from malha.api.tools.v1.tool_pb2 import Tool
+from malha.errors import MalhaError
+from malha_planner.adapters.agent_files import SHIPPED, AgentFileError, read_agents
+from malha_planner.agents import Agent, Catalogue
+
+FREE = Principal(tenant="acme", tier=Tier.TIER_FREE)
+SOUND = """
+name: sound
+version: "1"
+description: does as it is told
+prompt: be sound
+"""
+
+
+def read(folder: Path, text: str) -> Agent:
+    (folder / "one.yaml").write_text(text, encoding="utf-8")
+    (agent,) = read_agents(folder, default_model="offline/extractive")
+    return agent
+
+
+def test_the_agents_that_ship_are_sound_and_each_may_call_what_it_says() -> None:
+    catalogue = Catalogue(read_agents(SHIPPED, default_model="offline/extractive"), default="default")
+    agents = {agent.name: agent for agent in catalogue.within_reach(FREE)}
+    assert list(agents) == ["default", "docs", "gpu-price-analyst"]
+    tools = [
+        Tool(name="calculator", harmless=True),
+        Tool(name="gpu_prices", harmless=True),
+        Tool(name="search_knowledge", harmless=True),
+        Tool(name="append_line"),
+    ]
+    offered = {name: [tool.name for tool in agent.offer(tools)] for name, agent in agents.items()}
+    assert offered == {
+        "default": ["calculator", "gpu_prices", "search_knowledge"],
+        "docs": ["search_knowledge"],
+        "gpu-price-analyst": ["calculator", "gpu_prices"],
+    }
+
+
+def test_what_a_file_leaves_out_is_the_house_default(tmp_path: Path) -> None:
+    card = read(tmp_path, SOUND).card
+    assert card.model == "offline/extractive"
+    assert (card.limits.max_iterations, card.limits.max_cost_microusd) == (5, 500_000)
+    assert card.limits.max_wall_time.seconds == 120
+    assert (card.strategy, card.work_class, card.min_tier) == ("react", "interactive", Tier.TIER_FREE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("limits: {max_iteration: 9}", "limits.max_iteration"),
+        ("limits: {max_iterations: 0}", "limits.max_iterations"),
+        ("tools: [Bad-Name]", "tools.0"),
+        ("strategy: magic", "strategy"),
+        ("min_tier: gold", "min_tier"),
+        ("model: {provider: openai}", "model.name"),
+        ("promt: typo", "promt"),
+        ("tools: calculator", "tools"),
+        ("name: [", "not YAML"),
+    ],
+)
+def test_a_fault_stops_the_start_and_names_file_and_key(tmp_path: Path, fault: str, said: str) -> None:
+    with pytest.raises(AgentFileError) as refused:
+        read(tmp_path, f"{SOUND}{fault}\n")
+    assert str(refused.value).startswith("one.yaml: ")
+    assert said in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_an_empty_folder_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(AgentFileError, match="no agent file"):
+        read_agents(tmp_path, default_model="m/m")
+
+
+def test_two_agents_of_one_name_or_a_missing_default_stop_the_start(tmp_path: Path) -> None:
+    agent = read(tmp_path, SOUND)
+    with pytest.raises(ValueError, match="sound"):
+        Catalogue([agent, agent], default="sound")
+    with pytest.raises(ValueError, match="none of sound"):
+        Catalogue([agent], default="other")
+
+
+def test_an_agent_above_the_callers_tier_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(
+        SOUND.replace("name: sound", "name: dear") + "min_tier: pro\n", encoding="utf-8"
+    )
+    (tmp_path / "one.yaml").write_text(SOUND, encoding="utf-8")
+    catalogue = Catalogue(read_agents(tmp_path, default_model="m/m"), default="sound")
+    assert [agent.name for agent in catalogue.within_reach(Principal(tenant="acme"))] == ["sound"]
+    with pytest.raises(MalhaError) as refused:
+        catalogue.get("dear", FREE)
+    assert refused.value.reason_name == "AGENT_NOT_FOUND"
+    assert refused.value.metadata["agents"] == "sound"
+    assert catalogue.get("dear", Principal(tenant="acme", tier=Tier.TIER_PRO)).name == "dear"
