@@ -16,6 +16,7 @@ from malha_planner.adapters.agent_files import SHIPPED, read_agents
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.guard import GuardPeer
 from malha_planner.adapters.ledger import CostLedger
+from malha_planner.adapters.openai_model import open_server
 from malha_planner.adapters.pipeline import Pipeline
 from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
@@ -46,7 +47,7 @@ async def main(
         clock = SystemClock()
         identity = Identity.load(settings.secrets_dir, "planner")
 
-        models = open_models(settings)
+        models = open_models(settings, open_server)
         for model in models.values():
             stack.push_async_callback(model.close)
         agents = read_agents(settings.agents_dir or SHIPPED, default_model=settings.default_model)

@@ -79,7 +79,7 @@ class Model(Protocol):
 
 
 Models = Mapping[str, Model]
-"""Models by "<provider>/<name>", as `models.registry.open_models(settings)` gives them."""
+"""Models by "<provider>/<name>", as `models.registry.open_models` gives them."""
 
 
 class Ledger(Protocol):

@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from malha.api.run.v1.chat_pb2 import ChatMessage, Role
+from malha_planner.adapters.openai_model import open_server
 from malha_planner.models.registry import open_models
 from malha_planner.models.tokens import at_most, estimate, estimate_messages
 from malha_planner.settings import Settings
@@ -16,7 +17,7 @@ def settings(**given: object) -> Settings:
 
 
 async def test_the_offline_model_is_always_there_and_no_other_without_being_asked_for() -> None:
-    models = open_models(settings())
+    models = open_models(settings(), open_server)
     assert list(models) == ["offline/extractive"]
     assert settings().default_model in models
 
@@ -25,7 +26,8 @@ async def test_models_of_a_server_are_opened_by_name() -> None:
     models = open_models(
         settings(
             openai_base_url="http://127.0.0.1:1/v1", openai_api_key=SecretStr("k"), openai_models="one, two,"
-        )
+        ),
+        open_server,
     )
     assert list(models) == ["offline/extractive", "openai/one", "openai/two"]
     assert models["openai/two"].is_llm
@@ -33,7 +35,7 @@ async def test_models_of_a_server_are_opened_by_name() -> None:
 
 async def test_models_without_a_server_stop_the_start() -> None:
     with pytest.raises(ValueError, match="OPENAI_BASE_URL"):
-        open_models(settings(openai_models="one"))
+        open_models(settings(openai_models="one"), open_server)
 
 
 def test_the_bound_is_above_the_estimate_for_any_script() -> None:

@@ -133,6 +133,12 @@ class OpenAiModel:
         await self._server.close()
 
 
+def open_server(base_url: str, api_key: SecretStr, names: Sequence[str]) -> list[OpenAiModel]:
+    """Models of one server, by name; they share its connections."""
+    server = OpenAiServer(base_url, api_key)
+    return [OpenAiModel(server, name) for name in names]
+
+
 def _message(message: ChatMessage) -> dict[str, Any]:
     written: dict[str, Any] = {"role": _ROLES[message.role], "content": message.text}
     if message.tool_calls:

@@ -20,7 +20,7 @@ _OPTIONAL = 0.6
 _OPTIONAL_PHRASE = 0.8
 """Any name fits a phrase; an optional one is filled only where the words beside it or its examples agree."""
 _REQUIRED = 0.2
-_RECOGNISED = 0.7
+_RECOGNISED = 0.85
 _COORDINATION = re.compile(
     r"\s*(?:[,;/]\s*(?:(?:and|e|or|ou)\s)?|\s(?:and|e|or|ou|vs\.?|versus|with|com)\s)"
     r"\s*(?:(?:the|in|on|of|for|from|a|o|as|os|de|do|da|em|no|na|para)\s)*\s*",
@@ -44,7 +44,7 @@ class Filling:
     identified: bool = False
     """Whether a required slot holds an identifier that looks exactly as the schema says."""
     recognised: bool = False
-    """Whether the schema itself recognised every required value, by its enum, pattern, format or unit."""
+    """Whether the schema itself recognised values, by enum, pattern, format or unit: two, or the only one."""
 
 
 @dataclass
@@ -173,7 +173,7 @@ def _finish(slots: Sequence[Slot], draft: _Draft) -> Filling | None:
         (required if slot.required else optional).append(score)
     scores = required or optional
     evidence = sum(scores) / len(scores) if scores else 0.0
-    recognised = bool(required) and min(required) >= _RECOGNISED
+    recognised = sum(score >= _RECOGNISED for score in required) >= min(2, len(required))
     return Filling(arguments, evidence, tuple(spans), guessed, identified, recognised)
 
 

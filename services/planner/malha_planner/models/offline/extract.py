@@ -16,7 +16,7 @@ from malha_planner.models.offline.results import Passage
 from malha_planner.models.offline.sentences import Sentence, sentences
 from malha_planner.models.offline.words import Terms, Word, fold
 
-_HEADING, _OUTER, _SENTENCE, _RANK, _NUMBER = 0.7, 0.3, 0.6, 0.06, 0.15
+_HEADING, _OUTER, _SENTENCE, _RANK, _NUMBER, _NUMERAL = 0.7, 0.3, 0.6, 0.06, 0.15, 0.5
 _SURE, _DIRECT, _NEAR = 0.5, 0.3, 0.08
 """Shares of a question (by weight of its words) that a passage speaks of: from the first on no other is
 looked for, from the second it counts as an answer, from the third as the nearest thing there is, and is
@@ -53,12 +53,15 @@ class Excerpt:
 
 def extract(request: Request, found: Sequence[Passage]) -> list[Excerpt]:
     """What answers the request, best section first; empty where nothing found speaks of it."""
-    asked = {word.stem: word for word in request.content}
-    if not asked or not found:
+    if not request.content or not found:
         return []
+    asked = {word.stem: word for word in (*request.numerals, *request.content)}
+    counted = {word.stem for word in request.numerals}
     read = [_Read(passage) for passage in found]
     weights = {
-        stem: math.log(1.0 + len(read) / max(1, sum(r.holds(w) for r in read))) for stem, w in asked.items()
+        stem: (_NUMERAL if stem in counted else 1.0)
+        * math.log(1.0 + len(read) / max(1, sum(r.holds(w) for r in read)))
+        for stem, w in asked.items()
     }
     whole = sum(weights.values())
     scored = sorted(

@@ -1,6 +1,7 @@
 """Values that a schema itself recognises in a request: numbers, flags, enums, dates, currencies, units."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from malha_planner.models.offline.candidate import Candidate
@@ -64,6 +65,9 @@ def _spoken(request: Request) -> list[Word]:
 
 def enums(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
     spoken = _spoken(request)
+    named = Counter(
+        group for value in slot.enum for word in name_words(str(value)) for group in groups(word.stem)
+    )
     for value in slot.enum:
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield from (Candidate(value, 0.6, q.start, q.end) for q in request.quantities if q.plain == value)
@@ -74,25 +78,26 @@ def enums(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
         best: dict[int, tuple[float, int]] = {}
         for index, word in enumerate(spoken):
             run = spoken[index : index + len(wanted)]
-            matches = [_likeness(one, other) for one, other in zip(run, wanted, strict=False)]
+            matches = [_likeness(one, other, named) for one, other in zip(run, wanted, strict=False)]
             if len(matches) == len(wanted) and min(matches) > 0.0:
                 best[word.start] = (min(matches), run[-1].end)
         if not best and len(wanted) > 1:
             for word in spoken:
-                if word.is_content and any(_likeness(word, part) >= 0.9 for part in wanted):
+                if word.is_content and any(_likeness(word, part, named) >= 0.9 for part in wanted):
                     best[word.start] = (0.6, word.end)
         for start, (score, end) in best.items():
             yield Candidate(value, score, start, end)
 
 
-def _likeness(word: Word, wanted: Word) -> float:
+def _likeness(word: Word, wanted: Word, named: Counter[int]) -> float:
+    """How well a word says a value's word; through the lexicon only where that tells the values apart."""
     if word.folded == wanted.folded:
         return 0.98 if word.is_content or (word.text == wanted.text and len(word.text) > 1) else 0.0
     if not word.is_content:
         return 0.0
     if word.stem == wanted.stem:
         return 0.9
-    return SYNONYM if not groups(word.stem).isdisjoint(groups(wanted.stem)) else 0.0
+    return SYNONYM if any(named[group] == 1 for group in groups(word.stem) & groups(wanted.stem)) else 0.0
 
 
 def query(_: Slot, request: Request, __: ToolView) -> Iterator[Candidate]:
@@ -133,8 +138,10 @@ def currencies(_slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate
 
 def units(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
     known = [word for example in slot.examples for word in words(example)]
+    named = {word.text for word in known}
     for word in _spoken(request):
         if word in _UNITS:
             spelt = next((example.text for example in known if same(example, word)), word.text)
             asked = any(before.folded in TO_CUES for before in request.before(word.start, 1))
-            yield Candidate(spelt, 0.7 if asked else 0.5, word.start, word.end)
+            score = 0.9 if spelt in named else 0.7 if asked else 0.5
+            yield Candidate(spelt, score, word.start, word.end)

@@ -45,6 +45,12 @@ class Request:
             if word.is_content and word.end not in measured and word.start not in counted
         ]
 
+    @cached_property
+    def numerals(self) -> list[Word]:
+        """Its numbers that are written as words."""
+        starts = {quantity.start for quantity in self.quantities if not quantity.written}
+        return [word for word in self.words if word.start in starts]
+
     @property
     def is_lower(self) -> bool:
         """Whether its writer does without capitals, so that names look like other words."""

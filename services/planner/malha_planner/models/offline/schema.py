@@ -37,6 +37,7 @@ _QUESTION, _EXPRESSION, _TEXT = Terms.of(QUESTION_SLOT), Terms.of(EXPRESSION_SLO
 _IDENTIFIER, _SEARCHING, _KNOWLEDGE = Terms.of(IDENTIFIER_SLOT), Terms.of(SEARCHING), Terms.of(KNOWLEDGE)
 _ACTS = frozenset({Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE})
 _PROPER = Terms.of(PROPER_SLOT)
+_DATE = Terms.of("date day")
 _UNIT_WORDS = Terms.of(" ".join(UNITS))
 
 
@@ -228,13 +229,13 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
         return "expression"
     if any(word in _QUESTION for word in names) or called & {"q"}:
         return "query"
-    if called & {"date", "data", "day", "dia"}:
+    if called & {"date", "day", "dia"} or ("data" in called and any(word in _DATE for word in about)):
         return "date"
     if called & {"email"} or called & {"url", "uri"}:
         return "email" if "email" in called else "uri"
     if called & {"currency", "moeda"}:
         return "currency"
-    if called & {"unit", "units", "unidade", "uom"}:
+    if (called | {word.folded for word in about[:2]}) & {"unit", "units", "unidade", "uom"}:
         return "unit"
     if "pattern" in schema or any(word in _IDENTIFIER for word in names):
         return "identifier"

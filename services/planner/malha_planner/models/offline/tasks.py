@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from malha_planner.models.offline.choice import Choice, choose
+from malha_planner.models.offline.lexicon import COMMANDS
 from malha_planner.models.offline.rates import wanted
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import ToolView
@@ -42,21 +43,31 @@ def tasks(text: str, tools: Sequence[ToolView]) -> list[Task]:
     background = ""
     for sentence in sentences[:_MOST_SENTENCES]:
         alone = Request(sentence, whole.portuguese)
-        choice = choose(alone, tools)
-        if not (_serves(choice) or _asks(alone)):
+        if not _asks(alone):
             background = f"{background} {sentence}".strip()
             continue
         parted = _parted(alone, tools)
-        if background and not any(_serves(chosen) for _, chosen in parted):
+        if background and not any(_serves(choice) for _, choice in parted):
             parted = _parted(Request(f"{background} {sentence}", whole.portuguese), tools)
         found += parted
         background = ""
     if not found:
         return _parted(whole, tools)
-    if background and not _serves(found[-1][1]):
-        last = Request(f"{found[-1][0].text} {background}", whole.portuguese)
-        found[-1] = (last, choose(last, tools))
+    if background:
+        found = _with_background(found, Request(background, whole.portuguese), tools)
     return found[:_MOST_TASKS]
+
+
+def _with_background(found: list[Task], background: Request, tools: Sequence[ToolView]) -> list[Task]:
+    """What stands behind the last task: a task after all if a tool serves it, else said of the last one."""
+    choice = choose(background, tools)
+    if _serves(choice):
+        return [*found, (background, choice)]
+    request, chosen = found[-1]
+    if _serves(chosen):
+        return found
+    last = Request(f"{request.text} {background.text}", request.portuguese)
+    return [*found[:-1], (last, choose(last, tools))]
 
 
 def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
@@ -77,7 +88,8 @@ def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
 
 
 def _asks(request: Request) -> bool:
-    return request.text.endswith("?") or _opens_a_task(request)
+    opening = next((word.folded for word in request.words), "")
+    return request.text.endswith("?") or _opens_a_task(request) or opening in COMMANDS
 
 
 def _opens_a_task(request: Request) -> bool:

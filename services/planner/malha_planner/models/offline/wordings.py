@@ -83,9 +83,9 @@ def _shaped(slot: Slot, value: str, base: float, start: int, end: int) -> Iterat
     if slot.examples:
         if any(fold(value) == fold(example) for example in slot.examples):
             base += 0.35
-        elif _shape(value) in {_shape(example) for example in slot.examples}:
+        elif _has_digit(value) and _shape(value) in {_shape(example) for example in slot.examples}:
             base += 0.25
-            exact = _has_digit(value)
+            exact = True
         elif _has_digit(value) not in {_has_digit(example) for example in slot.examples}:
             base -= 0.25
     if base > 0.0:
