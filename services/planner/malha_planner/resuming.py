@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.api.run.v1.record_pb2 import Abandonment, Content, StepKind
-from malha.api.tools.v1.tools_service_pb2 import Resolution, ResolveRequest
 from malha.run import RunState, Sealer, StepState, resume, settlements
 from malha_planner.claimed import ClaimedRun
-from malha_planner.patience import patiently
-from malha_planner.tool_steps import Outcome, observe
+from malha_planner.tool_steps import observe, resolved
 from malha_planner.transcript import MAX_CALLS, Transcript
 
 
@@ -48,16 +46,4 @@ async def clear_up(run: ClaimedRun) -> None:
         ]
     )
     if left.resolve:
-        await observe(run, [(step.started, await _resolve(run, step)) for step in left.resolve])
-
-
-async def _resolve(run: ClaimedRun, step: StepState) -> Outcome:
-    request = ResolveRequest(key=step.key)
-    answer = await patiently(run.lease, run.clock, lambda: run.toolbox.resolve(request))
-    match answer.resolution:
-        case Resolution.RESOLUTION_RESULT:
-            return answer.result
-        case Resolution.RESOLUTION_TOMBSTONED:
-            return Abandonment.ABANDONMENT_TOMBSTONED
-        case _:
-            return Abandonment.ABANDONMENT_UNKNOWN
+        await observe(run, [(step.started, await resolved(run, step.key)) for step in left.resolve])

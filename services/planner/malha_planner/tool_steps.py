@@ -21,7 +21,7 @@ from malha.api.run.v1.record_pb2 import (
     StepStarted,
 )
 from malha.api.tools.v1.tool_pb2 import Tool
-from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ToolResult
+from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, Resolution, ResolveRequest, ToolResult
 from malha.errors import ErrorReason, MalhaError
 from malha.telemetry import names
 from malha.telemetry.traces import span
@@ -32,6 +32,14 @@ from malha_planner.tasks import end
 
 _MARGIN = 2.0
 """Seconds beyond a tool's own timeout in which the tools service says that it timed out."""
+
+_NO_WORD = {
+    ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
+    ErrorReason.ERROR_REASON_CANCELLED,
+    ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+    ErrorReason.ERROR_REASON_INTERNAL,
+}
+"""Errors of a call that do not say whether the tool ran."""
 
 Outcome: TypeAlias = "ToolResult | Abandonment"
 """What came of a call: a result, or how its attempt is given up."""
@@ -99,6 +107,19 @@ async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome
             await _park(run, started)
 
 
+async def resolved(run: ClaimedRun, key: str) -> Outcome:
+    """What became of a call whose answer was lost; the tools service knows."""
+    request = ResolveRequest(key=key)
+    answer = await patiently(run.lease, run.clock, lambda: run.toolbox.resolve(request))
+    match answer.resolution:
+        case Resolution.RESOLUTION_RESULT:
+            return answer.result
+        case Resolution.RESOLUTION_TOMBSTONED:
+            return Abandonment.ABANDONMENT_TOMBSTONED
+        case _:
+            return Abandonment.ABANDONMENT_UNKNOWN
+
+
 def _intention(run: ClaimedRun, step: int, call: ToolCall, tool: Tool | None) -> StepStarted:
     return StepStarted(
         key=run.lease.state.next_key(step, run.lease.epoch),
@@ -148,6 +169,11 @@ async def _execute(
             )
         except MalhaError as error:
             traced.fail(error.reason_name)
+            if error.reason in _NO_WORD and run.lease.remaining() > 0:
+                # it may have run: told "failed", a model would do it again
+                outcome = await resolved(run, started.key)
+                if outcome != Abandonment.ABANDONMENT_TOMBSTONED:
+                    return outcome
             return _refused(run, error)
     await run.boundaries.reach("tool_returned")
     return answer.result

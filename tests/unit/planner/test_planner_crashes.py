@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from malha import errors
-from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, ParkReason
-from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, ParkReason, StepOutcome
+from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
+from malha.errors import MalhaError, reason_named
 from malha.testing.planner import Crash, CrashAt, HoldAt, MemoryItem, asks, found, says
 from malha.testing.shop import Shop, until
 
@@ -100,6 +101,31 @@ async def test_a_once_tool_that_began_and_was_never_heard_of_again_parks_the_run
     assert again.acks == 1
     assert shop.counted == 1
     assert shop.ledger.reserved == 0
+
+
+@pytest.mark.parametrize("reason", ["INTERNAL", "DEADLINE_EXCEEDED", "CANCELLED"])
+async def test_a_once_tool_whose_answer_was_lost_is_resolved_and_not_called_failed(
+    shop: Shop, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act(arguments: dict[str, object]) -> ToolResult:
+        shop.counted += 1
+        return ToolResult(outcome=StepOutcome.STEP_OUTCOME_OK, text="acted")
+
+    shop.toolbox.add("act", act, effect=Effect.EFFECT_ONCE)
+    execute = shop.toolbox.execute
+
+    async def loses_the_answer(request: ExecuteRequest, *, timeout: float) -> ExecuteResponse:
+        await execute(request, timeout=timeout)
+        raise MalhaError(reason_named(reason), "lost")
+
+    monkeypatch.setattr(shop.toolbox, "execute", loses_the_answer)
+    shop.model.script = [asks(("act", {})), says("done")]
+    item = await shop.accept()
+    await shop.run(item)
+    tool = (await shop.state(item)).steps[1]
+    assert tool.finished is not None
+    assert tool.finished.outcome == StepOutcome.STEP_OUTCOME_OK
+    assert shop.counted == 1
 
 
 async def test_a_parked_run_is_left_alone_until_someone_ends_it(shop: Shop) -> None:
