@@ -1,4 +1,4 @@
-"""`python -m malha.testing.planner_with_boundaries`: a planner that dies or stops at a named boundary.
+"""A planner that dies or stops at a named boundary: `python -m malha.testing.planner_with_boundaries`.
 
 MALHA_TEST_BOUNDARY is "<name>" or "<name>:<times>"; the process kills itself with SIGKILL at that
 reach of the boundary. With MALHA_TEST_BOUNDARY_ACTION=stop it stops itself (SIGSTOP) instead, as a

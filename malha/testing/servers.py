@@ -22,6 +22,11 @@ class RunningServer:
         assert self._process is not None, f"{self.program.name} is stopped"
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is there; false once it was stopped, killed or has ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *, timeout: float = 15.0) -> None:
         """Starts it and returns once it serves; raises RuntimeError with the end of its log otherwise."""
         with self.log.open("ab") as log:
