@@ -15,14 +15,16 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 
 from malha.api.gateway.v1.run_pb2 import RunEvent
+from malha.api.run.v1.record_pb2 import Record
 from malha.errors import ErrorReason, MalhaError
 from malha.run import Journal, Position, RunState, fold
 from malha.telemetry import log, metrics
+from malha_gateway.looking import Looking
 from malha_gateway.view import View
 
 _WINDOW_EVENTS = 256
 _WINDOW_BYTES = 1024 * 1024
-_POLL_SECONDS = 5.0  # a lost ring delays an event by this much at most
+_RECENT = 32
 _RETRY_SECONDS = 0.5
 
 
@@ -123,6 +125,7 @@ class _Tail:
         self._state: RunState | None = None
         self._window: deque[tuple[Position, RunEvent, int]] = deque()
         self._bytes = 0
+        self._recent: deque[Record] = deque(maxlen=_RECENT)
         self.floor = Position(0, 0)
         """Every event after this one that is known at all is in the window."""
         self.over = False
@@ -145,11 +148,20 @@ class _Tail:
         """Follow the journal until the run is over. Failures are the readers' to raise."""
         try:
             async with self._journal.doorbell(self._tenant, self._run_id) as bell:
+                looking, expected = Looking(), None
+                await self._read_on()
                 while not self.over:
-                    if await self._read_on():
-                        await bell.wait(_POLL_SECONDS)
+                    rang = await bell.wait(looking.pause)
+                    if rang is not None:
+                        if rang in self._recent:
+                            continue  # read already
+                        expected = rang
+                        looking.expect()
+                    await self._read_on()
+                    if expected is None or expected in self._recent:
+                        looking.found()
                     else:
-                        await asyncio.sleep(_RETRY_SECONDS)
+                        looking.looked()
         except MalhaError as error:
             self.failure = error
         except Exception as error:
@@ -157,26 +169,27 @@ class _Tail:
             self.failure = MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "an internal error occurred")
         self._changed()
 
-    async def _read_on(self) -> bool:
-        """Take in what is new; False where the journal was away and the readers have patience."""
+    async def _read_on(self) -> None:
+        """Take in what is new; nothing where the journal is away and the readers have patience."""
         try:
             after = self._state.last_sequence if self._state else 0
             entries = await self._journal.load(self._tenant, self._run_id, after=after)
         except MalhaError as error:
             if self._state is None or error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
                 raise
-            return False
+            await asyncio.sleep(_RETRY_SECONDS)
+            return
         if not entries and self._state is None:
             raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
         for entry in entries:
             self._state = fold([entry], self._state)
+            self._recent.append(entry.record)
             for position, event in await self._view.events(entry, self._state):
                 self._add(position, event)
         if self._state is not None:
             self.over = self._state.final
         if entries:
             self._changed()
-        return True
 
     def _add(self, position: Position, event: RunEvent) -> None:
         size = event.ByteSize()

@@ -37,12 +37,12 @@ from malha_gateway.admission import (
     request_hash,
     resolve_limits,
 )
+from malha_gateway.looking import Looking
 from malha_gateway.ports import Cost, Guard, Planner
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
 from malha_gateway.view import View
 
-_POLL_SECONDS = 5.0  # a lost ring delays an answer by this much at most
 _SLACK_SECONDS = 10.0  # over a run's own time, for its end to be written and read
 _RAISED = (ErrorReason.ERROR_REASON_BUDGET_EXCEEDED, ErrorReason.ERROR_REASON_GUARD_BLOCKED)
 _ENDS = ("finished", "parked")
@@ -114,6 +114,7 @@ class Runs:
             if until is None:
                 allowed = state.accepted.limits.max_wall_time.seconds
                 until = self._clock.monotonic() + allowed + _SLACK_SECONDS
+            looking = Looking()
             while not (state.final or state.parked):
                 left = until - self._clock.monotonic()
                 if left <= 0:
@@ -122,11 +123,15 @@ class Runs:
                         "the run goes on; ask for it by its id",
                         metadata={"run_id": run_id},
                     )
-                rang = await bell.wait(min(_POLL_SECONDS, left))
-                if rang is None or any(event.WhichOneof("event") in _ENDS for event in rang.events):
-                    # what rang may have been refused: the leader's journal decides
-                    newer = await self._journal.load(principal.tenant, run_id, after=state.last_sequence)
-                    fold(newer, state)
+                rang = await bell.wait(min(looking.pause, left))
+                if rang is None:
+                    looking.looked()
+                elif any(event.WhichOneof("event") in _ENDS for event in rang.events):
+                    looking.expect()
+                else:
+                    continue
+                # what rang may have been refused: the leader's journal decides
+                fold(await self._journal.load(principal.tenant, run_id, after=state.last_sequence), state)
         await self._raise_refusal(state)
         return await self._view.run(state)
 

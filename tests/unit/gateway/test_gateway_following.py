@@ -21,17 +21,19 @@ from malha.testing.worker import PlayedRun
 from malha_gateway import following as module
 from malha_gateway import sse
 from malha_gateway.following import Following
+from malha_gateway.looking import POLL_SECONDS
 from malha_gateway.view import NO_LLM, View
 
 BEGINNING = Position(0, 0)
 
 
 class FlakyJournal(MemoryJournal):
-    """A journal that refuses its next reads when told to, and counts them."""
+    """Refuses its next reads when told to, or hides the last record from them, and counts them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.refusals = 0
+        self.lag = 0
         self.loads = 0
         self.back = asyncio.Event()
 
@@ -42,7 +44,11 @@ class FlakyJournal(MemoryJournal):
             if not self.refusals:
                 self.back.set()
             raise unavailable("journal")
-        return await super().load(tenant, run_id, after=after)
+        entries = await super().load(tenant, run_id, after=after)
+        if self.lag and entries:
+            self.lag -= 1
+            return entries[:-1]
+        return entries
 
 
 class Watched:
@@ -214,6 +220,22 @@ async def _ring(run: Watched) -> None:
     record = Record(tenant="acme", run_id=run.run_id, events=[JournalEvent()])
     with pytest.raises(Exception, match="came first"):
         await run.journal.append(record, expected=0)
+
+
+async def test_records_that_ring_before_they_can_be_read_are_looked_for_again_at_once() -> None:
+    async with watched() as run:
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=30)
+        await anext(stream)
+        await run.worker.claim()
+        run.journal.lag = 4
+        async with asyncio.timeout(POLL_SECONDS / 2):
+            assert (await anext(stream) or RunEvent()).WhichOneof("event") == "claimed"
+            await run.worker.model_says("391")
+            run.journal.lag = 3
+            await run.worker.answer("391")
+            rest = [event async for event in stream if event is not None]
+        await stream.aclose()
+    assert rest[-1].WhichOneof("event") == "finished"
 
 
 async def test_silence_is_told_so_that_the_connection_can_be_kept() -> None:

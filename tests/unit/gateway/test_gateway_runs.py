@@ -21,6 +21,7 @@ from malha.run import Entry, Sealer
 from malha.testing.clock import FakeClock
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.worker import PlayedRun
+from malha_gateway.looking import POLL_SECONDS
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
 from malha_gateway.runs import House, Runs
@@ -81,11 +82,19 @@ class Nats:
 
 
 class Opened(MemoryJournal):
-    """Says when something was appended."""
+    """Says when something was appended. A record can be read ``lag`` loads after it rang."""
 
     def __init__(self) -> None:
         super().__init__()
         self.appended = asyncio.Event()
+        self.lag = 0
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        entries = await super().load(tenant, run_id, after=after)
+        if self.lag and entries and entries[-1].record.events[-1].HasField("finished"):
+            self.lag -= 1
+            return entries[:-1]
+        return entries
 
     async def append(self, record: Record, *, expected: int) -> Entry:
         entry = await super().append(record, expected=expected)
@@ -265,6 +274,14 @@ async def test_a_ring_that_was_refused_ends_no_wait(gate: Gate) -> None:
         await gate.journal.append(forged, expected=0)
     await gate.worker(accepted.run_id).play()
     assert (await waiting).status == RunStatus.RUN_STATUS_SUCCEEDED
+
+
+async def test_an_end_that_rings_before_it_can_be_read_is_looked_for_again_at_once(gate: Gate) -> None:
+    waiting = asyncio.create_task(gate.runs.wait(ANA, QUESTION, seconds=30))
+    gate.journal.lag = 3
+    async with asyncio.timeout(POLL_SECONDS / 2):
+        await gate.worker((await gate.accepted()).record.run_id).play()
+        assert (await waiting).answer == "391"
 
 
 async def test_a_wait_ends_when_the_run_waits_for_a_person(gate: Gate) -> None:
