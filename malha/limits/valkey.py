@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -23,6 +24,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from malha.telemetry import log, metrics
 
 _DEADLINE = 0.25
+_LOOKS = 8
+"""Turns of the loop in which an answer may still be read after the deadline."""
 _REST_AFTER_FAILURE = 0.5
 _BATCH = 128
 _WAITING = 4096
@@ -92,7 +95,7 @@ class Valkey:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             try:
-                async with asyncio.timeout(_DEADLINE):
+                async with _heard_out(_DEADLINE):
                     await self._exchange(batch)
             except Exception as error:  # whatever it is, nobody may be left waiting
                 self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
@@ -118,3 +121,28 @@ class Valkey:
             else:
                 if not answer.done():
                     answer.set_result(reply)
+
+
+@contextlib.asynccontextmanager
+async def _heard_out(seconds: float) -> AsyncIterator[None]:
+    """A deadline for the other side: TimeoutError after ``seconds`` and a few turns of the loop.
+
+    Where the loop itself was late, the answer lies unread in the socket when the time is up. Without
+    those turns a crowd at the gateway would look like an absent store.
+    """
+    loop = asyncio.get_running_loop()
+    watch: asyncio.Handle
+    async with asyncio.timeout(None) as limit:
+
+        def late(looks: int) -> None:
+            nonlocal watch
+            if looks:
+                watch = loop.call_soon(late, looks - 1)
+            else:
+                limit.reschedule(loop.time())
+
+        watch = loop.call_later(seconds, late, _LOOKS)
+        try:
+            yield
+        finally:
+            watch.cancel()

@@ -1,0 +1,47 @@
+"""When a store counts as absent: when it does not answer, and not when nobody had time to listen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from malha.limits.valkey import Valkey
+from malha.testing.servers import RunningServer
+
+
+@pytest.fixture
+async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
+    valkey = Valkey(valkey_url)
+    assert await valkey.ping()
+    yield valkey
+    await valkey.close()
+
+
+async def test_a_loop_that_was_busy_does_not_take_its_store_for_absent(valkey: Valkey) -> None:
+    asked = [asyncio.create_task(valkey.ping()) for _ in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the commands are on their way
+    time.sleep(0.4)  # noqa: ASYNC251  # a loop that is late is what this is about
+    assert all(await asyncio.gather(*asked))
+    assert not valkey.away
+
+
+async def test_a_store_that_hangs_is_absent_soon_and_back_when_it_goes_on(
+    valkey: Valkey, valkey_server: RunningServer
+) -> None:
+    os.kill(valkey_server.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert not await valkey.ping()
+        assert time.monotonic() - began < 1.0
+        assert valkey.away
+    finally:
+        os.kill(valkey_server.pid, signal.SIGCONT)
+    async with asyncio.timeout(10):
+        while not await valkey.ping():  # noqa: ASYNC110  # it is left alone for a moment, then asked
+            await asyncio.sleep(0.05)
