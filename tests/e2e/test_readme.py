@@ -1,4 +1,4 @@
-"""Every example of the README does what the page says it does.
+"""Every example of the README and of the reference does what the page says it does.
 
 An HTML comment above a fenced block says what it is: `run` is run against the mesh, `prints` is what
 the block before it prints, where "…" stands for anything; `start` are the settings of a mesh, and
@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,8 @@ import pytest
 from malha.testing.mesh import Mesh
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+PAGES = (README, ROOT / "docs" / "api.md", ROOT / "docs" / "events.md")
 ENOUGH_SECONDS = 60
 
 _PART = re.compile(r"^#+ ([^\n]+)$|^<!-- (\w+) -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -31,6 +32,7 @@ _PART = re.compile(r"^#+ ([^\n]+)$|^<!-- (\w+) -->\n```(\w+)\n(.*?)^```$", re.MU
 class Example:
     """A fenced block and what follows from it."""
 
+    page: Path
     heading: str
     mark: str
     language: str
@@ -40,14 +42,15 @@ class Example:
 
 def examples() -> list[Example]:
     found: list[Example] = []
-    heading = ""
-    for title, mark, language, text in _PART.findall(README):
-        if title:
-            heading = title
-        elif mark == "prints":
-            found[-1].prints = text
-        else:
-            found.append(Example(heading, mark, language, text))
+    for page in PAGES:
+        heading = ""
+        for title, mark, language, text in _PART.findall(page.read_text(encoding="utf-8")):
+            if title:
+                heading = title
+            elif mark == "prints":
+                found[-1].prints = text
+            else:
+                found.append(Example(page, heading, mark, language, text))
     return found
 
 
@@ -55,7 +58,11 @@ def marked(mark: str) -> list[Example]:
     return [example for example in examples() if example.mark == mark]
 
 
-@pytest.mark.parametrize("example", marked("run"), ids=lambda example: example.heading.split()[0])
+def named(example: Example) -> str:
+    return f"{example.page.stem}: {example.heading}"
+
+
+@pytest.mark.parametrize("example", marked("run"), ids=named)
 async def test_an_example_prints_what_the_page_says(mesh: Mesh, example: Example) -> None:
     assert example.prints, "every example says what it prints"
     if "curl" in example.text and not shutil.which("curl"):
@@ -71,15 +78,17 @@ async def test_an_own_agent_with_an_own_tool_answers(tmp_path: Path) -> None:
 
 async def test_the_agent_on_the_page_is_the_one_that_ships() -> None:
     file = ROOT / "examples" / "warehouse" / "agents" / "warehouse.yaml"
-    assert f"```yaml\n{file.read_text(encoding='utf-8')}```" in README
+    assert f"```yaml\n{file.read_text(encoding='utf-8')}```" in README.read_text(encoding="utf-8")
 
 
 async def test_every_block_that_can_run_is_run() -> None:
     marks = [example.mark for example in examples()]
     assert set(marks) == {"run", "start", "ask"}
     assert {example.language for example in marked("run")} == {"bash", "python"}
-    unmarked = re.findall(r"(?<!-->\n)^```(?:bash|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert [block.split()[0] for block in unmarked] == ["export"], "settings alone are left to the reader"
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        unmarked = re.findall(r"(?<!-->\n)^```(?:bash|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert {block.split()[0] for block in unmarked} <= {"export"}, "only settings are left to the reader"
 
 
 def reaching(mesh: Mesh) -> dict[str, str]:
@@ -96,7 +105,7 @@ async def settings(start: Example) -> Mapping[str, str]:
     """The variables that the block exports before its last line, `make up`."""
     exports = start.text.removesuffix("make up\n")
     assert exports != start.text
-    shell = Example(start.heading, start.mark, "bash", exports + "env -0")
+    shell = replace(start, text=exports + "env -0")
     lines = (await output(shell, {})).split("\0")
     after = dict(line.partition("=")[::2] for line in lines if line)
     return {name: value for name, value in after.items() if name.startswith("MALHA_")}
