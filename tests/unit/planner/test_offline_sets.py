@@ -174,7 +174,7 @@ def _faults(
 
 
 NAMES = sorted(path.stem for path in SETS.glob("*.yaml"))
-LEAST = 13  # of 15: the right tool, its arguments, and the right section cited first
+MOST_FAULTS = 2  # a set: another tool, other arguments, or another section cited first
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -182,7 +182,7 @@ async def test_most_questions_take_the_right_tool_and_cite_the_right_section(nam
     held = load(name)
     outcomes = [await ask(held, question) for question in held["questions"]]
     faults = [f"{outcome.ask} {outcome.faults}" for outcome in outcomes if outcome.faults]
-    assert len(outcomes) - len(faults) >= LEAST, "\n".join(faults)
+    assert len(faults) <= MOST_FAULTS, "\n".join(faults)
 
 
 async def test_a_question_that_the_documents_do_not_touch_is_answered_honestly() -> None:

@@ -31,7 +31,7 @@ def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
             continue
         score = 0.5 if quantity.written else 0.35
         if quantity.is_year:
-            score += 0.4 if any(word.stem in _YEAR for word in slot.names) else -0.2
+            score += 0.4 if any(word.stem in _YEAR for word in (*slot.names, *slot.about)) else -0.2
         if quantity.unit is not None:
             measured = slot.measures(quantity.unit)
             score += 0.4 if measured else -0.35 if measured is False else 0.0

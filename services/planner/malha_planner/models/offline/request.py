@@ -13,6 +13,8 @@ from malha_planner.models.offline.quantities import Quantity, quantities
 from malha_planner.models.offline.words import Word, fold, words
 
 _MEASURE = re.compile(r"\b(?:how|quanto|quanta) (long|often|soon|tempo|late)\b")
+_MOST_VALUES = 50
+"""Numbers, and mentions, that are looked at; who lists more wants something else than a tool call."""
 _RULE = re.compile(
     r"\b(?:must|should|may (?:i|we|one)|can (?:i|we|one)|allowed|permitted|forbidden|supposed to|"
     r"dev[eo]m?|devemos|poss[oa]|podemos|permitid[oa]s?|proibid[oa]s?|obrigatori[oa]s?)\b"
@@ -58,13 +60,14 @@ class Request:
 
     @cached_property
     def mentions(self) -> list[Mention]:
-        return mentions(self.text)
+        return mentions(self.text)[:_MOST_VALUES]
 
     @cached_property
     def quantities(self) -> list[Quantity]:
         """Its numbers, those inside dates, identifiers and quotations left out."""
         taken = {at for m in self.mentions if m.kind != "name" for at in range(m.start, m.end)}
-        return [q for q in quantities(self.text, portuguese=self.portuguese) if q.start not in taken]
+        found = quantities(self.text, portuguese=self.portuguese)
+        return [q for q in found if q.start not in taken][:_MOST_VALUES]
 
     @cached_property
     def claimed(self) -> frozenset[int]:

@@ -82,6 +82,8 @@ def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
             continue
         if _serves(first) and wanted(right) and (not _serves(second) or _same_tool(first, second)):
             return [(left, first), (right, None)]
+        if _serves(whole) and (_about(whole, left) or _about(whole, right)):
+            continue
         if second is not None and _own(left, first) and _own(right, second) and _differ(first, second):
             return [(left, first), *_parted(right, tools)]
     return [(request, whole)]
@@ -111,6 +113,11 @@ def _spans(choice: Choice | None, at: int) -> bool:
         return False
     ends = [span for filling in choice.fillings for span in filling.spans if span[0] < span[1]]
     return any(end <= at for _, end in ends) and any(start >= at for start, _ in ends)
+
+
+def _about(choice: Choice | None, request: Request) -> bool:
+    """Whether a piece of text says no more than what the chosen tool is for."""
+    return choice is not None and all(word in choice.tool.terms for word in request.content)
 
 
 def _same_tool(one: Choice, other: Choice | None) -> bool:

@@ -44,6 +44,10 @@ def phrases(slot: Slot, request: Request, tool: ToolView) -> Iterator[Candidate]
         base = {"quoted": 0.75, "name": 0.6, "identifier": 0.5}.get(mention.kind)
         if base is not None:
             yield from _shaped(slot, mention.value, base, mention.start, mention.end)
+    if any(_has_digit(example) for example in slot.examples):
+        for quantity in request.quantities:
+            if quantity.written and quantity.is_whole:
+                yield from _shaped(slot, quantity.written, 0.45, quantity.start, quantity.end)
     capitals = any(mention.kind == "name" for mention in request.mentions)
     for start, end in _residue(request, tool):
         if slot.is_proper and (capitals or not request.is_lower):
