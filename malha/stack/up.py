@@ -6,7 +6,7 @@ import fcntl
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from malha.stack import ready_file, servers
 from malha.stack.accounts import accounts
 from malha.stack.edge import envoy
 from malha.stack.ports import fixed_ports, free_ports
+from malha.stack.program import Program
 from malha.stack.secrets import Secrets
 from malha.stack.services import Surroundings, services
 from malha.stack.supervisor import StartError, Supervised, stop_in_order
@@ -45,8 +46,11 @@ class StateInUseError(Exception):
     """Another mesh runs on the same state folder."""
 
 
-async def up(options: UpOptions) -> None:
+async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lambda program: program) -> None:
     """Run the mesh until SIGINT or SIGTERM, then stop it in order; a second signal ends it at once.
+
+    Args:
+        instead: what to start in a program's place; tests put one there that fails as they tell it to.
 
     Raises:
         MissingServerError, PortTakenError, StateInUseError, StartError: with a text for whoever started it.
@@ -54,7 +58,7 @@ async def up(options: UpOptions) -> None:
     began = time.monotonic()
     failure: StartError | None = None
     with _sole_user(options.state), _until_a_signal():
-        mesh = Mesh(options)
+        mesh = Mesh(options, instead)
         async with asyncio.TaskGroup() as tasks:
             try:
                 await mesh.start(tasks)
@@ -71,7 +75,7 @@ async def up(options: UpOptions) -> None:
 class Mesh:
     """All programs of one mesh."""
 
-    def __init__(self, options: UpOptions) -> None:
+    def __init__(self, options: UpOptions, instead: Callable[[Program], Program]) -> None:
         state = options.state.resolve()
         self._options = options
         self._ports = free_ports() if options.free_ports else fixed_ports()
@@ -86,7 +90,7 @@ class Mesh:
         )
         self._serving = False
         self._members = {
-            program.name: Supervised(program, say, self._changed)
+            program.name: Supervised(instead(program), say, self._changed)
             for program in (nats, valkey, *services(around), edge)
         }
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -32,15 +32,23 @@ class Mesh:
     Args:
         state: an empty folder for everything it keeps; the log goes to ``mesh.log`` inside.
         environment: further settings, such as ``MALHA_PLANNER_OPENAI_BASE_URL``.
+        command: the Python module that starts it, and what comes before its options.
     """
 
-    def __init__(self, state: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        command: Sequence[str] = ("malha.cli", "up"),
+    ) -> None:
         self.state = state
         self.rest_url = ""
         self.grpc_target = ""
         self.nats_url = ""
         self.api_key = ""
         self.ready_seconds = 0.0
+        self._command = command
         self._environment = {**os.environ, **(environment or {})}
         self._ready_file = state / "ready.json"
         self._log_file = state / "mesh.log"
@@ -50,7 +58,7 @@ class Mesh:
         started = time.monotonic()
         with _open(self._log_file) as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "malha.cli", "up", "--state", str(self.state / "mesh")),
+                *(sys.executable, "-m", *self._command, "--state", str(self.state / "mesh")),
                 *("--free-ports", "--ready-file", str(self._ready_file)),
                 env=self._environment,
                 stdout=log,

@@ -34,8 +34,8 @@ from malha.stack.ports import free_ports
 from malha.stack.secrets import Secrets
 from malha.stack.services import Surroundings, services
 from malha.testing import scripted_agents
+from malha.testing.pause_points import PausePoints
 from malha.testing.servers import RunningServer
-from malha.testing.tools import PausePoints
 
 TENANT = "acme"
 _PARTS = ("guard", "cost", "tools")

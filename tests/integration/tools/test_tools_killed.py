@@ -18,7 +18,7 @@ from malha.api.tools.v1 import tools_service_pb2 as pb
 from malha.api.tools.v1.tools_service_pb2_grpc import ToolsServiceStub
 from malha.errors import ErrorReason, MalhaError
 from malha.run.keys import run_id_for, step_key
-from malha.testing.tools import PausePoints
+from malha.testing.pause_points import PausePoints
 from malha.wire import Identity, Peer, acting_for
 
 KEY = step_key("acme", run_id_for("acme", "run"), 1, 3, 1)
