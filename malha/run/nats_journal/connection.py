@@ -61,7 +61,7 @@ class Connection:
                     await self.nc.flush()
                 await self.nc.close()
 
-    async def _open(self, url: str, user: str, password: str, timeout: float) -> None:
+    async def _open(self, url: str, user: str, password: str, timeout: float, echo: bool) -> None:
         try:
             async with asyncio.timeout(timeout):
                 await self.nc.connect(
@@ -73,6 +73,7 @@ class Connection:
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=0.1,  # type: ignore[arg-type] # typed int, slept as a float
                     ping_interval=5,
+                    no_echo=not echo,
                     error_cb=self._on_error,
                     disconnected_cb=self._on_disconnected,
                     reconnected_cb=self._on_reconnected,
@@ -112,12 +113,15 @@ class Connection:
 
 
 async def connect(
-    url: str, *, name: str, user: str = "", password: str = "", timeout: float = 2.0
+    url: str, *, name: str, user: str = "", password: str = "", timeout: float = 2.0, echo: bool = True
 ) -> Connection:
     """Connect as ``name`` (the service).
+
+    Without ``echo`` what is published here does not reach subscriptions made here: a worker's own
+    records need not ring its own doorbells. (JetStream's deliveries are not concerned.)
 
     Raises MalhaError DEPENDENCY_UNAVAILABLE if that takes longer than ``timeout`` seconds.
     """
     connection = Connection(name)
-    await connection._open(url, user, password, timeout)
+    await connection._open(url, user, password, timeout, echo)
     return connection

@@ -9,7 +9,14 @@ from malha import ids, lifecycle
 from malha.api.planner.v1.planner_service_pb2_grpc import add_PlannerServiceServicer_to_server
 from malha.clock import SystemClock
 from malha.run import Sealer
-from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams, read_master_key
+from malha.run.nats_journal import (
+    Connection,
+    NatsJournal,
+    NatsKeyRing,
+    connect,
+    ensure_streams,
+    read_master_key,
+)
 from malha.sqlite import Database
 from malha.wire import Identity, Peer, Server, acting_for
 from malha_planner.adapters.agent_files import SHIPPED, read_agents
@@ -59,16 +66,22 @@ async def main(
         stack.push_async_callback(database.close)
         table = SqliteRunsTable(database)
 
-        nats = await connect(
-            settings.nats_url,
-            name="planner",
-            user=settings.nats_user,
-            password=settings.nats_password.get_secret_value(),
-        )
-        stack.push_async_callback(nats.close)
+        async def connected(*, echo: bool) -> Connection:
+            made = await connect(
+                settings.nats_url,
+                name="planner",
+                user=settings.nats_user,
+                password=settings.nats_password.get_secret_value(),
+                echo=echo,
+            )
+            stack.push_async_callback(made.close)
+            return made
+
+        nats = await connected(echo=True)
         await ensure_streams(nats)
         master_key = await asyncio.to_thread(read_master_key, settings.secrets_dir / "master.key")
-        journal = NatsJournal(nats, clock=clock)
+        # a connection of its own, so that what the workers write does not ring their own doorbells
+        journal = NatsJournal(await connected(echo=False), clock=clock)
         pipeline = Pipeline(nats)
         stack.push_async_callback(pipeline.close)
 

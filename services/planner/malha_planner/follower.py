@@ -1,7 +1,7 @@
 """The follower: what happened to runs becomes rows, hints and announced facts.
 
 It reads the journal of all runs in order and does three things for each record, all of which may be
-done twice: a row is written only if newer, a hint has a name that the queue knows, an event is fenced
+done twice: a hint has a name that the queue knows, a row is written only if newer, an event is fenced
 by its place in the stream of events. The last event carries the position it came from, so a follower
 that begins reads from there: nothing is lost between two writes, and no accept needs a second write.
 
@@ -24,16 +24,14 @@ from malha.run import (
     Journal,
     Position,
     RunState,
-    facts,
     fold,
     wakes,
     without_content,
 )
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
-from malha_planner.cloud_events import cloud_event
+from malha_planner.outbox import Outbox
 from malha_planner.ports import (
-    Announcement,
     Announcer,
     Hint,
     Overtaken,
@@ -42,7 +40,6 @@ from malha_planner.ports import (
     RunsTable,
     Waker,
 )
-from malha_planner.rows import row_of
 from malha_planner.tasks import end
 
 _STATES = 20_000
@@ -85,7 +82,6 @@ class Follower:
         self._lead_every = lead_every
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._woken: dict[tuple[str, str], tuple[int, int]] = {}
-        self._alone = False
 
     async def run(self) -> None:
         """Lead; when overtaken stand by; lead again when the leader stands still."""
@@ -106,8 +102,13 @@ class Follower:
         """Follow from the last announced position until that fails. Raises Overtaken or MalhaError."""
         self._known.clear()
         self._woken.clear()
-        self._alone = False
-        parts = [asyncio.create_task(self._follow()), asyncio.create_task(self._tick())]
+        fence, announced = await self._announcer.last()
+        outbox = Outbox(self._announcer, self._table, self._clock, fence=fence, announced=announced)
+        parts = [
+            asyncio.create_task(self._follow(outbox, announced)),
+            asyncio.create_task(outbox.run()),
+            asyncio.create_task(self._tick()),
+        ]
         try:
             ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in ended:
@@ -130,19 +131,19 @@ class Follower:
                 return
             stuck_at = position if behind else None
 
-    async def _follow(self) -> None:
-        fence, announced = await self._announcer.last()
-        # An old event is not kept for ever; the table remembers how far all was announced.
-        begin = announced.sequence - 1 if announced.sequence else await self._table.followed()
+    async def _follow(self, outbox: Outbox, announced: Position) -> None:
+        # The table may be behind the events, or lost; and where no event is kept any more it knows better.
+        begin = await self._table.followed()
+        if announced.sequence:
+            begin = min(begin, announced.sequence - 1)
         async with self._feed.after(begin) as batches:
             metrics.PLANNER_LEADING.set(1)
             async for batch in batches:
-                fence = await self._digest(batch, announced, fence)
+                await self._digest(batch, outbox, announced)
+                await outbox.room()
 
-    async def _digest(self, batch: Sequence[Entry], announced: Position, fence: int) -> int:
-        moved: dict[tuple[str, str], tuple[_Known, Entry]] = {}
+    async def _digest(self, batch: Sequence[Entry], outbox: Outbox, announced: Position) -> None:
         hints: list[Hint] = []
-        events: list[Announcement] = []
         for entry in batch:
             try:
                 known, wake = await self._fold(entry)
@@ -151,33 +152,13 @@ class Follower:
                 log.error("journal_broken", run=entry.record.run_id, error=str(error))
                 continue
             state = known.state
-            moved[state.tenant, state.run_id] = known, entry
-            if wake:
+            outbox.put(entry, state, accepted_sequence=known.accepted_sequence)
+            if wake and entry.sequence >= announced.sequence:  # before that, its events tell, it was woken
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
                 hints.append(Hint(name, state.accepted.work_class, state.tenant, state.run_id))
-            for event_type, fact in facts(entry, state):
-                position = Position(entry.sequence, int(fact.position.rpartition(".")[2]))
-                if position > announced:
-                    body = cloud_event(event_type, fact, entry.time)
-                    events.append(Announcement(state.tenant, event_type, position, body))
             if state.final:
                 self._known.pop((state.tenant, state.run_id), None)
-        rows = [
-            row_of(known.state, last, accepted_sequence=known.accepted_sequence)
-            for known, last in moved.values()
-        ]
-        await asyncio.gather(
-            self._waker.wake(hints), self._table.upsert(rows, followed=batch[0].sequence - 1)
-        )
-        if not self._alone and events:
-            # Events under way together are fenced by consecutive sequences. Behind one that is confirmed
-            # this is safe: whoever else leads from there publishes the very same events at the same places.
-            fence = await self._announcer.publish(events[:1], fence=fence)
-            self._alone = True
-            del events[:1]
-        fence = await self._announcer.publish(events, fence=fence)
-        metrics.PLANNER_FOLLOWED.inc(len(batch))
-        return fence
+        await self._waker.wake(hints)
 
     async def _fold(self, entry: Entry) -> tuple[_Known, bool]:
         """The run after the record, and whether the record wakes a worker."""

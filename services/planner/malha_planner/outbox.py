@@ -1,0 +1,88 @@
+"""What the follower has to tell, on its way out: rows and events, some milliseconds' worth at a time.
+
+A hint cannot wait, for a caller waits behind it. Rows and events can, and together they cost a third:
+one transaction, one answer for a whole batch of events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from malha.clock import Clock
+from malha.run import Entry, Position, RunState, facts
+from malha.telemetry import metrics
+from malha_planner.cloud_events import cloud_event
+from malha_planner.ports import Announcement, Announcer, RunsTable
+from malha_planner.rows import row_of
+
+_EVERY = 0.02
+_FULL = 4096
+
+
+class Outbox:
+    """One leadership's outbox.
+
+    Args:
+        fence: sequence of the last event.
+        announced: the position it announced; events up to there are not told again.
+    """
+
+    def __init__(
+        self, announcer: Announcer, table: RunsTable, clock: Clock, *, fence: int, announced: Position
+    ) -> None:
+        self._announcer = announcer
+        self._table = table
+        self._clock = clock
+        self._fence = fence
+        self._announced = announced
+        self._confirmed = False
+        self._events: list[Announcement] = []
+        self._moved: dict[tuple[str, str], tuple[RunState, Entry, int]] = {}
+        self._records = 0
+        self._seen = self._told = 0
+        self._something = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def put(self, entry: Entry, state: RunState, *, accepted_sequence: int) -> None:
+        """Take a record; `state` is the fold up to and including it."""
+        self._moved[state.tenant, state.run_id] = state, entry, accepted_sequence
+        for event_type, fact in facts(entry, state):
+            position = Position(entry.sequence, int(fact.position.rpartition(".")[2]))
+            if position > self._announced:
+                body = cloud_event(event_type, fact, entry.time)
+                self._events.append(Announcement(state.tenant, event_type, position, body))
+        self._seen = entry.sequence
+        self._records += 1
+        self._something.set()
+        if len(self._events) >= _FULL:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Return once there is room for more."""
+        await self._room.wait()
+
+    async def run(self) -> None:
+        """Send what is put in, for ever. Raises Overtaken, or MalhaError where a store is away."""
+        while True:
+            await self._something.wait()
+            await self._clock.sleep(_EVERY)
+            self._something.clear()
+            await self._send()
+            self._room.set()
+
+    async def _send(self) -> None:
+        events, self._events = self._events, []
+        moved, self._moved = self._moved, {}
+        seen, records, self._records = self._seen, self._records, 0
+        rows = [row_of(state, last, accepted_sequence=first) for state, last, first in moved.values()]
+        await self._table.upsert(rows, followed=self._told)
+        if not self._confirmed and events:
+            # Events under way together are fenced by consecutive sequences. Behind one that is confirmed
+            # this is safe: whoever else leads from there publishes the very same events at the same places.
+            self._fence = await self._announcer.publish(events[:1], fence=self._fence)
+            self._confirmed = True
+            del events[:1]
+        self._fence = await self._announcer.publish(events, fence=self._fence)
+        self._told = seen
+        metrics.PLANNER_FOLLOWED.inc(records)
