@@ -8,9 +8,7 @@ which begins with the tenant and hashes the rest: no part can be chosen so that 
 from __future__ import annotations
 
 import hashlib
-from typing import NewType, Protocol, cast
-
-from malha.limits.valkey import Valkey
+from typing import NewType, Protocol
 
 Key = NewType("Key", str)
 
@@ -45,19 +43,3 @@ class Cache(Protocol):
     async def drop(self, key: Key) -> None:
         """Forget ``key``."""
         ...
-
-
-class ValkeyCache:
-    """The cache of every deployed service."""
-
-    def __init__(self, valkey: Valkey) -> None:
-        self._valkey = valkey
-
-    async def get(self, key: Key) -> bytes | None:
-        return cast(bytes | None, await self._valkey.ask("cache", "GET", key))
-
-    async def set(self, key: Key, value: bytes, ttl: float) -> None:
-        await self._valkey.ask("cache", "SET", key, value, "PX", max(1, round(ttl * 1000)))
-
-    async def drop(self, key: Key) -> None:
-        await self._valkey.ask("cache", "DEL", key)

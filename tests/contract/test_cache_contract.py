@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from malha.ids import ulid
-from malha.limits.cache import Cache, ValkeyCache, tenant_key
+from malha.limits.cache import Cache, tenant_key
+from malha.limits.on_valkey import ValkeyCache
 from malha.limits.valkey import Valkey
 from malha.testing.limits import MemoryCache
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from malha.ids import ulid
-from malha.limits.rate_limiter import Limit, RateLimiter, ValkeyRateLimiter
+from malha.limits.on_valkey import ValkeyRateLimiter
+from malha.limits.rate_limiter import Limit, RateLimiter
 from malha.limits.valkey import Valkey
 from malha.telemetry import metrics
 from malha.testing.limits import MemoryRateLimiter

@@ -20,7 +20,7 @@ from malha.api.gateway.v1.knowledge_service_pb2_grpc import add_KnowledgeService
 from malha.api.gateway.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from malha.api.run.v1.record_pb2 import RunLimits
 from malha.clock import SystemClock
-from malha.limits.rate_limiter import ValkeyRateLimiter
+from malha.limits.on_valkey import ValkeyRateLimiter
 from malha.limits.valkey import Valkey
 from malha.run import Sealer
 from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams, read_master_key

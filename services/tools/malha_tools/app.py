@@ -11,8 +11,7 @@ from malha import lifecycle
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.tools.v1.tools_service_pb2_grpc import add_ToolsServiceServicer_to_server
 from malha.clock import Clock, SystemClock
-from malha.limits.cache import ValkeyCache
-from malha.limits.rate_limiter import ValkeyRateLimiter
+from malha.limits.on_valkey import ValkeyCache, ValkeyRateLimiter
 from malha.limits.valkey import Valkey
 from malha.wire import Identity, Peer, Server
 from malha_tools.adapters.price_endpoints import HttpPriceProvider
