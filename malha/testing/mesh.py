@@ -103,12 +103,13 @@ class Mesh:
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    async def kill(self, name: str) -> None:
-        """End a process as a crash would; returns once another serves in its place."""
-        pid = self.pids()[name]
-        os.kill(pid, signal.SIGKILL)
+    async def kill(self, *names: str) -> None:
+        """End processes as crashes would, at once; returns when others serve in their places."""
+        killed = {name: self.pids()[name] for name in names}
+        for pid in killed.values():
+            os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(_READY_SECONDS):
-            while self.pids()[name] == pid:  # noqa: ASYNC110  # another process has no event to wait for
+            while killed.items() & self.pids().items():  # noqa: ASYNC110  # other processes have no event
                 await asyncio.sleep(0.02)
 
     def client(self, api_key: str = "") -> Client:

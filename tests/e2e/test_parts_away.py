@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing, suppress
 from typing import Any
 
 import aiohttp
@@ -97,6 +99,21 @@ async def test_valkey_killed_is_missed_for_a_moment(
     await ends_well(client, await accept(client))
 
 
+async def test_every_process_killed_at_once_loses_nothing_that_was_acknowledged(
+    mesh: Mesh, rest: aiohttp.ClientSession, client: Client
+) -> None:
+    acknowledged = await asyncio.gather(*(accept(client) for _ in range(IN_FLIGHT)))
+    await mesh.kill(*mesh.pids())
+    await until_ready(rest)
+    for run_id in acknowledged:
+        await ends_well(client, run_id)
+    path = mesh.state / "mesh" / "cost" / "cost.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        query = "SELECT sum(reserved) FROM entries WHERE run_id = ?"
+        held = [ledger.execute(query, (run_id,)).fetchone()[0] for run_id in acknowledged]
+    assert not any(held), "money is held for ever"
+
+
 async def accept(client: Client, key: str = "") -> str:
     return (await client.create_run(SLOW, agent="scripted", idempotency_key=key)).run_id
 
@@ -123,9 +140,10 @@ async def health(rest: aiohttp.ClientSession) -> Refusal:
 async def until_ready(rest: aiohttp.ClientSession) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
-            async with rest.get("/healthz") as response:
-                if response.status == 200:
-                    return
+            with suppress(aiohttp.ClientConnectionError):
+                async with rest.get("/healthz") as response:
+                    if response.status == 200:
+                        return
             await asyncio.sleep(0.05)  # asking without a pause would only keep it from recovering
 
 
