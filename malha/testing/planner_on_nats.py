@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
+import nats.errors
 import orjson
 
 from malha.clock import SystemClock
@@ -119,7 +120,10 @@ class PlannerOnNats(Shop):
         """Return once so many runs' ends are announced."""
 
         async def enough() -> bool:
-            types = [event["type"] for event in await self.events()]
+            try:
+                types = [event["type"] for event in await self.events()]
+            except nats.errors.Error:
+                return False  # the server is away for a moment
             return types.count("malha.run.finished") >= count
 
         await until(enough)

@@ -7,6 +7,7 @@ import asyncio
 from malha.run.nats_journal import WORK
 from malha.testing.planner import HoldAt, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
+from malha.testing.servers import RunningServer
 from malha.testing.shop import until
 from malha_planner.adapters.work_stream import NatsWaker
 from malha_planner.ports import Hint, WorkItem
@@ -115,7 +116,11 @@ async def test_a_planner_that_stops_finishes_what_it_has_and_leaves_the_rest(pla
     go.set()
     await stopping
     assert len(worked) == 1
-    assert await planner.queued() == 4
+
+    async def four_are_left() -> bool:
+        return await planner.queued() == 4
+
+    await until(four_are_left)  # the server takes acknowledgements in its own time
 
 
 async def test_a_tenants_concurrency_is_capped_by_the_queue(planner: PlannerOnNats) -> None:
@@ -181,3 +186,25 @@ async def test_a_worker_paused_beyond_its_lease_loses_the_run_and_sends_nothing(
 async def _busy(planner: PlannerOnNats, count: int) -> bool:
     consumers = await planner.connection.js.consumers_info(WORK)
     return sum(consumer.num_ack_pending or 0 for consumer in consumers) == count
+
+
+async def test_runs_go_on_when_a_killed_server_is_back(
+    planner: PlannerOnNats, own_server: RunningServer
+) -> None:
+    planner.model.hold = asyncio.Event()
+    planner.model.script = [asks(("count", {})), says("done")]
+    planner.start_follower()
+    planner.start_worker()
+    item = await planner.accept()
+    async with asyncio.timeout(10):
+        await planner.model.entered.wait()
+    own_server.restart(crash=True)
+    planner.model.hold.set()
+    await planner.until_finished(1)
+    later = await planner.accept()
+    await planner.until_finished(2)
+    assert (await planner.state(item)).final
+    assert (await planner.state(later)).final
+    assert planner.counted == 2
+    ids = [event["id"] for event in await planner.events()]
+    assert len(ids) == len(set(ids))

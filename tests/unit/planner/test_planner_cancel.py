@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
-from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus
+from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus, Record
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.run import Entry, subject
+from malha.testing.journal import MemoryJournal
 from malha.testing.planner import HoldAt, asks, found, says
+from malha.testing.records import RecordsOf
 from malha.testing.shop import Shop, until
 
 
@@ -91,3 +94,43 @@ async def test_a_cancellation_that_beats_the_answer_by_a_hair_wins_and_the_resul
     assert state.answered is None
     assert state.steps[0].finished is not None
     assert shop.ledger.spent == 10 == state.finished.cost.amount_microusd
+
+
+class RingsEarly(MemoryJournal):
+    """Rings for a record first and stores it only when told to, as NATS does, but slowly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = asyncio.Event()
+
+    def ring(self, record: Record) -> None:
+        self.looked.clear()
+        for bell in self._bells[subject(record.tenant, record.run_id)]:
+            bell.ring(record)
+
+    async def store(self, record: Record) -> None:
+        bells, self._bells = self._bells, {}
+        await self.append(record, expected=await self.last_sequence(record.tenant, record.run_id))
+        self._bells = bells
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        entries = await super().load(tenant, run_id, after=after)
+        self.looked.set()
+        return entries
+
+
+async def test_a_cancellation_that_rings_before_it_is_stored_is_found_all_the_same(shop: Shop) -> None:
+    """A publish reaches subscribers a moment before the stream has stored it."""
+    journal = shop.journal = RingsEarly()
+    shop.model.hold = asyncio.Event()
+    shop.model.script = [says("never")]
+    item = await shop.accept()
+    record = RecordsOf(item.tenant, item.run_id).cancel()
+    async with asyncio.timeout(5):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await shop.model.entered.wait()
+        journal.ring(record)
+        await journal.looked.wait()
+        await journal.store(record)
+        await working
+    assert (await shop.failure(item))[0] == "CANCELLED"
