@@ -6,6 +6,7 @@ a scripted model server. Tests keep apart by tenants and by the words of their q
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from malha.errors import ErrorReason, MalhaError
 from malha.testing import scripted_agents
 from malha.testing.mesh import Mesh
 from malha.testing.model_server import ModelServer
@@ -27,15 +29,14 @@ AGENTS = {
     "scripted": {"tools": ["calculator"]},
     "frugal": {"tools": ["calculator"], "limits": {"max_output_tokens": 20}},
 }
+RECOVERS_WITHIN = 30.0
 EXTRA_TOOLS = {"tests.e2e.unseen.tools:TideTimes": {}, "tests.e2e.unseen.tools:FerryFare": {}}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All on one event loop, since they share a mesh; and in one process, since a mesh is dear."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-            item.add_marker(pytest.mark.xdist_group("mesh"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All on one event loop, since they share a mesh; each process of pytest-xdist has one of its own."""
+    if item.path.is_relative_to(Path(__file__).parent):
+        item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,20 @@ async def rest(mesh: Mesh) -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"authorization": f"Bearer {mesh.api_key}"}
     async with aiohttp.ClientSession(mesh.rest_url, headers=headers) as session:
         yield session
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def whole_again(mesh: Mesh) -> AsyncIterator[None]:
+    """For tests that take parts of the mesh away: the next test finds it whole, with no breaker open."""
+    yield
+    async with mesh.client() as client, asyncio.timeout(RECOVERS_WITHIN):
+        while True:
+            try:
+                await client.search("anything")
+                await client.ask("What is 17 * 23?")
+            except MalhaError as error:
+                if error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return

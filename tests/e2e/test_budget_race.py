@@ -56,6 +56,7 @@ async def test_no_crowd_spends_more_than_the_budget_and_what_it_pays_for_is_answ
     assert outcomes["answered"] >= ENOUGH
 
 
+@pytest.mark.usefixtures("whole_again")
 async def test_neither_crashes_nor_callers_who_hang_up_make_room_for_more(mesh: Mesh, around: Any) -> None:
     question, tenant, limit = await a_budget_for_ten(mesh, around, "answered slowly", "through it all")
     async with mesh.client(await paying_key(mesh, tenant, limit)) as client, asyncio.timeout(SECONDS):

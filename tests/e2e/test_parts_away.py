@@ -20,6 +20,8 @@ from malha.client import Client
 from malha.testing.mesh import Mesh, bearer
 from malha.testing.refusals import Refusal, of_call, of_response
 
+pytestmark = pytest.mark.usefixtures("whole_again")
+
 SLOW = "take your time"
 ANSWER = "That took a while."
 IN_FLIGHT = 12
@@ -38,13 +40,6 @@ def slow_model(around: Any) -> None:
 async def client(mesh: Mesh) -> AsyncIterator[Client]:
     async with mesh.client() as client:
         yield client
-
-
-@pytest_asyncio.fixture(autouse=True, loop_scope="session")
-async def whole_again(rest: aiohttp.ClientSession) -> AsyncIterator[None]:
-    """Whatever a test does to the mesh, the next one finds it ready."""
-    yield
-    await until_ready(rest)
 
 
 async def test_nats_away_is_said_and_the_acknowledged_runs_end(
