@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nats
@@ -55,6 +55,12 @@ class Scene:
     client: Client
     pauses: PausePoints
     lines: Path
+    accepted: list[str] = field(default_factory=list)
+
+    async def accept(self, line: str) -> str:
+        """A run that writes the line once; its id."""
+        self.accepted.append((await self.client.create_run(line, agent="clerk")).run_id)
+        return self.accepted[-1]
 
     def kill(self, *names: str) -> None:
         """End processes as crashes would; the supervisor starts them again."""
@@ -105,7 +111,7 @@ async def test_a_run_whose_planner_dies_four_times_ends_as_it_would_have(scene: 
     line = "four times"
     scene.pauses.hold("before_tool_started")
     async with asyncio.TaskGroup() as callers:
-        run_id = (await scene.client.create_run(line, agent="clerk")).run_id
+        run_id = await scene.accept(line)
         told = callers.create_task(events_of(scene.client, run_id))
         await until(lambda: scene.pauses.reached("before_tool_started"))
         scene.pauses.hold("after_tool_started")
@@ -127,7 +133,7 @@ async def test_a_run_whose_planner_dies_four_times_ends_as_it_would_have(scene: 
 async def test_killed_after_the_tools_record_and_after_the_result_nothing_is_done_again(scene: Scene) -> None:
     line = "recorded"
     scene.pauses.hold("tool_returned")
-    run_id = (await scene.client.create_run(line, agent="clerk")).run_id
+    run_id = await scene.accept(line)
     await until(lambda: scene.pauses.reached("tool_returned"))
     scene.pauses.hold("after_model_started")  # the result stands in the same record
     await scene.kill_at("tool_returned", "planner")
@@ -141,7 +147,7 @@ async def test_killed_between_the_act_and_its_record_the_run_waits_for_a_person(
 ) -> None:
     line = f"unknown to {killed}"
     scene.pauses.hold("after_acting")
-    run_id = (await scene.client.create_run(line, agent="clerk")).run_id
+    run_id = await scene.accept(line)
     await scene.kill_at("after_acting", *killed)
     run = await once(scene.client, run_id, lambda run: run.status == RUN_STATUS_WAITING)
     assert run.error.reason == "OUTCOME_UNKNOWN"
@@ -156,11 +162,10 @@ async def test_killed_between_the_act_and_its_record_the_run_waits_for_a_person(
 
 
 async def test_each_fact_was_announced_once_and_in_order_through_it_all(scene: Scene) -> None:
-    runs = await scene.client.runs(limit=100)
     connection = await nats.connect(scene.mesh.nats_url)
     config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, inactive_threshold=60)
     facts = await connection.jetstream().pull_subscribe("malha.event.dev.>", stream="EVENTS", config=config)
-    announced: dict[str, list[str]] = {run.run_id: [] for run in runs}
+    announced: dict[str, list[str]] = {run_id: [] for run_id in scene.accepted}
     open_runs = set(announced)
     async with asyncio.timeout(20):
         while open_runs:
