@@ -100,12 +100,14 @@ def ingest(path: Path) -> None:
 
 @app.command()
 def runs(
-    where: Annotated[str, typer.Option(help='For example: status = "SUCCEEDED"')] = "", limit: int = 20
+    where: Annotated[str, typer.Option(help='For example: status = "SUCCEEDED"')] = "",
+    limit: Annotated[int, typer.Option(help="How many, at most 100.", min=1, max=100)] = 20,
 ) -> None:
     """List the newest runs."""
 
     async def main(client: Client) -> int:
-        console.print(render.listing(await client.runs(where, limit=limit)))
+        found = await client.runs(where, limit=limit)
+        console.print(render.listing(found) if found else "no runs")
         return 0
 
     _run(main)
@@ -126,7 +128,7 @@ def show(run_id: str) -> None:
 
 
 @app.command()
-def cancel(run_id: str, reason: str = "") -> None:
+def cancel(run_id: str, reason: Annotated[str, typer.Option(help="Kept in the run's journal.")] = "") -> None:
     """Ask for a run's end."""
 
     async def main(client: Client) -> int:

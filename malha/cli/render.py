@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 
 from malha.api.gateway.v1 import run_pb2
 from malha.api.run.v1 import record_pb2
@@ -19,6 +19,7 @@ _MARKS = {
     run_pb2.STEP_STATUS_ABANDONED: "[yellow]~[/]",
 }
 _SHOWN = 160
+_ID = 52
 
 
 def usd(microusd: int) -> str:
@@ -36,7 +37,7 @@ def event(console: Console, happened: run_pb2.RunEvent) -> None:
     at = happened.time.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
     line = _line(happened)
     if line:
-        console.print(f"  [dim]{at}[/] {line}", highlight=False)
+        console.print(f"  [dim]{at}[/] {line}", highlight=False, no_wrap=True, overflow="ellipsis")
 
 
 def _line(happened: run_pb2.RunEvent) -> str:
@@ -110,8 +111,8 @@ def figures(run: run_pb2.Run) -> str:
 
 
 def listing(runs: Sequence[run_pb2.Run]) -> Table:
-    """Runs as a table."""
-    table = Table("run", "agent", "status", "accepted", "tokens", "cost")
+    """Runs as a table, ids whole: they are there to be copied."""
+    table = Table(Column("run", no_wrap=True, min_width=_ID), "agent", "status", "accepted", "tokens", "cost")
     for run in runs:
         table.add_row(
             run.run_id,

@@ -36,6 +36,7 @@ _OPTIONS = (
 )
 _TRIM = 0.005  # left to the caller to make use of the answer
 _ATTEMPTS = 3
+_REST = 1.0  # a restarted service is back within seconds, and one trial a second costs it nothing
 _BACKOFF = 0.05
 
 
@@ -52,7 +53,7 @@ class Peer:
         self.callee = callee
         self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._identity = identity
-        self._breaker = Breaker(callee)
+        self._breaker = Breaker(callee, reset_seconds=_REST)
         self._retries = RetryBudget()
 
     async def call(self, method: Unary[Q, R], request: Q, *, timeout: float, idempotent: bool = False) -> R:
