@@ -83,7 +83,7 @@ async def test_no_key_is_told_how_to_send_one(door: Door, metadata: dict[str, st
 async def test_every_bad_key_is_refused_with_the_same_words(door: Door) -> None:
     good = await door.key()
     key_id, other = new_key()
-    wrong_secret = f"mk_{key_id_of(good)}_{other.rpartition('_')[2].rjust(43, 'x')}"
+    wrong_secret = f"mk_{key_id_of(good)}_{other.split('_', 2)[2]}"
     messages = set()
     for bad in ("nonsense", "mk_dev_short", other, wrong_secret, good + "x", key_id):
         with pytest.raises(MalhaError) as raised:
@@ -133,7 +133,7 @@ async def test_only_a_hash_of_the_key_is_kept(door: Door) -> None:
     api_key = await door.key()
     kept = door.keys.kept[str(key_id_of(api_key))]
     assert kept.digest == digest(api_key)
-    assert api_key.rpartition("_")[2] not in repr(kept)
+    assert api_key.split("_", 2)[2] not in repr(kept)
 
 
 async def test_nobody_makes_a_key_stronger_than_their_own(door: Door) -> None:
