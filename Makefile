@@ -1,5 +1,8 @@
 # Nothing but this file has to be remembered; `make` lists what there is.
-PYTHON ?= python3
+# The system's own Python where it will do: distributions build it optimised, which a self-built one often is not
+# (a tenth of a run's CPU).
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
+  $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 PY := .venv/bin/python
 READY := .venv/.set-up
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet
