@@ -47,10 +47,9 @@ _FORMS = (
     _Form(
         "secret.private_key",
         ("PRIVATE KEY-----",),
-        # up to the end line, or to the end of the text where the block was cut
-        re.compile(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[^-]|-(?!----))*+(?:-----END [A-Z ]{0,40}-----)?"
-        ),
+        # up to the end line, or to the end of the text where the block was cut; no possessive repetition
+        # of a group: Python before 3.11.4 gets those wrong
+        re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.DOTALL),
     ),
     _Form(
         "secret.jwt", ("eyJ",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}+\.eyJ[\w-]{8,}+\.[\w-]{8,}+", re.ASCII)
