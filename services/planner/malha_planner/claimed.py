@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
 
-from malha.api.cost.v1.cost_service_pb2 import ModelCall, Reservation, Settlement, ToolUse
-from malha.api.run.v1.record_pb2 import Abandonment, JournalEvent, StepAbandoned, StepKind, StepStarted
+from malha.api.cost.v1.cost_service_pb2 import ModelCall, Reservation, ToolUse
+from malha.api.run.v1.record_pb2 import Abandonment, JournalEvent, StepAbandoned, StepStarted
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.clock import Clock
 from malha.errors import MalhaError
@@ -57,12 +57,6 @@ class ClaimedRun:
             model=model,
             tool=tool,
         )
-
-    def pay(self, started: StepStarted, settlement: Settlement) -> None:
-        """Owe what a step came to; one that was held nothing for is entered in the ledger first."""
-        if started.kind == StepKind.STEP_KIND_TOOL and not started.reserved_microusd:
-            self.purse.enter(self.reservation(started.key, tool=ToolUse(tool=started.name)))
-        self.purse.owe(settlement)
 
     def abandon(self, started: StepStarted, how: Abandonment) -> None:
         """Note that a started step will get no result under its key."""

@@ -57,7 +57,7 @@ async def _close(
     for step in lease.state.open_steps():
         if step.key not in ended:
             run.abandon(step.started, Abandonment.ABANDONMENT_INTERRUPTED)
-            run.pay(step.started, Settlement(key=step.key, at_ceiling=True))
+            run.purse.owe(Settlement(key=step.key, at_ceiling=True))
     await run.purse.settle()
     if said is not None:
         lease.note(*said)

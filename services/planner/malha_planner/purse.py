@@ -1,7 +1,6 @@
 """The money of one run: nothing is called before it is reserved, nothing reserved is forgotten.
 
-Settling the calls that are over and reserving the next ones is one round trip. A call that costs nothing
-is entered with the next round trip instead of with one of its own: nobody could be denied it.
+Settling the calls that are over and reserving the next ones is one round trip.
 """
 
 from __future__ import annotations
@@ -39,22 +38,13 @@ class Purse:
         self._lease = lease
         self._clock = clock
         self._owed: list[Settlement] = []
-        self._free: dict[str, Reservation] = {}
-        """Calls that cost nothing, by key, not yet entered."""
-        self._free_owed: list[Settlement] = []
-        """What became of those; owed once they are entered."""
         self.held: dict[str, int] = {}
         """Micro-dollars by key, reserved and not yet owed back."""
 
     def owe(self, settlement: Settlement) -> None:
         """Settle this with the next round trip."""
         self.held.pop(settlement.key, None)
-        (self._free_owed if settlement.key in self._free else self._owed).append(settlement)
-
-    def enter(self, call: Reservation) -> None:
-        """Have a call that costs nothing entered with the next round trip."""
-        call.run_limit_microusd = self._lease.state.accepted.limits.max_cost_microusd
-        self._free[call.key] = call
+        self._owed.append(settlement)
 
     async def reserve(self, wanted: Sequence[Reservation]) -> None:
         """Hold money for the calls, all or none; settle what is owed.
@@ -70,15 +60,12 @@ class Purse:
         for one in wanted:
             one.run_limit_microusd = limit
         while True:
-            request = AuthorizeRequest(settle=self._owed, reserve=[*self._free.values(), *wanted])
+            request = AuthorizeRequest(settle=self._owed, reserve=wanted)
             answer = await patiently(self._lease, self._clock, lambda: self._ledger.authorize(request))  # noqa: B023 - awaited at once
             self._owed.clear()
             self._lease.price(answer.settled)
             if not answer.HasField("denied"):
-                self._entered()
                 self.held.update((one.key, one.amount_microusd) for one in answer.reserved)
-                for owed in self._owed:
-                    self.held.pop(owed.key, None)
                 return
             if not answer.denied.may_free or self._lease.remaining() <= _ASK_AGAIN[1]:
                 raise exceeded(answer.denied)
@@ -88,10 +75,6 @@ class Purse:
 
     async def settle(self) -> None:
         """Settle what is owed, and release what is held for calls that were never made."""
-        if self._free:
-            entering = AuthorizeRequest(reserve=self._free.values())
-            await patiently(self._lease, self._clock, lambda: self._ledger.authorize(entering), at_least=10.0)
-            self._entered()
         self._owed += [Settlement(key=key, release=True) for key in self.held]
         self.held.clear()
         if not self._owed:
@@ -108,17 +91,10 @@ class Purse:
 
         What was begun and has no outcome is left to the new owner, who pays it at its ceiling.
         """
-        self._free.clear()  # the new owner enters them when it learns what became of them
-        self._free_owed.clear()
         attempt = self._lease.state.attempt
         self.held = {key: amount for key, amount in self.held.items() if attempt(key) is None}
         with contextlib.suppress(MalhaError):
             await self.settle()
-
-    def _entered(self) -> None:
-        self._free.clear()
-        self._owed += self._free_owed
-        self._free_owed.clear()
 
     async def settle_known(self, settlements: Iterable[Settlement]) -> None:
         """Settle each of these where the ledger knows it; what it does not know needs no settling.

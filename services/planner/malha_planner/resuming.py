@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.api.run.v1.record_pb2 import Abandonment, Content, StepKind
-from malha.run import RunState, Sealer, StepState, resume, settlement, settlements
+from malha.run import RunState, Sealer, StepState, resume, settlements
 from malha_planner.claimed import ClaimedRun
 from malha_planner.tool_steps import observe, resolved
 from malha_planner.transcript import MAX_CALLS, Transcript
@@ -41,17 +41,9 @@ async def clear_up(run: ClaimedRun) -> None:
     await run.purse.settle_known(
         [
             *(Settlement(key=step.key, at_ceiling=True) for step in left.settle_at_ceiling),
-            *settlements(step for step in left.settle if not _free(step)),
+            *settlements(left.settle),
             *(Settlement(key=key, release=True) for key in left.release),
         ]
     )
-    for step in left.settle:
-        if _free(step) and (owed := settlement(step)) is not None:
-            run.pay(step.started, owed)
     if left.resolve:
         await observe(run, [(step.started, await resolved(run, step.key)) for step in left.resolve])
-
-
-def _free(step: StepState) -> bool:
-    started = step.started  # an unknown tool has no effect and no price
-    return started.kind == StepKind.STEP_KIND_TOOL and bool(started.effect) and not started.reserved_microusd

@@ -57,9 +57,10 @@ async def call_tools(run: ClaimedRun, calls: Sequence[tuple[int, ToolCall]]) -> 
     offered = {tool.name: tool for tool in await run.tools()}
     started = [_intention(run, step, call, offered.get(call.tool)) for step, call in calls]
     known = [(one, call) for one, (_, call) in zip(started, calls, strict=True) if call.tool in offered]
-    priced = [(one, offered[call.tool]) for one, call in known if offered[call.tool].price_microusd]
-    if priced:
-        await run.purse.reserve([run.reservation(one.key, tool=_use(tool)) for one, tool in priced])
+    if known:
+        await run.purse.reserve(
+            [run.reservation(one.key, tool=_use(offered[call.tool])) for one, call in known]
+        )
     for one, (_, call) in zip(started, calls, strict=True):
         one.reserved_microusd = run.purse.held.get(one.key, 0)
         run.lease.note(JournalEvent(step_started=one), Content(arguments_json=call.arguments_json))
@@ -94,12 +95,12 @@ async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome
         finished.cost.amount_microusd = result.price_microusd
         content = Content(text=text, citations=citations, error_text=result.error_text)
         if started.effect:  # an unknown tool has none, and nothing was reserved for it
-            run.pay(started, Settlement(key=started.key, amount_microusd=result.price_microusd))
+            run.purse.owe(Settlement(key=started.key, amount_microusd=result.price_microusd))
         run.lease.note(JournalEvent(step_finished=finished), content)
         run.transcript.heard(finished, content)
     for started, outcome in outcomes:
         if outcome == Abandonment.ABANDONMENT_TOMBSTONED:
-            run.pay(started, Settlement(key=started.key, release=True))
+            run.purse.owe(Settlement(key=started.key, release=True))
             run.abandon(started, Abandonment.ABANDONMENT_TOMBSTONED)
     for started, outcome in outcomes:
         if outcome == Abandonment.ABANDONMENT_UNKNOWN:
@@ -193,7 +194,7 @@ def _refused(run: ClaimedRun, error: MalhaError) -> Outcome:
 
 async def _park(run: ClaimedRun, started: StepStarted) -> None:
     """Stop until a person says what became of this call, which is paid for meanwhile."""
-    run.pay(started, Settlement(key=started.key, at_ceiling=True))
+    run.purse.owe(Settlement(key=started.key, at_ceiling=True))
     if run.lease.state.cancel_requested is not None:
         run.abandon(started, Abandonment.ABANDONMENT_UNKNOWN)
         return

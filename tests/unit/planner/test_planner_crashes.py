@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from malha import errors
-from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, ParkReason, StepKind, StepOutcome
+from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, ParkReason, StepOutcome
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
 from malha.errors import MalhaError, reason_named
 from malha.testing.planner import Crash, CrashAt, HoldAt, MemoryItem, asks, found, says
@@ -61,36 +61,6 @@ async def test_a_model_call_without_a_result_is_paid_at_its_ceiling_and_made_aga
     assert (first.step, second.step) == (1, 1)
     assert first.epoch != second.epoch
     assert shop.ledger.spent == 110
-
-
-@pytest.mark.parametrize(("boundary", "times"), BOUNDARIES)
-async def test_a_free_tool_costs_no_round_trip_and_is_in_the_ledger_wherever_the_run_was_killed(
-    shop: Shop, boundary: str, times: int
-) -> None:
-    async def look(arguments: dict[str, object]) -> ToolResult:
-        return found("seen")
-
-    shop.toolbox.add("look", look, effect=Effect.EFFECT_READ, price=0)
-    shop.model.script = [asks(("look", {})), says("done")]
-    item = await shop.accept()
-    await shop.run(await shop.crash(item, CrashAt(boundary, times)))
-    state = await shop.state(item)
-    assert state.finished is not None
-    assert state.finished.status == FinalStatus.FINAL_STATUS_SUCCEEDED
-    tools = [step for step in state.steps if step.started.kind == StepKind.STEP_KIND_TOOL]
-    assert tools
-    assert all(shop.ledger.entries[step.key] == (0, 0) for step in tools)
-    assert shop.ledger.reserved == 0
-
-
-async def test_a_run_with_a_free_tool_asks_for_money_once_a_model_call(shop: Shop) -> None:
-    async def look(arguments: dict[str, object]) -> ToolResult:
-        return found("seen")
-
-    shop.toolbox.add("look", look, effect=Effect.EFFECT_READ, price=0)
-    shop.model.script = [asks(("look", {})), says("done")]
-    await shop.run(await shop.accept())
-    assert shop.ledger.calls == ["authorize", "authorize", "settle"]
 
 
 async def test_a_tool_that_never_began_is_tombstoned_and_runs_under_a_new_key(shop: Shop) -> None:
