@@ -67,6 +67,8 @@ def nats(state: Path, *, port: int = 0, extra: str = "") -> Program:
     return Program(
         name="nats",
         argv=(find_nats(), "--config", str(config)),
+        # its collector would let the heap double between two rounds; beyond this it works harder instead
+        env={"GOMEMLIMIT": "48MiB"},
         ready=lambda: b'"jetstream":true' in exchange(port, b""),
         url=f"nats://127.0.0.1:{port}",
         # its file of passwords is its owner's alone, like every secret here
