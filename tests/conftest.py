@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from malha.stack import servers
+from malha.testing.nats_cluster import NatsCluster, running_cluster
 from malha.testing.servers import RunningServer
 
 
@@ -27,6 +28,13 @@ def nats_server(tmp_state: Path) -> Iterator[RunningServer]:
 @pytest.fixture(scope="session")
 def nats_url(nats_server: RunningServer) -> str:
     return nats_server.url
+
+
+@pytest.fixture(scope="session")
+def nats_cluster(tmp_state: Path) -> Iterator[NatsCluster]:
+    """Three nats-servers without users. A test that kills one starts it again."""
+    with running_cluster(tmp_state / "cluster") as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

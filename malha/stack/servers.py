@@ -6,6 +6,7 @@ taken instead where it is new enough. What is missing is said in one line with t
 
 import importlib.util
 import re
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -56,16 +57,36 @@ def find_envoy() -> str:
 
 def nats(state: Path, *, port: int = 0, extra: str = "") -> Program:
     """nats-server with JetStream under `state`; `extra` is more of its configuration, such as accounts."""
-    port = port or free_port()
-    folder = _private(state / "nats")
+    return _nats("nats", _private(state / "nats"), port or free_port(), extra)
+
+
+def nats_cluster(state: Path, *, nodes: int = 3, extra: str = "") -> list[Program]:
+    """Nodes nats-1, nats-2, ... on loopback: what they acknowledge is on the disks of most of them."""
+    routes = [free_port() for _ in range(nodes)]
+    password = secrets.token_urlsafe(24)  # made anew at every start: a route is a way around all users
+    others = ", ".join(f"nats://node:{password}@127.0.0.1:{route}" for route in routes)
+    return [
+        _nats(
+            f"nats-{number}",
+            _private(state / f"nats-{number}"),
+            free_port(),
+            f"cluster {{ name: malha, listen: 127.0.0.1:{route}, routes: [{others}], "
+            f'authorization {{ user: node, password: "{password}" }} }}\n{extra}',
+            flush="sync_interval: always, ",
+        )
+        for number, route in enumerate(routes, 1)
+    ]
+
+
+def _nats(name: str, folder: Path, port: int, extra: str, *, flush: str = "") -> Program:
     config = folder / "nats.conf"
     config.touch(mode=0o600)
     config.write_text(
-        f"server_name: malha\nlisten: 127.0.0.1:{port}\nmax_payload: 1MB\n"
-        f'jetstream {{ store_dir: "{folder / "data"}", max_memory_store: 64MB }}\n{extra}'
+        f"server_name: {name}\nlisten: 127.0.0.1:{port}\nmax_payload: 1MB\n"
+        f'jetstream {{ {flush}store_dir: "{folder / "data"}", max_memory_store: 64MB }}\n{extra}'
     )
     return Program(
-        name="nats",
+        name=name,
         argv=(find_nats(), "--config", str(config)),
         # its collector would let the heap double between two rounds; beyond this it works harder instead
         env={"GOMEMLIMIT": "48MiB"},

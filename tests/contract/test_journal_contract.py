@@ -1,4 +1,4 @@
-"""What every journal promises, in memory and on a real nats-server alike."""
+"""What every journal promises: in memory, on a real nats-server, and on three of them."""
 
 import asyncio
 import contextlib
@@ -9,23 +9,33 @@ import pytest
 from malha.errors import ErrorReason, MalhaError
 from malha.run import Fenced, Journal, KeyRing, accept, amend, fold
 from malha.run.limits import MAX_RECORD_BYTES
-from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams
+from malha.run.nats_journal import Connection, NatsJournal, NatsKeyRing, connect, ensure_streams
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
+from malha.testing.nats_cluster import NODES
 from malha.testing.records import RecordsOf, ended, finished, started
 
 
-@pytest.fixture(params=["memory", "nats"])
+async def on_nats(request: pytest.FixtureRequest) -> Connection:
+    """A connection to the server or the three servers, the streams made."""
+    cluster = request.getfixturevalue("nats_cluster") if request.param == "three nodes" else None
+    connection = await connect(
+        cluster.url if cluster else request.getfixturevalue("nats_url"), name="contract"
+    )
+    await ensure_streams(connection, replicas=NODES if cluster else 1, max_bytes=256 << 20)
+    return connection
+
+
+@pytest.fixture(params=["memory", "nats", "three nodes"])
 async def journal(request: pytest.FixtureRequest) -> AsyncIterator[Journal]:
     if request.param == "memory":
         yield MemoryJournal()
         return
-    connection = await connect(request.getfixturevalue("nats_url"), name="contract")
-    await ensure_streams(connection, max_bytes=256 << 20)
+    connection = await on_nats(request)
     yield NatsJournal(connection)
     await connection.close()
 
 
-@pytest.fixture(params=["memory", "nats"])
+@pytest.fixture(params=["memory", "nats", "three nodes"])
 async def new_ring(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], KeyRing]]:
     """Rings that share one store, as two processes do."""
     if request.param == "memory":
@@ -33,9 +43,8 @@ async def new_ring(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[],
         yield lambda: shared
         return
     async with contextlib.AsyncExitStack() as stack:
-        connection = await connect(request.getfixturevalue("nats_url"), name="contract")
+        connection = await on_nats(request)
         stack.push_async_callback(connection.close)
-        await ensure_streams(connection, max_bytes=256 << 20)
         yield lambda: NatsKeyRing(connection, b"m" * 32)
 
 

@@ -65,7 +65,7 @@ class Connection:
         try:
             async with asyncio.timeout(timeout):
                 await self.nc.connect(
-                    url,
+                    url.split(","),
                     name=self._name,
                     user=user or None,
                     password=password or None,
@@ -115,7 +115,7 @@ class Connection:
 async def connect(
     url: str, *, name: str, user: str = "", password: str = "", timeout: float = 2.0, echo: bool = True
 ) -> Connection:
-    """Connect as ``name`` (the service).
+    """Connect as ``name`` (the service) to one of the servers in ``url``, which commas separate.
 
     Without ``echo`` what is published here does not reach subscriptions made here: a worker's own
     records need not ring its own doorbells. (JetStream's deliveries are not concerned.)

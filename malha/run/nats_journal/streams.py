@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 
 import nats.errors
 import nats.js.errors
@@ -23,6 +25,8 @@ KEY_SUBJECTS = "malha.key.*"
 
 _MINIMUM = (2, 12)  # older servers refuse sync_interval; below 2.10.2 the fence lets two writers win
 _STREAM_NAME_IN_USE = 10058
+_ASK_AGAIN_SECONDS = 0.1
+_ANSWER_SECONDS = 2.0  # nodes without a leader do not answer at all
 _NEVER = frozenset({10047, 10052})  # no storage for max_bytes; settings that cannot be changed in place
 
 
@@ -88,19 +92,30 @@ def stream_configs(*, replicas: int = 1, max_bytes: int = 4 << 30) -> list[Strea
     ]
 
 
-async def ensure_streams(connection: Connection, *, replicas: int = 1, max_bytes: int = 4 << 30) -> None:
+async def ensure_streams(
+    connection: Connection, *, replicas: int = 1, max_bytes: int = 4 << 30, patience: float = 10.0
+) -> None:
     """Create the four streams or bring their settings up to date. Any number of services may do so at once.
+
+    Args:
+        patience: seconds in which nodes that have just started may find one another and choose who leads.
 
     Raises:
         UnfitServerError: nats-server is older than 2.12, has too little disk, or a stream cannot be changed.
         MalhaError: DEPENDENCY_UNAVAILABLE.
     """
     refuse_unfit(str(connection.nc.connected_server_version).removeprefix("<nats server v").rstrip(">"))
-    try:
-        for config in stream_configs(replicas=replicas, max_bytes=max_bytes):
-            await _ensure(connection, config)
-    except (nats.errors.Error, TimeoutError, OSError) as error:
-        raise errors.unavailable("nats") from error
+    deadline = time.monotonic() + patience
+    for config in stream_configs(replicas=replicas, max_bytes=max_bytes):
+        while True:
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await _ensure(connection, config)
+                break
+            except (nats.errors.Error, TimeoutError, OSError) as error:
+                if replicas == 1 or time.monotonic() > deadline:
+                    raise errors.unavailable("nats") from error
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
 
 async def _ensure(connection: Connection, config: StreamConfig) -> None:

@@ -6,105 +6,89 @@ way; this is where looking for one's nonce, and sending again under the same one
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
-from malha.errors import MalhaError
 from malha.run import Fenced
-from malha.run.nats_journal import RUNS, Connection, NatsJournal, connect, ensure_streams
-from malha.stack.program import Program, exchange, free_port
-from malha.stack.servers import find_nats
+from malha.run.nats_journal import Connection, NatsJournal, connect, ensure_streams
+from malha.testing.nats_cluster import NODES, NatsCluster
 from malha.testing.records import RecordsOf
-from malha.testing.servers import RunningServer
 
-NODES = 3
 RACERS = 6
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[list[RunningServer]]:
-    """Three nats-servers that route to one another; node n is named "n<n>"."""
-    routes = [free_port() for _ in range(NODES)]
-    nodes = [_node(tmp_path / f"n{number}", number, routes) for number in range(NODES)]
-    with contextlib.ExitStack() as stack:
-        for node in nodes:
-            stack.callback(node.kill)
-            node.start()
-        yield nodes
-
-
-def _node(folder: Path, number: int, routes: list[int]) -> RunningServer:
-    folder.mkdir()
-    port = free_port()
-    config = folder / "nats.conf"
-    config.write_text(
-        f"server_name: n{number}\nlisten: 127.0.0.1:{port}\n"
-        f'jetstream {{ store_dir: "{folder}" }}\n'
-        f"cluster {{ name: test, listen: 127.0.0.1:{routes[number]}, "
-        f"routes: [{', '.join(f'nats://127.0.0.1:{route}' for route in routes)}] }}\n"
-    )
-    program = Program(
-        name=f"nats-{number}",
-        argv=(find_nats(), "--config", str(config)),
-        ready=lambda: b'"jetstream":true' in exchange(port, b""),
-        url=f"nats://127.0.0.1:{port}",
-    )
-    return RunningServer(program, folder / "log")
-
-
-@contextlib.asynccontextmanager
-async def _connected(cluster: list[RunningServer]) -> AsyncIterator[list[Connection]]:
+async def connections(nats_cluster: NatsCluster) -> AsyncIterator[list[Connection]]:
+    """One to each node first; each goes over to another where its own dies."""
     async with contextlib.AsyncExitStack() as stack:
-        connections = []
-        for node in cluster:
+        opened = []
+        for node in nats_cluster.nodes.values():
             connection = await connect(node.url, name="three-nodes", timeout=10)
             stack.push_async_callback(connection.close)
-            connections.append(connection)
-        async with asyncio.timeout(30):
-            while True:  # until the nodes have found one another and chosen who leads
-                try:
-                    await ensure_streams(connections[0], replicas=NODES, max_bytes=256 << 20)
-                    break
-                except MalhaError:
-                    await asyncio.sleep(0.1)
-        yield connections
-
-
-async def _leader(connection: Connection) -> int:
-    info = await connection.js.stream_info(RUNS)
-    assert info.cluster is not None
-    assert info.cluster.leader is not None
-    return int(info.cluster.leader[1:])
+            opened.append(connection)
+        await ensure_streams(opened[0], replicas=NODES, max_bytes=256 << 20)
+        yield opened
 
 
 @pytest.mark.timeout(120)
 async def test_killing_the_leader_under_racing_writers_loses_and_doubles_nothing(
-    cluster: list[RunningServer],
+    nats_cluster: NatsCluster, connections: list[Connection]
 ) -> None:
     run = RecordsOf()
-    async with _connected(cluster) as connections:
-        journals = [NatsJournal(connection, patience=30, answer_within=0.5) for connection in connections]
+    journals = [NatsJournal(connection, patience=30, answer_within=0.5) for connection in connections]
 
-        async def race(racer: int, expected: int) -> int:
-            record = run.claimed(worker=f"w{racer}", item=expected)
-            try:
-                return (await journals[racer % NODES].append(record, expected=expected)).sequence
-            except Fenced:
-                return 0
+    async def race(racer: int, expected: int) -> int:
+        record = run.claimed(worker=f"w{racer}", item=expected)
+        try:
+            return (await journals[racer % NODES].append(record, expected=expected)).sequence
+        except Fenced:
+            return 0
 
-        sequences = [(await journals[0].append(run.accepted(), expected=0)).sequence]
-        for turn in range(60):
-            async with asyncio.TaskGroup() as tasks:
-                racers = [tasks.create_task(race(racer, sequences[-1])) for racer in range(RACERS)]
-                if turn == 30:
-                    dead = await _leader(connections[0])
-                    await asyncio.to_thread(cluster[dead].kill)
-                    cluster[dead].start()  # on this thread: a server dies with the thread that started it
-            winners = [sequence for sequence in (racer.result() for racer in racers) if sequence]
-            assert len(winners) == 1
-            sequences.append(winners[0])
-        for journal in journals:
-            stored = await journal.load(run.tenant, run.run_id)
-            assert [entry.sequence for entry in stored] == sequences
+    sequences = [(await journals[0].append(run.accepted(), expected=0)).sequence]
+    for turn in range(60):
+        async with asyncio.TaskGroup() as tasks:
+            racers = [tasks.create_task(race(racer, sequences[-1])) for racer in range(RACERS)]
+            if turn == 30:
+                (await nats_cluster.leader(connections[0])).restart(crash=True)
+        winners = [sequence for sequence in (racer.result() for racer in racers) if sequence]
+        assert len(winners) == 1
+        sequences.append(winners[0])
+    for journal in journals:
+        stored = await journal.load(run.tenant, run.run_id)
+        assert [entry.sequence for entry in stored] == sequences
+
+
+async def test_when_the_leader_dies_under_load_two_nodes_go_on_and_no_acknowledged_record_is_lost(
+    nats_cluster: NatsCluster, connections: list[Connection]
+) -> None:
+    acknowledged: dict[str, list[int]] = {}
+    journals = [NatsJournal(connection, patience=30, answer_within=0.5) for connection in connections]
+    leader = await nats_cluster.leader(connections[0])
+    dead, after = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def write(number: int) -> None:
+        """A run's records one after the other, until each writer has seen ten more after the death."""
+        run, journal = RecordsOf(), journals[number % NODES]
+        sequences = acknowledged[run.run_id] = [(await journal.append(run.accepted(), expected=0)).sequence]
+        left = 10
+        while left:
+            left -= dead.is_set()
+            entry = await journal.append(run.claimed(item=sequences[-1]), expected=sequences[-1])
+            sequences.append(entry.sequence)
+            after.release()
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(16):
+            tasks.create_task(write(number))
+        for _ in range(64):
+            await after.acquire()
+        leader.kill()
+        dead.set()
+
+    assert (await nats_cluster.leader(connections[0])) is not leader
+    tenant = RecordsOf().tenant
+    for journal in journals:
+        for run_id, sequences in acknowledged.items():
+            assert [entry.sequence for entry in await journal.load(tenant, run_id)] == sequences
+    leader.start()
