@@ -4,7 +4,14 @@ Everything here is pure except ``malha.run.nats_journal``, the adapter over NATS
 """
 
 from malha.run.accept import accept, amend
-from malha.run.claim import MAX_DELIVERIES, ClaimDecision, decide_claim, other_item
+from malha.run.claim import (
+    MAX_DELIVERIES,
+    ClaimDecision,
+    decide_claim,
+    goes_on,
+    other_item,
+    wake_time,
+)
 from malha.run.facts import facts, wakes, without_content
 from malha.run.fold import BrokenJournalError, RunState, StepState, fold
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
@@ -39,6 +46,7 @@ __all__ = [
     "decide_claim",
     "facts",
     "fold",
+    "goes_on",
     "other_item",
     "parse_position",
     "parse_step_key",
@@ -49,6 +57,7 @@ __all__ = [
     "settlements",
     "step_key",
     "subject",
+    "wake_time",
     "wakes",
     "without_content",
 ]

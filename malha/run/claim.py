@@ -53,8 +53,18 @@ def decide_claim(
     return ClaimDecision.CLAIM
 
 
+def goes_on(state: RunState) -> bool:
+    """Whether an open run may go on at once: it is not parked, or someone asked for its end."""
+    return state.parked is None or state.cancel_requested is not None
+
+
+def wake_time(state: RunState) -> datetime | None:
+    """When a parked run goes on by itself; None where only a decision wakes it, or where it is not parked."""
+    if state.parked is None or not state.parked.HasField("wake_at"):
+        return None
+    return state.parked.wake_at.ToDatetime(tzinfo=UTC)
+
+
 def _due(state: RunState, now: datetime) -> bool:
-    """A parked run goes on when its time has come, or when someone asked for its end."""
-    if state.parked is None or state.cancel_requested is not None:
-        return True
-    return state.parked.HasField("wake_at") and state.parked.wake_at.ToDatetime(tzinfo=UTC) <= now
+    wake = wake_time(state)
+    return goes_on(state) or (wake is not None and wake <= now)

@@ -67,4 +67,5 @@ PLANNER_STEPS = Histogram(
     "malha_planner_step_seconds", "Time of one model or tool call.", ("kind", "outcome"), buckets=_LATENCY
 )
 PLANNER_FOLLOWED = Counter("malha_planner_followed_records_total", "Records the follower has announced.")
+PLANNER_REMINDED = Counter("malha_planner_reminded_runs_total", "Hints given by the timer.")
 PLANNER_LEADING = Gauge("malha_planner_leading", "1 while this process's follower leads.")

@@ -68,7 +68,7 @@ class PlannerOnNats(Shop):
 
     def start_follower(self) -> asyncio.Task[None]:
         """A replica's follower, started."""
-        return self._start(self.follower().run(), None)
+        return self.start(self.follower().run())
 
     def start_worker(
         self, handler: Handler | None = None, *, concurrency: int = 64, tenant_concurrency: int = 128
@@ -82,9 +82,10 @@ class PlannerOnNats(Shop):
         )
         stop = asyncio.Event()
         handler = handler or self.worker(ack_wait=self.ack_wait).handle
-        return self._start(work.serve(handler, stop, grace=5.0), stop)
+        return self.start(work.serve(handler, stop, grace=5.0), stop)
 
-    def _start(self, work: object, stop: asyncio.Event | None) -> asyncio.Task[None]:
+    def start(self, work: object, stop: asyncio.Event | None = None) -> asyncio.Task[None]:
+        """A part of one's own making, started; it is stopped by the event, or killed."""
         task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type] # a coroutine of ours
         self._tasks[task] = stop
         return task

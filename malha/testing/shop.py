@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -14,9 +15,12 @@ from malha.api.planner.v1.agent_pb2 import Agent as Card
 from malha.api.run.v1.record_pb2 import (
     Accepted,
     CancelRequested,
+    Claimed,
     Content,
     Effect,
     JournalEvent,
+    Parked,
+    ParkReason,
     Record,
     RunLimits,
 )
@@ -110,9 +114,22 @@ class Shop:
         await self.journal.append(Record(tenant=TENANT, run_id=run_id, events=[event]), expected=0)
         return MemoryItem(TENANT, run_id)
 
+    async def parked(self, until: datetime | None) -> MemoryItem:
+        """A run that was claimed and waits: until a time, or for a person."""
+        item = await self.accept()
+        claimed = JournalEvent(claimed=Claimed(worker="w", item=item.item, delivery=1))
+        await self._append(item, claimed)
+        parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN)
+        if until is not None:
+            parked.wake_at.FromDatetime(until)
+        await self._append(item, JournalEvent(parked=parked))
+        return item
+
     async def cancel(self, item: MemoryItem) -> None:
         """Ask for the run's end, as the gateway does."""
-        event = JournalEvent(cancel_requested=CancelRequested(by="ana"))
+        await self._append(item, JournalEvent(cancel_requested=CancelRequested(by="ana")))
+
+    async def _append(self, item: MemoryItem, event: JournalEvent) -> None:
         last = await self.journal.last_sequence(item.tenant, item.run_id)
         record = Record(tenant=item.tenant, run_id=item.run_id, events=[event])
         await self.journal.append(record, expected=last)

@@ -36,16 +36,14 @@ from malha_planner.ports import (
     Hint,
     Overtaken,
     RecordFeed,
-    Row,
     RunsTable,
     Waker,
 )
 from malha_planner.tasks import end
+from malha_planner.timer import Timer
 
 _STATES = 20_000
-"""Open runs whose fold is kept; others are read again when they move."""
-_TICK = 0.5
-_IDLE_ROWS = 256
+"""Open runs whose fold is kept; others, and all that are parked, are read again when they move."""
 _PAUSE = 0.25
 
 
@@ -78,10 +76,14 @@ class Follower:
         self._waker = waker
         self._table = table
         self._clock = clock
-        self._idle = 3 * ack_wait
+        self._idle = timedelta(seconds=3 * ack_wait)
         self._lead_every = lead_every
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
-        self._woken: dict[tuple[str, str], tuple[int, int]] = {}
+
+    @property
+    def kept(self) -> int:
+        """Runs whose fold is in memory."""
+        return len(self._known)
 
     async def run(self) -> None:
         """Lead; when overtaken stand by; lead again when the leader stands still."""
@@ -101,13 +103,15 @@ class Follower:
     async def lead(self) -> None:
         """Follow from the last announced position until that fails. Raises Overtaken or MalhaError."""
         self._known.clear()
-        self._woken.clear()
         fence, announced = await self._announcer.last()
-        outbox = Outbox(self._announcer, self._table, self._clock, fence=fence, announced=announced)
+        outbox = Outbox(
+            self._announcer, self._table, self._clock, fence=fence, announced=announced, idle=self._idle
+        )
+        timer = Timer(self._table, self._waker, self._clock, idle=self._idle, leads=outbox.check)
         parts = [
             asyncio.create_task(self._follow(outbox, announced)),
             asyncio.create_task(outbox.run()),
-            asyncio.create_task(self._tick()),
+            asyncio.create_task(timer.run()),
         ]
         try:
             ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -156,7 +160,7 @@ class Follower:
             if wake and entry.sequence >= announced.sequence:  # before that, its events tell, it was woken
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
                 hints.append(Hint(name, state.accepted.work_class, state.tenant, state.run_id))
-            if state.final:
+            if state.final or state.parked is not None:  # who waits, waits for nothing
                 self._known.pop((state.tenant, state.run_id), None)
         await self._waker.wake(hints)
 
@@ -186,31 +190,3 @@ class Follower:
             return []
         entries = await self._journal.load(entry.record.tenant, entry.record.run_id)
         return [one for one in entries if one.sequence < entry.sequence]
-
-    # runs that stand still
-
-    async def _tick(self) -> None:
-        """Runnable runs that stand still get a new hint: their item or their worker was lost.
-
-        Parked runs whose time has come will be woken here too.
-        """
-        while True:
-            await self._clock.sleep(_TICK)
-            moment = self._clock.now() - timedelta(seconds=self._idle)
-            rows = await self._table.idle_since(moment, limit=_IDLE_ROWS)
-            still = {(row.tenant, row.row.run_id) for row in rows}
-            self._woken = {where: woken for where, woken in self._woken.items() if where in still}
-            await self._waker.wake([hint for row in rows if (hint := self._again(row)) is not None])
-
-    def _again(self, row: Row) -> Hint | None:
-        """A hint for a run that stands still, at ever longer intervals: a full queue is no lost item."""
-        where = row.tenant, row.row.run_id
-        idle = (self._clock.now() - row.updated).total_seconds()
-        sequence, times = self._woken.get(where, (row.last_sequence, 0))
-        if sequence != row.last_sequence:
-            times = 0
-        if idle < self._idle * 2**times:
-            return None
-        self._woken[where] = row.last_sequence, times + 1
-        name = f"{row.tenant}/{row.row.run_id}:{row.last_sequence}:idle-{times + 1}"
-        return Hint(name, row.work_class, row.tenant, row.row.run_id)

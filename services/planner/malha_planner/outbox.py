@@ -7,12 +7,13 @@ one transaction, one answer for a whole batch of events.
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from malha.clock import Clock
 from malha.run import Entry, Position, RunState, facts
 from malha.telemetry import metrics
 from malha_planner.cloud_events import cloud_event
-from malha_planner.ports import Announcement, Announcer, RunsTable
+from malha_planner.ports import Announcement, Announcer, Overtaken, RunsTable
 from malha_planner.rows import row_of
 
 _EVERY = 0.02
@@ -25,16 +26,26 @@ class Outbox:
     Args:
         fence: sequence of the last event.
         announced: the position it announced; events up to there are not told again.
+        idle: how long a runnable run may stand still before it wants a hint.
     """
 
     def __init__(
-        self, announcer: Announcer, table: RunsTable, clock: Clock, *, fence: int, announced: Position
+        self,
+        announcer: Announcer,
+        table: RunsTable,
+        clock: Clock,
+        *,
+        fence: int,
+        announced: Position,
+        idle: timedelta,
     ) -> None:
         self._announcer = announcer
         self._table = table
         self._clock = clock
         self._fence = fence
         self._announced = announced
+        self._idle = idle
+        self._sending = asyncio.Lock()
         self._confirmed = False
         self._events: list[Announcement] = []
         self._moved: dict[tuple[str, str], tuple[RunState, Entry, int]] = {}
@@ -68,14 +79,25 @@ class Outbox:
             await self._something.wait()
             await self._clock.sleep(_EVERY)
             self._something.clear()
-            await self._send()
+            async with self._sending:
+                await self._send()
             self._room.set()
+
+    async def check(self) -> None:
+        """Raise Overtaken where another follower has published: for what only the leader may do."""
+        async with self._sending:
+            last, _ = await self._announcer.last()
+            if last != self._fence:
+                raise Overtaken
 
     async def _send(self) -> None:
         events, self._events = self._events, []
         moved, self._moved = self._moved, {}
         seen, records, self._records = self._seen, self._records, 0
-        rows = [row_of(state, last, accepted_sequence=first) for state, last, first in moved.values()]
+        rows = [
+            row_of(state, last, accepted_sequence=first, idle=self._idle)
+            for state, last, first in moved.values()
+        ]
         await self._table.upsert(rows, followed=self._told)
         if not self._confirmed and events:
             # Events under way together are fenced by consecutive sequences. Behind one that is confirmed

@@ -143,6 +143,20 @@ class Row:
     """Stored time of its last record."""
     work_class: str
     row: RunRow
+    due: datetime | None = None
+    """When it wants a hint if nothing happened to it until then; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A run whose time has come."""
+
+    tenant: str
+    run_id: str
+    work_class: str
+    last_sequence: int
+    reminders: int
+    """How many hints it got since that record."""
 
 
 class WorkItem(Protocol):
@@ -223,6 +237,9 @@ class Waker(Protocol):
     async def wake(self, hints: Sequence[Hint]) -> None:
         """Queue each hint once: a name used within the last two minutes is not queued again."""
 
+    async def now(self) -> datetime:
+        """The time by the clock that stamps the hints, which is the one a parked run is due by."""
+
 
 class RunsTable(Protocol):
     """What is known of every run without reading its journal."""
@@ -233,8 +250,11 @@ class RunsTable(Protocol):
     async def followed(self) -> int:
         """The sequence up to which all was announced when the table was last written; 0 at first."""
 
-    async def idle_since(self, moment: datetime, *, limit: int) -> list[Row]:
-        """Runnable runs whose last record is older than the moment, oldest first."""
+    async def due(self, moment: datetime, *, limit: int) -> list[Due]:
+        """Open runs whose time has come by the moment, the longest due first."""
+
+    async def reminded(self, runs: Sequence[tuple[Due, datetime]]) -> None:
+        """Each run got a hint and is due again at the time beside it, unless it moved on meanwhile."""
 
     async def page(
         self, tenant: str, where: Mapping[str, str], *, before: int | None, limit: int

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.planner.v1.planner_service_pb2 import RunRow
-from malha.run import Entry, RunState
+from malha.run import Entry, RunState, goes_on, wake_time
 from malha_planner.ports import Row
 from malha_planner.timestamps import stamp
 
-RUNNABLE = ("QUEUED", "RUNNING")
-"""States in which a run that stands still has lost its worker or its item."""
 
-
-def row_of(state: RunState, last: Entry, *, accepted_sequence: int) -> Row:
-    """The row after the record `last`."""
+def row_of(state: RunState, last: Entry, *, accepted_sequence: int, idle: timedelta) -> Row:
+    """The row after the record `last`; a runnable run that stands still for `idle` wants a hint."""
     row = RunRow(
         run_id=state.run_id,
         agent=state.accepted.agent,
@@ -36,7 +35,14 @@ def row_of(state: RunState, last: Entry, *, accepted_sequence: int) -> Row:
         updated=last.time,
         work_class=state.accepted.work_class,
         row=row,
+        due=_due(state, last, idle),
     )
+
+
+def _due(state: RunState, last: Entry, idle: timedelta) -> datetime | None:
+    if state.final:
+        return None
+    return last.time + idle if goes_on(state) else wake_time(state)
 
 
 def _trace_id(traceparent: str) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from malha.api.run.v1.record_pb2 import Effect
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.run import Position, fold
+from malha.clock import SystemClock
+from malha.run import ClaimDecision, Position, decide_claim, fold
 from malha.run.nats_journal import RUNS
 from malha.testing.planner import Crash, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.shop import until
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.work_stream import NatsWaker
-from malha_planner.ports import Announcement, Hint, Overtaken
+from malha_planner.outbox import Outbox
+from malha_planner.ports import Announcement, Hint, Overtaken, WorkItem
 
 TYPES = [
     "malha.run.accepted",
@@ -148,6 +153,57 @@ async def test_a_runnable_run_whose_hint_was_lost_is_woken_by_the_timer(planner:
     await planner.until_finished(1)
 
 
+async def test_a_parked_run_goes_on_when_its_time_has_come_and_another_waits(planner: PlannerOnNats) -> None:
+    planner.start_follower()
+    due = await planner.parked(datetime.now(UTC))
+    waits = await planner.parked(datetime.now(UTC) + timedelta(hours=1))
+    seen: list[str] = []
+
+    async def handle(item: WorkItem) -> None:
+        state = fold(await planner.journal.load(item.tenant, item.run_id))
+        decision = decide_claim(state, item=item.item, delivery=1, item_time=item.time, other_queued=False)
+        if decision is ClaimDecision.CLAIM:
+            seen.append(item.run_id)
+        await item.ack()
+
+    planner.start_worker(handle)
+    await until(lambda: _is(_value(seen), [due.run_id]))
+    assert waits.run_id not in seen
+
+
+async def test_a_follower_that_was_overtaken_reminds_nobody(planner: PlannerOnNats) -> None:
+    fence, announced = await NatsAnnouncer(planner.connection, planner.pipeline).last()
+    outbox = Outbox(
+        NatsAnnouncer(planner.connection, planner.pipeline),
+        planner.table,
+        SystemClock(),
+        fence=fence,
+        announced=announced,
+        idle=timedelta(seconds=1),
+    )
+    await outbox.check()
+    other = NatsAnnouncer(planner.connection, planner.pipeline)
+    await other.publish([Announcement("acme", "run.accepted", Position(1, 0), b"{}")], fence=fence)
+    with pytest.raises(Overtaken):
+        await outbox.check()
+
+
+async def test_the_follower_keeps_nothing_of_runs_that_wait(planner: PlannerOnNats) -> None:
+    follower = planner.follower()
+    planner.start(follower.run())
+    for _ in range(20):
+        await planner.parked(None)
+    await planner.accept()
+
+    async def all_are_listed() -> bool:
+        waiting = await planner.table.page("acme", {"status": "WAITING"}, before=None, limit=100)
+        queued = await planner.table.page("acme", {"status": "QUEUED"}, before=None, limit=100)
+        return (len(waiting), len(queued)) == (20, 1)
+
+    await until(all_are_listed)
+    assert follower.kept == 1
+
+
 async def test_a_follower_finds_its_place_where_no_event_is_kept_any_more(planner: PlannerOnNats) -> None:
     planner.model.script = [says("hello")]
     planner.start_worker()
@@ -180,8 +236,12 @@ async def test_the_table_tells_what_the_journal_tells(planner: PlannerOnNats) ->
     assert (await planner.connection.js.stream_info(RUNS)).state.consumer_count == 1
 
 
-async def _is(value: object, wanted: int) -> bool:
-    return await value == wanted  # type: ignore[misc,no-any-return] # an awaitable int
+async def _is(value: Awaitable[Any], wanted: object) -> bool:
+    return bool(await value == wanted)
+
+
+async def _value(value: object) -> object:
+    return value
 
 
 async def _final(planner: PlannerOnNats, item: MemoryItem) -> bool:

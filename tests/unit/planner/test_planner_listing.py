@@ -73,14 +73,6 @@ async def test_a_row_is_never_replaced_by_an_older_one(table: SqliteRunsTable) -
     assert await table.followed() == 9
 
 
-async def test_only_runnable_runs_that_stand_still_are_idle(table: SqliteRunsTable) -> None:
-    await table.upsert([row(1, status="RUNNING"), row(2), row(30, status="QUEUED")], followed=30)
-    idle = await table.idle_since(NOON + timedelta(seconds=20), limit=10)
-    assert [(one.row.run_id, one.last_sequence, one.updated) for one in idle] == [
-        ("run-1", 1, NOON + timedelta(seconds=1))
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "where"),
     [

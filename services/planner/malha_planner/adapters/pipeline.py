@@ -40,7 +40,7 @@ class Pipeline:
     """Publishes batches in order. Any number of callers may use it at once."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._inbox = connection.nc.new_inbox()
         self._subscription: Subscription | None = None
         self._batches: dict[str, _Batch] = {}
@@ -59,7 +59,7 @@ class Pipeline:
         if not messages:
             return []
         if self._subscription is None:
-            self._subscription = await self._connection.nc.subscribe(f"{self._inbox}.*.*", cb=self._answer)
+            self._subscription = await self.connection.nc.subscribe(f"{self._inbox}.*.*", cb=self._answer)
         self._count += 1
         name = str(self._count)
         last = len(messages) - 1
@@ -67,7 +67,7 @@ class Pipeline:
         try:
             async with asyncio.timeout(_SECONDS):
                 for place, message in enumerate(messages):
-                    await self._connection.nc.publish(
+                    await self.connection.nc.publish(
                         message.subject,
                         message.data,
                         reply="" if only_last and place < last else f"{self._inbox}.{name}.{place}",

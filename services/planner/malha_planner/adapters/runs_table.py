@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.sqlite import Database
-from malha_planner.ports import Row
+from malha_planner.ports import Due, Row
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 _UPSERT = """
 INSERT INTO runs (tenant, run_id, last_sequence, accepted_sequence, updated_us,
-                  work_class, status, agent, session_id, row)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  work_class, status, agent, session_id, row, due_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant, run_id) DO UPDATE SET
     last_sequence = excluded.last_sequence, updated_us = excluded.updated_us,
-    status = excluded.status, row = excluded.row
+    status = excluded.status, row = excluded.row, due_us = excluded.due_us, reminders = 0
 WHERE runs.last_sequence < excluded.last_sequence
 """
 _FOLLOWED = """
 INSERT INTO followed (one, sequence) VALUES (1, ?)
 ON CONFLICT (one) DO UPDATE SET sequence = max(sequence, excluded.sequence)
 """
-_IDLE = """
-SELECT * FROM runs WHERE status IN ('QUEUED', 'RUNNING') AND updated_us < ? ORDER BY updated_us LIMIT ?
+_DUE = """
+SELECT tenant, run_id, work_class, last_sequence, reminders FROM runs
+WHERE status IN ('QUEUED', 'RUNNING', 'WAITING') AND due_us <= ? ORDER BY due_us LIMIT ?
+"""
+_REMINDED = """
+UPDATE runs SET due_us = ?, reminders = reminders + 1 WHERE tenant = ? AND run_id = ? AND last_sequence = ?
 """
 _PAGE = """
 SELECT accepted_sequence, row FROM runs
@@ -62,11 +66,19 @@ class SqliteRunsTable:
 
         return await self._database.read(read)
 
-    async def idle_since(self, moment: datetime, *, limit: int) -> list[Row]:
-        def read(connection: sqlite3.Connection) -> list[Row]:
-            return [_row(found) for found in connection.execute(_IDLE, (_micros(moment), limit))]
+    async def due(self, moment: datetime, *, limit: int) -> list[Due]:
+        def read(connection: sqlite3.Connection) -> list[Due]:
+            return [Due(*found) for found in connection.execute(_DUE, (_micros(moment), limit))]
 
         return await self._database.read(read)
+
+    async def reminded(self, runs: Sequence[tuple[Due, datetime]]) -> None:
+        values = [(_micros(again), run.tenant, run.run_id, run.last_sequence) for run, again in runs]
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany(_REMINDED, values)
+
+        await self._database.write(write)
 
     async def page(
         self, tenant: str, where: Mapping[str, str], *, before: int | None, limit: int
@@ -87,7 +99,7 @@ class SqliteRunsTable:
         return await self._database.read(read)
 
 
-def _values(row: Row) -> tuple[str | int | bytes, ...]:
+def _values(row: Row) -> tuple[str | int | bytes | None, ...]:
     shown = row.row
     return (
         row.tenant,
@@ -100,17 +112,7 @@ def _values(row: Row) -> tuple[str | int | bytes, ...]:
         shown.agent,
         shown.session_id,
         shown.SerializeToString(),
-    )
-
-
-def _row(found: sqlite3.Row) -> Row:
-    return Row(
-        tenant=found["tenant"],
-        last_sequence=found["last_sequence"],
-        accepted_sequence=found["accepted_sequence"],
-        updated=datetime.fromtimestamp(found["updated_us"] / 1e6, UTC),
-        work_class=found["work_class"],
-        row=RunRow.FromString(found["row"]),
+        _micros(row.due) if row.due is not None else None,
     )
 
 

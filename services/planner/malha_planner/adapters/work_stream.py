@@ -57,6 +57,14 @@ class NatsWaker:
             if "error" in answer:
                 raise errors.unavailable("nats")
 
+    async def now(self) -> datetime:
+        nc = self._pipeline.connection.nc
+        try:
+            answer = await nc.request(f"$JS.API.STREAM.INFO.{WORK}", timeout=_ASK_SECONDS)
+            return datetime.fromisoformat(orjson.loads(answer.data)["ts"])
+        except (nats.errors.Error, TimeoutError, OSError, KeyError) as error:
+            raise errors.unavailable("nats") from error
+
 
 class NatsItem:
     """`malha_planner.ports.WorkItem`: one delivery of a hint."""
