@@ -47,7 +47,7 @@ async def serve(server: Server, settings: ServiceSettings, *, stop: asyncio.Even
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
-    port = await server.start(settings.listen)
+    port = await server.start(settings.listen, shared=settings.share_ports)
     _settle_the_heap()
     if settings.port_file:
         _write_atomically(Path(settings.port_file), str(port))

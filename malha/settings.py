@@ -21,6 +21,9 @@ class ServiceSettings(BaseSettings):
 
     listen: str = "127.0.0.1:0"
     """Address of the gRPC server; port 0 takes a free one. Taken by another process: the start fails."""
+    share_ports: bool = False
+    """Whether another process of the same user may listen on the same addresses, to take this one's place
+    without a gap. On where nobody watches over it: a forgotten process goes on getting half of all calls."""
     metrics_listen: str = ""
     """Address of the Prometheus endpoint; empty serves none, and dashboards stay blank."""
     port_file: str = ""

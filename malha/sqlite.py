@@ -9,6 +9,7 @@ and never wait for the writer.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import queue
 import sqlite3
 import threading
@@ -98,6 +99,11 @@ class Database:
 
     def _migrate(self, migrations: Path) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".migrating").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # replicas start together, and each script is for one of them
+            self._apply(migrations)
+
+    def _apply(self, migrations: Path) -> None:
         connection = self._connect()
         try:
             done = int(connection.execute("PRAGMA user_version").fetchone()[0])

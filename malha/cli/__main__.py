@@ -39,16 +39,36 @@ def up(
         str, typer.Option(envvar="MALHA_OTLP_ENDPOINT", help="OTLP/gRPC collector for traces.")
     ] = "",
     access_log: Annotated[bool, typer.Option(help="Let the edge write a line for every call.")] = False,
+    replicas: Annotated[
+        str, typer.Option(help="Processes of a service, such as planner=2,gateway=2; else one each.")
+    ] = "",
 ) -> None:
     """Start the mesh on this machine and stay until Ctrl-C."""
-    # the supervisor is needed by this command alone
-    from malha.stack import CANNOT_START, UpOptions
+    # the supervisor is needed by this command and the next alone
+    from malha.stack import CANNOT_START, UpOptions, parse_replicas
     from malha.stack import up as start
 
-    options = UpOptions(state, free_ports, ready_file, otlp_endpoint, access_log)
     try:
-        asyncio.run(start(options))
+        wanted = parse_replicas(replicas)
+        asyncio.run(start(UpOptions(state, free_ports, ready_file, otlp_endpoint, access_log, wanted)))
     except CANNOT_START as error:
+        console.print(f"malha: {error}", highlight=False, markup=False)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def roll(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Services or processes; else all services and the edge.")
+    ] = None,
+    state: Annotated[Path, typer.Option(help="State folder of the mesh.")] = LOCAL_STATE,
+) -> None:
+    """Replace the processes of the running mesh one by one, without a gap."""
+    from malha.stack import NoMeshError, RollFailedError, order_roll
+
+    try:
+        asyncio.run(order_roll(state, names or [], console.print))
+    except (NoMeshError, RollFailedError) as error:
         console.print(f"malha: {error}", highlight=False, markup=False)
         raise typer.Exit(1) from None
 

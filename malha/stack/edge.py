@@ -17,7 +17,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from malha.stack import descriptors, rest
-from malha.stack.program import Program, exchange
+from malha.stack.program import Handover, Program, exchange
 from malha.stack.servers import find_envoy
 from malha.stack.template import DEPLOY, fill
 
@@ -27,7 +27,9 @@ LOOPBACK_PAGES = (
     r"http://(localhost|127\.0\.0\.1)(:[0-9]+)?"  # pages that may call a mesh on their own machine
 )
 ASK_HEALTH = b"GET /healthz HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n"
-QUIET = ("--disable-hot-restart", "--log-level", "warning")
+QUIET = ("--log-level", "warning")
+# A new process takes the listener over from the old one, which answers what it has begun and ends.
+HANDING_OVER = ("--drain-time-s", "5", "--parent-shutdown-time-s", "12")
 SAID_BY_ENVOY = "%LOCAL_REPLY_BODY%"  # the transcoder names the field there
 
 
@@ -93,10 +95,15 @@ def envoy(state: Path, *, port: int, gateways: Sequence[int], access_log: bool =
     return Program(
         name="edge",
         # One worker: the edge takes a tenth of a millisecond a call, and every further worker costs memory.
-        argv=(find_envoy(), "-c", str(config), "--concurrency", "1", *QUIET),
+        argv=(
+            *(find_envoy(), "-c", str(config), "--concurrency", "1", *QUIET),
+            *("--base-id", str(port), *HANDING_OVER),  # as the port, the id is this mesh's alone
+        ),
         ready=lambda: exchange(port, ASK_HEALTH, timeout=2.0).startswith(b"HTTP/1.1 200 "),
         alive=lambda: exchange(port, ASK_HEALTH, timeout=2.0).startswith(b"HTTP/1.1 "),
         url=f"http://127.0.0.1:{port}",
+        handing_over=Handover.BY_ITSELF,
+        place="--restart-epoch",
     )
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from malha.stack.replicas import Replicas, names
 from malha.stack.secrets import SERVICES
 
 LISTENERS = ("edge", *SERVICES, "nats", "valkey", *(f"{service}-metrics" for service in SERVICES))
@@ -14,9 +15,15 @@ class PortTakenError(Exception):
     """Another process listens where the mesh wants to; the message says where and what to do."""
 
 
-def fixed_ports() -> Mapping[str, int]:
+def listeners(replicas: Replicas) -> list[str]:
+    """All who listen: further replicas come last, so that they move nobody's fixed port."""
+    further = [name for service in SERVICES for name in names(service, replicas)[1:]]
+    return [*LISTENERS, *further, *(f"{name}-metrics" for name in further)]
+
+
+def fixed_ports(who: Sequence[str] = LISTENERS) -> Mapping[str, int]:
     """The same ports at every start, for `make up`; refused if one is taken."""
-    ports = {name: FIRST + offset for offset, name in enumerate(LISTENERS)}
+    ports = {name: FIRST + offset for offset, name in enumerate(who)}
     for name, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,10 +36,10 @@ def fixed_ports() -> Mapping[str, int]:
     return ports
 
 
-def free_ports() -> Mapping[str, int]:
+def free_ports(who: Sequence[str] = LISTENERS) -> Mapping[str, int]:
     """Ports that are free now. Linux hands them out from the half of its range that clients do not use."""
     with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in LISTENERS]
+        probes = [held.enter_context(socket.socket()) for _ in who]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        return {name: probe.getsockname()[1] for name, probe in zip(LISTENERS, probes, strict=True)}
+        return {name: probe.getsockname()[1] for name, probe in zip(who, probes, strict=True)}

@@ -11,12 +11,22 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 # What every child may see of our environment: where programs and temporary files are, and the language.
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
+
+
+class Handover(Enum):
+    """How a program's next process takes the place of the one that runs."""
+
+    BESIDE = "it starts on the same port while the old one serves, which is then told to end"
+    BY_ITSELF = "as BESIDE, and tells the old one itself; it must know its place in the row"
+    AFTER = "it needs the files of the old one, and starts when that has ended"
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,21 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     chatter: str = ""
     """A pattern of lines that nobody needs to read."""
+    mark: Path | None = None
+    """A file that it writes once it serves, removed before it starts: the port alone does not tell it from
+    the process whose place it takes."""
+    handing_over: Handover = Handover.BESIDE
+    """How another process takes its place."""
+    place: str = ""
+    """The option by which a process learns how many handed over to each other before it, where it must."""
+
+    def arguments(self, epoch: int) -> tuple[str, ...]:
+        """What to start as the process that takes over from `epoch` others in a row; 0 begins one."""
+        return (*self.argv, self.place, str(epoch)) if self.place and epoch else self.argv
+
+    def serves(self) -> bool:
+        """Whether the process started last is ready."""
+        return (self.mark is None or self.mark.exists()) and self.ready()
 
     def answers(self) -> bool:
         """Whether it lives, ready or not."""

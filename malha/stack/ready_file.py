@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from malha.stack.secrets import SERVICES, TENANT, Secrets
+from malha.stack.secrets import TENANT, Secrets
 
 
 class ProcessFact(TypedDict):
@@ -25,7 +25,7 @@ class Facts(TypedDict):
     tenant: str
     api_key: str
     processes: list[ProcessFact]
-    metrics: dict[str, str]  # service -> URL of its Prometheus endpoint
+    metrics: dict[str, str]  # process of a service -> URL of its Prometheus endpoint
 
 
 def facts(ports: Mapping[str, int], secrets: Secrets, pids: Mapping[str, int]) -> Facts:
@@ -37,7 +37,11 @@ def facts(ports: Mapping[str, int], secrets: Secrets, pids: Mapping[str, int]) -
         "tenant": TENANT,
         "api_key": secrets.api_key,
         "processes": [{"name": name, "pid": pid} for name, pid in pids.items()],
-        "metrics": {name: f"http://127.0.0.1:{ports[f'{name}-metrics']}/metrics" for name in SERVICES},
+        "metrics": {
+            name.removesuffix("-metrics"): f"http://127.0.0.1:{port}/metrics"
+            for name, port in ports.items()
+            if name.endswith("-metrics")
+        },
     }
 
 

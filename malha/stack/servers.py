@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from malha.stack.program import Program, exchange, free_port
+from malha.stack.program import Handover, Program, exchange, free_port
 
 NATS_MINIMUM = (2, 12)  # older ones refuse sync_interval, and their append fence does not hold on replicas
 
@@ -94,6 +94,7 @@ def _nats(name: str, folder: Path, port: int, extra: str, *, flush: str = "") ->
         url=f"nats://127.0.0.1:{port}",
         # its file of passwords is its owner's alone, like every secret here
         chatter=r"\[INF\]|Plaintext passwords",
+        handing_over=Handover.AFTER,
     )
 
 
@@ -111,6 +112,7 @@ def valkey(state: Path, *, port: int = 0) -> Program:
         ready=lambda: exchange(port, b"PING\r\n").startswith(b"+PONG"),
         url=f"redis://127.0.0.1:{port}",
         chatter=r" \* |overcommit",  # it never forks to save, so it needs no more memory than there is
+        handing_over=Handover.AFTER,
     )
 
 

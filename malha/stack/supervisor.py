@@ -10,6 +10,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
 from malha.stack.program import Program, dies_with_parent
 
@@ -39,7 +40,8 @@ class Supervised:
 
     def __init__(self, program: Program, say: Say, changed: Callable[[], None]) -> None:
         self.name = program.name
-        self._program = program
+        self.program = program
+        self._epoch = 0
         self._chatter = re.compile(program.chatter) if program.chatter else None
         self._say = say
         self._changed = changed
@@ -56,6 +58,7 @@ class Supervised:
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Start it; returns before it serves."""
+        self._stopping = False
         await self._spawn()
         self._keeping = tasks.create_task(self._keep(), name=f"keep {self.name}")
 
@@ -72,6 +75,26 @@ class Supervised:
         if not self._ready.is_set():
             said = "".join(f"\n  {line}" for line in self._last_lines)
             raise StartError(f"{self.name} does not come up" + (f"; it said:{said}" if said else ""))
+
+    def succeed(self) -> Self:
+        """Its successor, not started. From now on this one is not started again when it ends."""
+        self._stopping = True
+        successor = type(self)(self.program, self._say, self._changed)
+        successor._epoch = self._epoch + 1
+        return successor
+
+    async def keep_on(self, tasks: asyncio.TaskGroup) -> None:
+        """Its successor did not come up: be kept running as before."""
+        self._stopping = False
+        if self._keeping is None or self._keeping.done():
+            await self.start(tasks)
+
+    async def until_ended(self, within: float) -> None:
+        """Return once it has ended because its successor told it to; StartError where it is not told."""
+        assert self._keeping is not None
+        done, _ = await asyncio.wait((self._keeping,), timeout=within)
+        if not done:
+            raise StartError(f"{self.name} is not taken over")
 
     async def stop(self, *, within: float = STOP_SECONDS) -> None:
         """Ask it to end, wait `within` seconds, then insist."""
@@ -95,9 +118,11 @@ class Supervised:
                 self._process.kill()
 
     async def _spawn(self) -> None:
+        if self.program.mark:
+            self.program.mark.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            *self._program.argv,
-            env=self._program.environment(),
+            *self.program.arguments(self._epoch),
+            env=self.program.environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -124,6 +149,7 @@ class Supervised:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 if self._stopping:
                     return
+                self._epoch = 0  # nobody is there to take anything over from
                 await self._spawn()
         finally:
             self.kill()
@@ -153,14 +179,14 @@ class Supervised:
                 self._say(self.name, text)
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        while not await asyncio.to_thread(self._program.ready):  # noqa: ASYNC110 - another process has no event to wait for
+        while not await asyncio.to_thread(self.program.serves):  # noqa: ASYNC110 - another process has no event to wait for
             await asyncio.sleep(0.05)
         self._ready.set()
         self._changed()
         answered = time.monotonic()
         while time.monotonic() - answered < HUNG_SECONDS:
             await asyncio.sleep(WATCH_SECONDS)
-            if await asyncio.to_thread(self._program.answers):
+            if await asyncio.to_thread(self.program.answers):
                 answered = time.monotonic()
         self._say(self.name, f"answered nobody for {HUNG_SECONDS:.0f} s, killed")
         process.kill()

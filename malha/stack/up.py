@@ -1,4 +1,4 @@
-"""The mesh on one machine, from nothing to serving and back: servers, six services, the edge."""
+"""The mesh on one machine, from nothing to serving and back: servers, services, the edge."""
 
 import asyncio
 import contextlib
@@ -7,20 +7,23 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from malha.stack import ready_file, servers
 from malha.stack.accounts import accounts
+from malha.stack.control import listening
 from malha.stack.edge import envoy
-from malha.stack.ports import fixed_ports, free_ports
+from malha.stack.ports import fixed_ports, free_ports, listeners
 from malha.stack.program import Program
+from malha.stack.replicas import Replicas, names, role
+from malha.stack.rolling import Rolling
 from malha.stack.secrets import Secrets
 from malha.stack.services import Surroundings, services
 from malha.stack.supervisor import StartError, Supervised, stop_in_order
 
 START_SECONDS = 60.0
-WIDEST_NAME = 9
+WIDEST_NAME = 11
 FOUNDATIONS = ("nats", "valkey")  # what the services connect to before they serve
 # Who ends before whom: callers before those they call, so that what is under way can finish.
 STOP_ORDER = (("edge",), ("gateway", "planner"), ("tools",), ("retrieval", "guard"), ("cost",), FOUNDATIONS)
@@ -40,6 +43,8 @@ class UpOptions:
     """URL of an OTLP/gRPC collector for traces, or its host:port."""
     access_log: bool = False
     """Let the edge write a line for every call."""
+    replicas: Replicas = field(default_factory=dict)
+    """Processes by service, as `malha.stack.replicas.parse` makes them; one of those that are not named."""
 
 
 class StateInUseError(Exception):
@@ -58,12 +63,13 @@ async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lamb
     began = time.monotonic()
     failure: StartError | None = None
     with _sole_user(options.state), _until_a_signal():
-        mesh = Mesh(options, instead)
         async with asyncio.TaskGroup() as tasks:
+            mesh = Mesh(options, instead, tasks)
             try:
-                await mesh.start(tasks)
+                await mesh.start()
                 mesh.announce(ready_after=time.monotonic() - began)
-                await asyncio.Event().wait()
+                async with listening(options.state, mesh.rolling.roll):
+                    await asyncio.Event().wait()
             except StartError as error:
                 failure = error
             finally:
@@ -75,33 +81,39 @@ async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lamb
 class Mesh:
     """All programs of one mesh."""
 
-    def __init__(self, options: UpOptions, instead: Callable[[Program], Program]) -> None:
+    def __init__(
+        self, options: UpOptions, instead: Callable[[Program], Program], tasks: asyncio.TaskGroup
+    ) -> None:
         state = options.state.resolve()
         self._options = options
-        self._ports = free_ports() if options.free_ports else fixed_ports()
+        who = listeners(options.replicas)
+        self._ports = free_ports(who) if options.free_ports else fixed_ports(who)
         self._secrets = Secrets(state / "secrets")
         nats = servers.nats(state, port=self._ports["nats"], extra=accounts(self._secrets))
         valkey = servers.valkey(state, port=self._ports["valkey"])
         around = Surroundings(
-            state, self._secrets, self._ports, nats.url, valkey.url, otlp_endpoint=options.otlp_endpoint
+            *(state, self._secrets, self._ports, nats.url, valkey.url),
+            otlp_endpoint=options.otlp_endpoint,
+            replicas=options.replicas,
         )
-        edge = envoy(
-            state, port=self._ports["edge"], gateways=[self._ports["gateway"]], access_log=options.access_log
-        )
+        gateways = [self._ports[name] for name in names("gateway", options.replicas)]
+        edge = envoy(state, port=self._ports["edge"], gateways=gateways, access_log=options.access_log)
+        self._tasks = tasks
         self._serving = False
         self._members = {
             program.name: Supervised(instead(program), say, self._changed)
             for program in (nats, valkey, *services(around), edge)
         }
+        self.rolling = Rolling(self._members, tasks, self._changed)
 
-    async def start(self, tasks: asyncio.TaskGroup) -> None:
+    async def start(self) -> None:
         """Start all; returns when all are healthy. The edge is when the gateway is, which asks everyone."""
         deadline = time.monotonic() + START_SECONDS
         others = [name for name in self._members if name not in FOUNDATIONS]
-        for names in (FOUNDATIONS, others):
-            for name in names:
-                await self._members[name].start(tasks)
-            for name in names:
+        for group in (FOUNDATIONS, others):
+            for name in group:
+                await self._members[name].start(self._tasks)
+            for name in group:
                 await self._members[name].until_ready(deadline)
         self._serving = True
 
@@ -111,11 +123,15 @@ class Mesh:
         if self._options.ready_file:
             self._options.ready_file.unlink(missing_ok=True)
         try:
-            await stop_in_order([[self._members[name] for name in names] for names in STOP_ORDER])
+            groups = [[one for one in self._everyone() if role(one.name) in roles] for roles in STOP_ORDER]
+            await stop_in_order(groups)
         finally:
-            for member in self._members.values():
-                member.kill()
+            for one in self._everyone():
+                one.kill()
         say("malha", "stopped")
+
+    def _everyone(self) -> list[Supervised]:
+        return [*self._members.values(), *self.rolling.between]
 
     def announce(self, *, ready_after: float) -> None:
         """Tell the person, and the ready file."""

@@ -9,6 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from prometheus_client import start_http_server
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from malha import __version__
 from malha.settings import ServiceSettings
@@ -35,6 +36,8 @@ def setup(service: str, settings: ServiceSettings) -> None:
     trace.set_tracer_provider(provider)
     if settings.metrics_listen:
         host, _, port = settings.metrics_listen.rpartition(":")
+        # as the service's own port: a successor starts beside this process
+        ThreadingWSGIServer.allow_reuse_port = settings.share_ports
         start_http_server(int(port), host)
 
 

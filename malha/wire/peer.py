@@ -28,8 +28,9 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.enable_retries", 0),  # retries are ours: they know what is idempotent and keep a budget
-    ("grpc.keepalive_time_ms", 20000),
-    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+    ("grpc.keepalive_time_ms", 10000),
+    ("grpc.keepalive_timeout_ms", 3000),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -45,13 +46,17 @@ class Peer:
 
     Args:
         callee: its name, as tokens and breakers know it.
-        target: ``host:port``.
+        target: ``host:port``, of which a name may stand for many addresses; or addresses with commas between.
+            Calls go round; a replica that is gone or drains is left at once, one that hangs when it answers
+            no ping.
         identity: mints the tokens.
     """
 
     def __init__(self, callee: str, target: str, *, identity: Identity) -> None:
         self.callee = callee
-        self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        # one name may resolve to many addresses; a list of addresses has a scheme of its own
+        resolved = f"ipv4:{target}" if "," in target else target
+        self.channel = grpc.aio.insecure_channel(resolved, options=_OPTIONS)
         self._identity = identity
         self._breaker = Breaker(callee, reset_seconds=_REST)
         self._retries = RetryBudget()

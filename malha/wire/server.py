@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ _MESSAGE_BYTES = 20 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.so_reuseport", 0),  # a taken port must be an error, not a shared one
+    ("grpc.so_reuseport", 1),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
 )
@@ -86,8 +87,15 @@ class Server:
         self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
         self._services.append(service)
 
-    async def start(self, listen: str) -> int:
-        """Listen on ``host:port`` and serve; the bound port."""
+    async def start(self, listen: str, *, shared: bool = False) -> int:
+        """Listen on ``host:port`` and serve; the bound port.
+
+        Args:
+            shared: whether another process may listen there too, so that one can take the other's place;
+                else a taken port is an OSError.
+        """
+        if not shared:
+            _refuse_taken(listen)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflection.enable_server_reflection(
             (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc
@@ -122,6 +130,14 @@ class _Registrar:
         self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
         self._server._mount(service, handlers, public=self._public)
+
+
+def _refuse_taken(listen: str) -> None:
+    """Raise OSError where somebody listens: gRPC would share the port without a word."""
+    host, _, port = listen.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, int(port)))
 
 
 def _at_the_edge(authenticate: Authenticate) -> Admit:

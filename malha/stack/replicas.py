@@ -1,0 +1,43 @@
+"""How many processes each service has, and what they are called: planner, planner-2, planner-3."""
+
+from collections.abc import Mapping
+
+from malha.stack.secrets import SERVICES
+
+Replicas = Mapping[str, int]
+MOST = 16
+
+ALONE = {
+    "cost": "its order of who waits for money lives in one process",
+    "tools": "an act under way is known to the process that runs it, and to no other",
+}
+"""Services of which one process runs on SQLite, and why (docs/adr/0013)."""
+
+
+class ReplicasError(Exception):
+    """The wish for replicas cannot be met; the message says why."""
+
+
+def parse(text: str) -> dict[str, int]:
+    """ "planner=2,gateway=2" as numbers by service. Raises ReplicasError."""
+    wanted: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        service, _, number = part.partition("=")
+        if service not in SERVICES:
+            raise ReplicasError(f"{service} is no service; they are {', '.join(SERVICES)}")
+        if not number.isdecimal() or not 1 <= int(number) <= MOST:
+            raise ReplicasError(f"{part}: say for example {service}=2, with 1 to {MOST}")
+        if int(number) > 1 and service in ALONE:
+            raise ReplicasError(f"{service} runs once on SQLite: {ALONE[service]}")
+        wanted[service] = int(number)
+    return wanted
+
+
+def names(service: str, replicas: Replicas) -> list[str]:
+    """What the processes of a service are called."""
+    return [service, *(f"{service}-{number}" for number in range(2, replicas.get(service, 1) + 1))]
+
+
+def role(name: str) -> str:
+    """The service, or the server of others, that a process of this name runs."""
+    return name.partition("-")[0]
