@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
-from malha.cli import documents, render
+from malha.cli import approving, documents, render
 from malha.client import Client, ErrorReason, MalhaError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
@@ -200,6 +200,9 @@ def _api_key() -> str | None:
     if "MALHA_API_KEY" not in os.environ and local.is_file():
         return local.read_text(encoding="utf-8").strip()
     return None  # the client reads the environment
+
+
+approving.add_commands(app, console, _run)
 
 
 def main() -> None:

@@ -53,6 +53,17 @@ def _line(happened: run_pb2.RunEvent) -> str:
             return _finished(happened.step_finished)
         case "waiting":
             return f"[yellow]waiting:[/] {escape(happened.waiting.message or happened.waiting.reason)}"
+        case "approval_requested":
+            asked = happened.approval_requested
+            return f"step {asked.step} asks for leave to call [cyan]{escape(asked.tool)}[/]"
+        case "notified":
+            told = happened.notified
+            by = f" by {escape(told.preauthorisation)}" if told.preauthorisation else ""
+            return f"step {told.step} calls [cyan]{escape(told.tool)}[/]{by}; people are told"
+        case "decided":
+            decision = happened.decided.decisions[-1]
+            word = record_pb2.Decision.Name(decision.decision).removeprefix("DECISION_").lower()
+            return f"[bold]{word}[/] by {escape(decision.by)} {escape(_short(decision.comment))}"
         case "cancel_requested":
             return f"cancellation asked for by {escape(happened.cancel_requested.by)}"
         case "finished":

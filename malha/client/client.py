@@ -28,6 +28,7 @@ from malha.api.gateway.v1 import (
 )
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
+from malha.api.run.v1 import record_pb2
 from malha.errors import ErrorReason
 from malha.wire import codec
 
@@ -117,6 +118,34 @@ class Client:
         """Ask for a run's end."""
         request = run_service_pb2.CancelRunRequest(run_id=run_id, reason=reason)
         return (await self._call(self._runs.CancelRun, request)).run
+
+    async def approvals(self) -> AsyncIterator[run_pb2.Approval]:
+        """What waits for one's decision; of the runs accepted last first."""
+        page_token = ""
+        while True:
+            request = run_service_pb2.ListApprovalsRequest(page_token=page_token)
+            page = await self._call(self._runs.ListApprovals, request)
+            for approval in page.approvals:
+                yield approval
+            page_token = page.next_page_token
+            if not page_token:
+                return
+
+    async def decide(
+        self,
+        run_id: str,
+        hash: str,  # noqa: A002  # the contract's name
+        decision: record_pb2.Decision,
+        *,
+        comment: str = "",
+        result: str = "",
+        step: int = 0,
+    ) -> run_pb2.Run:
+        """Decide on what a run waits for. `hash` is that of the approval as it was shown."""
+        request = run_service_pb2.DecideApprovalRequest(
+            run_id=run_id, hash=hash, decision=decision, comment=comment, result=result, step=step
+        )
+        return (await self._call(self._runs.DecideApproval, request)).run
 
     async def events(self, run_id: str, *, after: str = "") -> AsyncIterator[run_pb2.RunEvent]:
         """The run's events from ``after`` on, each once, until the run is over.

@@ -4,6 +4,7 @@ Everything here is pure except ``malha.run.nats_journal``, the adapter over NATS
 """
 
 from malha.run.accept import accept, amend
+from malha.run.call_hash import NoCanonicalFormError, attempt_hash, call_hash
 from malha.run.claim import (
     MAX_DELIVERIES,
     ClaimDecision,
@@ -18,11 +19,13 @@ from malha.run.journal import Doorbell, Entry, Fenced, Journal
 from malha.run.keys import StepKey, parse_step_key, run_id_for, step_key, subject
 from malha.run.limits import check_room
 from malha.run.position import Position, parse_position
+from malha.run.proposals import APPROVALS_NEEDED, Proposal, Ruling, Standing
 from malha.run.rebase import Rebase, rebase
 from malha.run.resume import Resume, resume, settlement, settlements
 from malha.run.sealing import DataKey, KeyRing, Sealer, UnsealableError
 
 __all__ = [
+    "APPROVALS_NEEDED",
     "MAX_DELIVERIES",
     "BrokenJournalError",
     "ClaimDecision",
@@ -32,16 +35,22 @@ __all__ = [
     "Fenced",
     "Journal",
     "KeyRing",
+    "NoCanonicalFormError",
     "Position",
+    "Proposal",
     "Rebase",
     "Resume",
+    "Ruling",
     "RunState",
     "Sealer",
+    "Standing",
     "StepKey",
     "StepState",
     "UnsealableError",
     "accept",
     "amend",
+    "attempt_hash",
+    "call_hash",
     "check_room",
     "decide_claim",
     "facts",

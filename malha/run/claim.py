@@ -54,8 +54,8 @@ def decide_claim(
 
 
 def goes_on(state: RunState) -> bool:
-    """Whether an open run may go on at once: it is not parked, or someone asked for its end."""
-    return state.parked is None or state.cancel_requested is not None
+    """Whether an open run may go on at once: it is not parked, people decided, or someone asked for its end."""
+    return state.parked is None or state.decided or state.cancel_requested is not None
 
 
 def wake_time(state: RunState) -> datetime | None:

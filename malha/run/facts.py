@@ -8,10 +8,12 @@ from __future__ import annotations
 from malha.api.event.v1.event_pb2 import RunFact
 from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.run.v1.record_pb2 import (
+    Decision,
     FinalStatus,
     JournalEvent,
     ParkReason,
     Record,
+    Risk,
     StepKind,
     StepOutcome,
 )
@@ -19,14 +21,15 @@ from malha.run.fold import RunState, StepState
 from malha.run.journal import Entry
 from malha.run.position import Position
 
+_FROM_OUTSIDE = ("cancel_requested", "decided")
 _KINDS = {StepKind.STEP_KIND_MODEL: "model", StepKind.STEP_KIND_TOOL: "tool"}
 
 
 def wakes(record: Record, state_before: RunState | None) -> bool:
     """Whether ``record`` calls for a work item.
 
-    Accepted always does. A cancellation does exactly if the run was parked: a run that a worker has is
-    told by its doorbell, and a queued one still has its item.
+    Accepted always does. A cancellation or a decision does exactly if the run was parked: a run that a
+    worker has is told by its doorbell, and a queued one still has its item.
 
     Args:
         record: the record just read.
@@ -35,7 +38,7 @@ def wakes(record: Record, state_before: RunState | None) -> bool:
     if state_before is None:
         return any(event.HasField("accepted") for event in record.events)
     return state_before.parked is not None and any(
-        event.HasField("cancel_requested") for event in record.events
+        event.WhichOneof("event") in _FROM_OUTSIDE for event in record.events
     )
 
 
@@ -89,6 +92,19 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         fact.cost.CopyFrom(event.step_abandoned.cost)
         _describe_step(fact, state.attempt(event.step_abandoned.key))
         return "run.step_finished"
+    elif kind == "proposed":
+        proposed = event.proposed
+        fact.step, fact.kind, fact.name = proposed.step, "tool", proposed.tool
+        fact.risk = _spelled(Risk.Name(proposed.risk), "RISK_")
+        fact.hash = proposed.hash.hex()
+        fact.status = "waiting" if proposed.approvals else "running"
+        return "run.approval_requested" if proposed.approvals else "run.notified"
+    elif kind == "decided":
+        decided = event.decided
+        if not state.counts(decided):
+            return ""
+        fact.step, fact.hash = decided.step, decided.hash.hex()
+        fact.status = _spelled(Decision.Name(decided.decision), "DECISION_")
     elif kind == "parked":
         fact.status = "waiting"
         fact.error_reason = ParkReason.Name(event.parked.reason).removeprefix("PARK_REASON_")

@@ -7,7 +7,7 @@ worker keeps its state by folding each record it appended, and whoever takes ove
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from malha.api.common.v1.usage_pb2 import Cost, Usage
 from malha.api.gateway.v1.run_pb2 import RunStatus
@@ -16,10 +16,12 @@ from malha.api.run.v1.record_pb2 import (
     Answered,
     CancelRequested,
     Claimed,
+    Decided,
     FinalStatus,
     Finished,
     JournalEvent,
     Parked,
+    ParkReason,
     Record,
     Sealed,
     StepAbandoned,
@@ -29,6 +31,7 @@ from malha.api.run.v1.record_pb2 import (
 from malha.run.journal import Entry
 from malha.run.keys import parse_step_key, step_key
 from malha.run.position import Position
+from malha.run.proposals import Proposal, Ruling, Standing
 
 _FINAL_STATUS = {
     FinalStatus.FINAL_STATUS_SUCCEEDED: RunStatus.RUN_STATUS_SUCCEEDED,
@@ -116,6 +119,15 @@ class RunState:
         self.answered: Answered | None = None
         self.answer: Sealed | None = None
         self.parked: Parked | None = None
+        self.parked_at: datetime | None = None
+        self.waited = timedelta()
+        """Time the run stood parked, up to its last claim: it counts against no deadline."""
+        self.proposals: list[Proposal] = []
+        """Every call that people were told of, in order."""
+        self.outcomes: dict[str, Ruling] = {}
+        """What people said became of attempts of unknown outcome, by key."""
+        self.last_at = entry.time
+        """Stored time of the last record."""
         self.cancel_requested: CancelRequested | None = None
         self.finished: Finished | None = None
         self.failure: Sealed | None = None
@@ -145,6 +157,40 @@ class RunState:
     def last_step(self) -> int:
         """The highest step number so far; 0 before the first."""
         return max((step.step for step in self.steps), default=0)
+
+    def proposal(self, step: int) -> Proposal | None:
+        """The last proposal of a step's call."""
+        return next((one for one in reversed(self.proposals) if one.proposed.step == step), None)
+
+    def waiting(self) -> list[Proposal]:
+        """The proposed calls that the parked run waits for."""
+        if self.parked is None or self.parked.reason != ParkReason.PARK_REASON_APPROVAL:
+            return []
+        return [one for one in self.proposals if one.waits]
+
+    @property
+    def unsettled(self) -> str:
+        """The key of the attempt whose outcome the parked run waits to be told; "" for none."""
+        if self.parked is None or self.parked.reason != ParkReason.PARK_REASON_OUTCOME_UNKNOWN:
+            return ""
+        return "" if self.parked.key in self.outcomes else self.parked.key
+
+    @property
+    def decided(self) -> bool:
+        """Whether people have said all that the parked run waits for."""
+        if self.parked is None:
+            return False
+        if self.parked.reason == ParkReason.PARK_REASON_APPROVAL:
+            ended = any(one.standing is Standing.ENDED for one in self.proposals if not one.passed)
+            return ended or not self.waiting()
+        return self.parked.key in self.outcomes
+
+    def counts(self, decided: Decided) -> bool:
+        """Whether a decision just folded was counted: it came in time."""
+        if decided.key:
+            return self.outcomes[decided.key].decided == decided
+        proposal = self.proposal(decided.step)
+        return proposal is not None and any(one.decided == decided for one in proposal.rulings)
 
     def attempt(self, key: str) -> StepState | None:
         """The attempt under ``key``, if it was started."""
@@ -188,6 +234,7 @@ def _fold_entry(state: RunState, entry: Entry) -> None:
     if record.epoch and record.epoch == state.epoch:
         state.unreleased_epochs = [state.epoch]
     state.last_sequence = entry.sequence
+    state.last_at = entry.time
     state.records += 1
     state.bytes += entry.size
     if record.events:
@@ -204,7 +251,9 @@ def _claimed(state: RunState, event: JournalEvent, entry: Entry) -> None:
     state.claim = event.claimed
     state.claimed_at = entry.time
     state.unreleased_epochs.append(entry.sequence)
-    state.parked = None
+    if state.parked_at is not None:
+        state.waited += max(timedelta(), entry.time - state.parked_at)
+    state.parked = state.parked_at = None
 
 
 def _step_started(state: RunState, event: JournalEvent, entry: Entry) -> None:
@@ -213,6 +262,9 @@ def _step_started(state: RunState, event: JournalEvent, entry: Entry) -> None:
         raise BrokenJournalError("a step key started twice")
     state._by_key[step.key] = step
     state.steps.append(step)
+    for proposal in state.proposals:
+        if proposal.proposed.step == step.step:
+            proposal.passed = True
 
 
 def _step_finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
@@ -241,9 +293,30 @@ def _answered(state: RunState, event: JournalEvent, _entry: Entry) -> None:
     state.answer = event.content
 
 
-def _parked(state: RunState, event: JournalEvent, _entry: Entry) -> None:
+def _proposed(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    earlier = state.proposal(event.proposed.step)
+    if earlier is not None:
+        earlier.passed = True
+    state.proposals.append(Proposal(event.proposed, event.content, entry.time))
+
+
+def _parked(state: RunState, event: JournalEvent, entry: Entry) -> None:
     state.parked = event.parked
+    state.parked_at = entry.time
     state.claim = None
+
+
+def _decided(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    decided = event.decided
+    ruling = Ruling(decided, event.content, entry.time)
+    if decided.key:
+        state.outcomes.setdefault(decided.key, ruling)
+        return
+    proposal = state.proposal(decided.step)
+    if proposal is None:
+        raise BrokenJournalError("a decision on nothing")
+    if proposal.proposed.hash == decided.hash:
+        proposal.take(ruling)
 
 
 def _cancel_requested(state: RunState, event: JournalEvent, _entry: Entry) -> None:
@@ -256,7 +329,7 @@ def _finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
     state.finished = event.finished
     state.failure = event.content
     state.finished_at = entry.time
-    state.parked = None
+    state.parked = state.parked_at = None
     state.claim = None
 
 
@@ -271,7 +344,9 @@ _FOLDS = {
     "step_finished": _step_finished,
     "step_abandoned": _step_abandoned,
     "answered": _answered,
+    "proposed": _proposed,
     "parked": _parked,
+    "decided": _decided,
     "cancel_requested": _cancel_requested,
     "finished": _finished,
 }

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from malha.api.run.v1.record_pb2 import Record
 from malha.clock import Clock, SystemClock
 from malha.errors import ErrorReason, MalhaError
-from malha.run.journal import Entry, Fenced
+from malha.run.journal import TIMED, Entry, Fenced
 from malha.run.keys import subject
 from malha.run.limits import MAX_RECORD_BYTES
 from malha.run.nats_journal.connection import Connection
@@ -50,7 +50,7 @@ class NatsJournal:
             raise Fenced([_entry(stored) for stored in refused.stored]) from None
         except TooLargeError:
             raise _too_large() from None
-        if any(event.WhichOneof("event") == "claimed" for event in record.events):
+        if any(event.WhichOneof("event") in TIMED for event in record.events):
             stored = await self._log.at(sequence)
             if stored is not None:
                 return Entry(sequence, stored.time, record, len(data))

@@ -72,15 +72,15 @@ def resolve_limits(asked: RunLimitsRequest, of_agent: RunLimits, otherwise: RunL
     return limits
 
 
-def check_judgement(judgement: Judgement) -> None:
-    """Raise GUARD_BLOCKED for an input the guard withholds; nothing of the input is repeated."""
+def check_judgement(judgement: Judgement, *, stage: str = "input") -> None:
+    """Raise GUARD_BLOCKED for a text the guard withholds; nothing of it is repeated."""
     verdict = judgement.verdict
     if verdict.action in (Action.ACTION_ALLOW, Action.ACTION_FLAG, Action.ACTION_MASK):
         return
     raise MalhaError(
         ErrorReason.ERROR_REASON_GUARD_BLOCKED,
-        judgement.message or "the input was refused by policy",
-        metadata={"stage": "input", "rule": ",".join(verdict.rules), "policy": verdict.policy},
+        judgement.message or "the text was refused by policy",
+        metadata={"stage": stage, "rule": ",".join(verdict.rules), "policy": verdict.policy},
     )
 
 

@@ -33,6 +33,7 @@ from malha_gateway.adapters.parts import NatsPart, ServicePart, ValkeyPart
 from malha_gateway.adapters.planner import PlannerPeer
 from malha_gateway.adapters.retrieval import RetrievalPeer
 from malha_gateway.administration import Administration
+from malha_gateway.approvals import Approvals
 from malha_gateway.authentication import Authenticator, import_development_key
 from malha_gateway.following import Following
 from malha_gateway.rates import Rates
@@ -135,12 +136,16 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             house=House(settings.max_input_characters, _limits(settings)),
             clock=clock,
         )
+        approvals = Approvals(
+            journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock
+        )
         following = await stack.enter_async_context(Following(journal, view))
         heartbeat = settings.heartbeat_seconds
 
         server = Server("gateway", authenticate=authenticate, max_concurrent=settings.max_concurrent)
         server.add(
-            add_RunServiceServicer_to_server, RunServicer(runs, planner, following, heartbeat=heartbeat)
+            add_RunServiceServicer_to_server,
+            RunServicer(runs, approvals, planner, following, heartbeat=heartbeat),
         )
         server.add(
             add_EventStreamServiceServicer_to_server, EventStreamServicer(following, heartbeat=heartbeat)

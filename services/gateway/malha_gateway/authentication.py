@@ -17,7 +17,7 @@ from malha_gateway.keys import LIFETIME, StoredKey, digest, key_id_of
 from malha_gateway.ports import KeyStore
 
 _REMEMBERED = 10_000
-DEV_SCOPES = ("runs", "knowledge", "admin", "operator")
+DEV_SCOPES = ("runs", "knowledge", "approvals", "admin", "operator")
 
 
 class Authenticator:

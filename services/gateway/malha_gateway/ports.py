@@ -15,10 +15,14 @@ from malha_gateway.keys import StoredKey
 
 
 class Guard(Protocol):
-    """Judges inputs."""
+    """Judges what people say."""
 
     async def check_input(self, text: str, agent: str) -> Judgement:
         """What may be done with a caller's text."""
+        ...
+
+    async def check_result(self, text: str, agent: str) -> Judgement:
+        """What may be done with what a person says came of a tool."""
         ...
 
 

@@ -160,7 +160,7 @@ class Runs:
                 )
             if state.cancel_requested is not None:
                 return None
-            return self._record(principal.tenant, run_id, JournalEvent(cancel_requested=asked))
+            return record_of(JournalEvent(cancel_requested=asked), principal.tenant, run_id, self._clock)
 
         return await self._view.run(await amend(self._journal, principal.tenant, run_id, decide))
 
@@ -177,7 +177,7 @@ class Runs:
         accepted, text = await self._admit(principal, request)
         sealed = await self._sealer.seal(principal.tenant, run_id, "accepted", Content(text=text))
         event = JournalEvent(accepted=accepted, content=sealed)
-        return await accept(self._journal, self._record(principal.tenant, run_id, event))
+        return await accept(self._journal, record_of(event, principal.tenant, run_id, self._clock))
 
     async def _admit(self, principal: Principal, request: CreateRunRequest) -> tuple[Accepted, str]:
         """What to accept, and the input as the guard lets it through. Cheap refusals come first."""
@@ -217,10 +217,12 @@ class Runs:
             quota=quota,
         )
 
-    def _record(self, tenant: str, run_id: str, event: JournalEvent) -> Record:
-        written_at = Timestamp()
-        written_at.FromDatetime(self._clock.now())
-        return Record(tenant=tenant, run_id=run_id, events=[event], written_at=written_at)
+
+def record_of(event: JournalEvent, tenant: str, run_id: str, clock: Clock) -> Record:
+    """The record of one thing that a caller causes."""
+    written_at = Timestamp()
+    written_at.FromDatetime(clock.now())
+    return Record(tenant=tenant, run_id=run_id, events=[event], written_at=written_at)
 
 
 def _run_id(principal: Principal, request: CreateRunRequest) -> str:

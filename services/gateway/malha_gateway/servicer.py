@@ -30,6 +30,7 @@ from malha.run import Position, parse_position
 from malha.wire import current
 from malha_gateway import sse, view
 from malha_gateway.administration import Administration
+from malha_gateway.approvals import Approvals
 from malha_gateway.authentication import require
 from malha_gateway.following import Following
 from malha_gateway.knowledge import ingest
@@ -45,10 +46,13 @@ _DEFAULT_PASSAGES = 5
 
 
 class RunServicer(RunServiceServicer):
-    """Runs. Scope "runs"."""
+    """Runs. Scope "runs", and "approvals" for deciding."""
 
-    def __init__(self, runs: Runs, planner: Planner, following: Following, *, heartbeat: float) -> None:
+    def __init__(
+        self, runs: Runs, approvals: Approvals, planner: Planner, following: Following, *, heartbeat: float
+    ) -> None:
         self._runs = runs
+        self._approvals = approvals
         self._planner = planner
         self._following = following
         self._heartbeat = heartbeat
@@ -93,6 +97,17 @@ class RunServicer(RunServiceServicer):
     ) -> runs_pb.CancelRunResponse:
         run = await self._runs.cancel(_allowed("runs"), request.run_id, request.reason)
         return runs_pb.CancelRunResponse(run=run)
+
+    async def DecideApproval(
+        self, request: runs_pb.DecideApprovalRequest, _context: Context
+    ) -> runs_pb.DecideApprovalResponse:
+        run = await self._approvals.decide(_allowed("approvals"), request)
+        return runs_pb.DecideApprovalResponse(run=run)
+
+    async def ListApprovals(
+        self, request: runs_pb.ListApprovalsRequest, _context: Context
+    ) -> runs_pb.ListApprovalsResponse:
+        return await self._approvals.waiting(_allowed("approvals"), request)
 
 
 class EventStreamServicer(EventStreamServiceServicer):

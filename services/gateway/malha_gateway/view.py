@@ -10,8 +10,8 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from malha.api.common.v1.error_reason_pb2 import ErrorReason
 from malha.api.gateway.v1.run_pb2 import (
+    Approval,
     Run,
     RunAccepted,
     RunAnswered,
@@ -26,6 +26,7 @@ from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.run.v1.record_pb2 import (
     Answered,
     Content,
+    Decided,
     JournalEvent,
     Parked,
     ParkReason,
@@ -33,7 +34,8 @@ from malha.api.run.v1.record_pb2 import (
     StepFinished,
     StepOutcome,
 )
-from malha.run import Entry, Position, RunState, Sealer, StepState
+from malha.run import Entry, Position, RunState, Sealer, StepState, attempt_hash
+from malha_gateway.approval_view import ApprovalView
 
 NO_LLM = "Offline model: deterministic and extractive, no LLM was involved."
 
@@ -42,12 +44,7 @@ _STEP_STATUS = {
     StepOutcome.STEP_OUTCOME_FAILED: StepStatus.STEP_STATUS_FAILED,
     StepOutcome.STEP_OUTCOME_BLOCKED: StepStatus.STEP_STATUS_BLOCKED,
 }
-_WAITING_FOR = {
-    ParkReason.PARK_REASON_OUTCOME_UNKNOWN: (
-        ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
-        "a step with an effect began and nobody knows whether it happened; a person must decide",
-    )
-}
+_OUTCOME_UNKNOWN = "a step with an effect began and nobody knows whether it happened; a person must decide"
 
 
 class View:
@@ -55,6 +52,7 @@ class View:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
+        self._approvals = ApprovalView(sealer)
 
     async def run(self, state: RunState, *, steps: bool = True) -> Run:
         """The whole run; without its steps where the caller has been told them."""
@@ -71,6 +69,7 @@ class View:
             trace_id=trace_id_of(accepted.traceparent),
             limits=accepted.limits,
             position=str(state.position),
+            approvals=await self._approvals.all(state),
         )
         if steps:
             for step in state.steps:
@@ -87,7 +86,7 @@ class View:
             if state.finished.error_reason:
                 run.error.CopyFrom(await self.failure(state))
         elif state.parked is not None:
-            run.error.CopyFrom(_waiting(state.parked))
+            run.error.CopyFrom(_waiting(state.parked, state))
         return run
 
     async def failure(self, state: RunState) -> RunError:
@@ -144,8 +143,18 @@ class View:
                         verdict=event.answered.verdict,
                     )
                 )
+            case "proposed":
+                proposal = state.proposal(event.proposed.step)
+                if proposal is None:
+                    return False
+                told = shown.approval_requested if event.proposed.approvals else shown.notified
+                told.CopyFrom(await self._approvals.proposal(state, proposal))
+            case "decided":
+                if not state.counts(event.decided):
+                    return False
+                shown.decided.CopyFrom(await self._decided(state, event.decided))
             case "parked":
-                shown.waiting.CopyFrom(_waiting(event.parked))
+                shown.waiting.CopyFrom(_waiting(event.parked, state))
             case "cancel_requested":
                 asked = event.cancel_requested
                 shown.cancel_requested.CopyFrom(RunCancelRequested(by=asked.by, reason=asked.reason))
@@ -154,6 +163,12 @@ class View:
             case _:
                 return False
         return True
+
+    async def _decided(self, state: RunState, decided: Decided) -> Approval:
+        proposal = state.proposal(decided.step)
+        if decided.key or proposal is None:
+            return await self._approvals.outcome(state, decided.key)
+        return await self._approvals.proposal(state, proposal)
 
     async def _started(self, state: RunState, key: str) -> Step:
         attempt = state.attempt(key)
@@ -231,12 +246,19 @@ def _finish(step: Step, finished: StepFinished, content: Content) -> None:
         step.error.CopyFrom(RunError(reason=finished.error_reason, message=content.error_text))
 
 
-def _waiting(parked: Parked) -> RunError:
-    reason, message = _WAITING_FOR.get(
-        parked.reason, (ErrorReason.ERROR_REASON_UNSPECIFIED, "the run waits for a time")
-    )
-    name = ErrorReason.Name(reason).removeprefix("ERROR_REASON_") if reason else ""
-    return RunError(reason=name, message=message, metadata={"key": parked.key})
+def _waiting(parked: Parked, state: RunState) -> RunError:
+    """What the run waits for; `hash` in the metadata is what a decision carries back."""
+    if parked.reason == ParkReason.PARK_REASON_OUTCOME_UNKNOWN:
+        metadata = {"key": parked.key, "hash": attempt_hash(parked.key).hex()}
+        return RunError(reason="OUTCOME_UNKNOWN", message=_OUTCOME_UNKNOWN, metadata=metadata)
+    if waiting := [one.proposed for one in state.waiting()]:
+        tools = ", ".join(dict.fromkeys(one.tool for one in waiting))
+        first = waiting[0]
+        metadata = {"tool": first.tool, "hash": first.hash.hex()}
+        metadata["expire_time"] = first.expire_time.ToJsonString()
+        message = f"people are to decide whether {tools} may be called"
+        return RunError(reason="APPROVAL_REQUIRED", message=message, metadata=metadata)
+    return RunError(message="the run waits for a time", metadata={"key": parked.key})
 
 
 def _note(answered: Answered) -> str:

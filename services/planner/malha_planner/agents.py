@@ -6,12 +6,13 @@ Its public part is the contract's `Agent` message, the card; the rest stays in t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.planner.v1.agent_pb2 import Agent as Card
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import ErrorReason, MalhaError
+from malha_planner.approval_policy import ApprovalPolicy
 
 HARMLESS = "*harmless"
 """Stands in an agent's list of tools for every tool that is declared harmless."""
@@ -25,6 +26,8 @@ class Agent:
     """What callers may know; `card.model` is "<provider>/<name>"."""
     prompt: str
     """Its instructions to the model."""
+    approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+    """When its calls need people's leave."""
 
     @property
     def name(self) -> str:

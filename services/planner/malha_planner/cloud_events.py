@@ -16,7 +16,19 @@ from malha.api.event.v1.event_pb2 import RunFact
 
 SOURCE = "/malha/planner"
 
-_PLAIN = ("tenant", "run_id", "position", "agent", "step", "kind", "name", "status", "error_reason")
+_PLAIN = (
+    "tenant",
+    "run_id",
+    "position",
+    "agent",
+    "step",
+    "kind",
+    "name",
+    "status",
+    "error_reason",
+    "risk",
+    "hash",
+)
 _TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 
 

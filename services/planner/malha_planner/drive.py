@@ -12,9 +12,10 @@ from malha_planner import ending
 from malha_planner.claimed import ClaimedRun
 from malha_planner.lease import CancelSeen, Interrupted
 from malha_planner.model_step import call_model
+from malha_planner.parking import ParkedRun
 from malha_planner.react import Answer, CallModel, CallTools, Fail, decide
 from malha_planner.resuming import clear_up
-from malha_planner.tool_steps import ParkedRun, call_tools
+from malha_planner.tool_steps import call_tools
 
 
 async def drive(run: ClaimedRun) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from malha.api.cost.v1.cost_service_pb2 import Settled
-from malha.api.run.v1.record_pb2 import Content, JournalEvent, Record
+from malha.api.run.v1.record_pb2 import Content, JournalEvent, Record, Sealed
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
 from malha.run import (
@@ -72,17 +73,27 @@ class Lease:
         self._sealer = sealer
         self._clock = clock
         self._ack_wait = ack_wait
+        self._claimed_at = clock.monotonic()
         wall_time = state.accepted.limits.max_wall_time
-        used = (state.claimed_at - state.accepted_at).total_seconds()
-        self._deadline = clock.monotonic() + wall_time.seconds + wall_time.nanos / 1e9 - used
+        used = (state.claimed_at - state.accepted_at - state.waited).total_seconds()
+        self._deadline = self._claimed_at + wall_time.seconds + wall_time.nanos / 1e9 - used
         self._noted: list[tuple[JournalEvent, Content | None]] = []
         self._interrupted = False
         self._scopes: set[asyncio.Timeout] = set()
         self._call_until = 0.0
 
     def remaining(self) -> float:
-        """Seconds of the run's wall time that are left; negative once it is over."""
+        """Seconds of the run's wall time that are left, waits for people not counted; negative once over."""
         return self._deadline - self._clock.monotonic()
+
+    def now(self) -> datetime:
+        """The journal's time: the claim's stored time, counted on."""
+        assert self.state.claimed_at is not None
+        return self.state.claimed_at + timedelta(seconds=self._clock.monotonic() - self._claimed_at)
+
+    async def opened(self, kind: str, sealed: Sealed) -> Content:
+        """What an event of this run holds, in the clear."""
+        return await self._sealer.open(self.state.tenant, self.state.run_id, kind, sealed)
 
     # what is written
 
@@ -104,8 +115,8 @@ class Lease:
                     end.cost.CopyFrom(cost)
 
     def forget_beginnings(self) -> None:
-        """Drop noted starts, answer and end: what a cancelled run does not do any more."""
-        dropped = {"step_started", "answered", "finished"}
+        """Drop noted starts, questions, answer and end: what a cancelled run does not do any more."""
+        dropped = {"proposed", "parked", "step_started", "answered", "finished"}
         self._noted = [one for one in self._noted if one[0].WhichOneof("event") not in dropped]
 
     async def write(self) -> None:

@@ -6,6 +6,7 @@ from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.api.run.v1.record_pb2 import Abandonment, Content, StepKind
 from malha.run import RunState, Sealer, StepState, resume, settlements
 from malha_planner.claimed import ClaimedRun
+from malha_planner.parking import park_for_outcomes
 from malha_planner.tool_steps import observe, resolved
 from malha_planner.transcript import MAX_CALLS, Transcript
 
@@ -46,4 +47,7 @@ async def clear_up(run: ClaimedRun) -> None:
         ]
     )
     if left.resolve:
-        await observe(run, [(step.started, await resolved(run, step.key)) for step in left.resolve])
+        unknown = await observe(
+            run, [(step.started, await resolved(run, step.started)) for step in left.resolve]
+        )
+        await park_for_outcomes(run, unknown)

@@ -10,11 +10,11 @@ from malha.api.cost.v1.cost_service_pb2 import Settlement, ToolUse
 from malha.api.run.v1.chat_pb2 import ToolCall
 from malha.api.run.v1.record_pb2 import (
     Abandonment,
+    Clearance,
     Content,
     Effect,
     JournalEvent,
-    Parked,
-    ParkReason,
+    Proposed,
     StepFinished,
     StepKind,
     StepOutcome,
@@ -27,6 +27,8 @@ from malha.telemetry import names
 from malha.telemetry.traces import span
 from malha_planner.citations import renumber
 from malha_planner.claimed import ClaimedRun
+from malha_planner.leave import Go, Refuse, Wait, Withhold, leave, used
+from malha_planner.parking import park_for_leave, park_for_outcomes, tell, told, withheld
 from malha_planner.patience import patiently
 from malha_planner.tasks import end
 
@@ -45,39 +47,72 @@ Outcome: TypeAlias = "ToolResult | Abandonment"
 """What came of a call: a result, or how its attempt is given up."""
 
 
-class ParkedRun(Exception):  # noqa: N818 - a turn of events, not an error
-    """The run waits for a person; the record that says so was stored."""
-
-
 async def call_tools(run: ClaimedRun, calls: Sequence[tuple[int, ToolCall]]) -> None:
     """Carry the calls out; their results are noted and in the transcript.
 
-    A tool that fails, refuses its arguments or does not exist is a result that the model is shown.
+    A tool that fails, refuses its arguments or does not exist is a result that the model is shown. The
+    calls that wait for people's leave wait together, once all others are done.
     """
     offered = {tool.name: tool for tool in await run.tools()}
-    started = [_intention(run, step, call, offered.get(call.tool)) for step, call in calls]
-    known = [(one, call) for one, (_, call) in zip(started, calls, strict=True) if call.tool in offered]
-    if known:
+    uses = used(run.lease.state)
+    going: list[tuple[StepStarted, ToolCall]] = []
+    notices: list[tuple[Proposed, ToolCall]] = []
+    answered: list[tuple[StepStarted, ToolCall, ToolResult]] = []
+    waiting: list[tuple[Wait, ToolCall]] = []
+    for step, call in calls:
+        tool = offered.get(call.tool)
+        if tool is None:
+            answered.append((_intention(run, step, call), call, _no_such_tool(call.tool, offered)))
+            continue
+        policy, state = run.agent.approvals, run.lease.state
+        match leave(policy, state, tool, call, step, now=run.lease.now(), uses=uses):
+            case Go(clearance, notice):
+                going.append((_intention(run, step, call, tool, clearance), call))
+                if notice is not None:
+                    notices.append((notice, call))
+            case Wait() as wait:
+                waiting.append((wait, call))
+            case Withhold(proposal):
+                answered.append((_intention(run, step, call), call, await withheld(run, proposal)))
+            case Refuse(text):
+                answered.append((_intention(run, step, call), call, _failed("FIELD_INVALID", text)))
+    for notice, call in notices:
+        await tell(run, notice, offered[call.tool], call)
+    if going or answered:
+        await park_for_outcomes(run, await _carry_out(run, going, answered, offered))
+    if waiting:
+        await park_for_leave(run, waiting, offered)
+
+
+async def _carry_out(
+    run: ClaimedRun,
+    going: Sequence[tuple[StepStarted, ToolCall]],
+    answered: Sequence[tuple[StepStarted, ToolCall, ToolResult]],
+    offered: Mapping[str, Tool],
+) -> list[StepStarted]:
+    """Make the calls that go, beside those that are answered already; those of unknown outcome."""
+    if going:
         await run.purse.reserve(
-            [run.reservation(one.key, tool=_use(offered[call.tool])) for one, call in known]
+            [run.reservation(one.key, tool=_use(offered[call.tool])) for one, call in going]
         )
-    for one, (_, call) in zip(started, calls, strict=True):
+    starting = [*going, *((one, call) for one, call, _ in answered)]
+    for one, call in sorted(starting, key=lambda pair: pair[0].step):
         one.reserved_microusd = run.purse.held.get(one.key, 0)
         run.lease.note(JournalEvent(step_started=one), Content(arguments_json=call.arguments_json))
-    unknown = [one for one, (_, call) in zip(started, calls, strict=True) if call.tool not in offered]
-    await observe(run, [(one, _no_such_tool(one.name, offered)) for one in unknown])
+    unknown = await observe(run, [(one, result) for one, _, result in answered])
     await run.boundaries.reach("before_tool_started")
     await run.lease.write()
     await run.boundaries.reach("after_tool_started")
-    if len(known) == 1:
-        one, call = known[0]
-        await observe(run, [(one, await _execute(run, one, call, offered))])
-    elif known:
-        await _execute_all(run, known, offered)
+    if len(going) == 1:
+        one, call = going[0]
+        unknown += await observe(run, [(one, await _execute(run, one, call, offered))])
+    elif going:
+        unknown += await _execute_all(run, going, offered)
+    return unknown
 
 
-async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome]]) -> None:
-    """Guard what tools brought, and note what came of each. Raises ParkedRun for an unknown outcome."""
+async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome]]) -> list[StepStarted]:
+    """Guard what tools brought, and note what came of each; those of unknown outcome, for people to say."""
     results = [(one, outcome) for one, outcome in outcomes if isinstance(outcome, ToolResult)]
     verdicts = await run.screen.results([result for _, result in results])
     for (started, result), verdict in zip(results, verdicts, strict=True):
@@ -102,14 +137,14 @@ async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome
         if outcome == Abandonment.ABANDONMENT_TOMBSTONED:
             run.purse.owe(Settlement(key=started.key, release=True))
             run.abandon(started, Abandonment.ABANDONMENT_TOMBSTONED)
-    for started, outcome in outcomes:
-        if outcome == Abandonment.ABANDONMENT_UNKNOWN:
-            await _park(run, started)
+    return [started for started, outcome in outcomes if outcome == Abandonment.ABANDONMENT_UNKNOWN]
 
 
-async def resolved(run: ClaimedRun, key: str) -> Outcome:
-    """What became of a call whose answer was lost; the tools service knows."""
-    request = ResolveRequest(key=key)
+async def resolved(run: ClaimedRun, started: StepStarted) -> Outcome:
+    """What became of a call whose answer was lost: the tools service knows, or a person said."""
+    if (said := await told(run, started)) is not None:
+        return said
+    request = ResolveRequest(key=started.key)
     answer = await patiently(run.lease, run.clock, lambda: run.toolbox.resolve(request))
     match answer.resolution:
         case Resolution.RESOLUTION_RESULT:
@@ -120,7 +155,10 @@ async def resolved(run: ClaimedRun, key: str) -> Outcome:
             return Abandonment.ABANDONMENT_UNKNOWN
 
 
-def _intention(run: ClaimedRun, step: int, call: ToolCall, tool: Tool | None) -> StepStarted:
+def _intention(
+    run: ClaimedRun, step: int, call: ToolCall, tool: Tool | None = None, clearance: Clearance | None = None
+) -> StepStarted:
+    """The start of a call; without a tool it is one that is answered without being made."""
     return StepStarted(
         key=run.lease.state.next_key(step, run.lease.epoch),
         step=step,
@@ -128,25 +166,29 @@ def _intention(run: ClaimedRun, step: int, call: ToolCall, tool: Tool | None) ->
         name=call.tool[:64],
         effect=tool.effect if tool is not None else Effect.EFFECT_UNSPECIFIED,
         call_id=call.call_id,
+        clearance=clearance,
     )
 
 
 async def _execute_all(
     run: ClaimedRun, calls: Sequence[tuple[StepStarted, ToolCall]], offered: Mapping[str, Tool]
-) -> None:
+) -> list[StepStarted]:
     """What comes back while others are under way is written at once, so that it is not lost with us."""
+    unknown: list[StepStarted] = []
     under_way = {asyncio.create_task(_execute(run, one, call, offered)): one for one, call in calls}
     try:
         while under_way:
             done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             ended = [(under_way.pop(task), task) for task in done]
-            await observe(run, [(one, task.result()) for one, task in ended if task.exception() is None])
+            known = [(one, task.result()) for one, task in ended if task.exception() is None]
+            unknown += await observe(run, known)
             for _, task in ended:
                 task.result()  # the first failure ends the run, after the results beside it were noted
             if under_way:
                 await run.lease.write()
     finally:
         await end(*under_way)
+    return unknown
 
 
 async def _execute(
@@ -157,6 +199,8 @@ async def _execute(
     request = ExecuteRequest(
         key=started.key, tool=call.tool, arguments_json=call.arguments_json, allowed_tools=list(offered)
     )
+    if started.HasField("clearance"):
+        request.clearance.CopyFrom(started.clearance)
     with span(f"execute_tool {started.name}") as traced:
         traced.set(names.GEN_AI_OPERATION, "execute_tool")
         traced.set(names.GEN_AI_TOOL_NAME, started.name)
@@ -171,7 +215,7 @@ async def _execute(
             traced.fail(error.reason_name)
             if error.reason in _NO_WORD and run.lease.remaining() > 0:
                 # it may have run: told "failed", a model would do it again
-                outcome = await resolved(run, started.key)
+                outcome = await resolved(run, started)
                 if outcome != Abandonment.ABANDONMENT_TOMBSTONED:
                     return outcome
             return _refused(run, error)
@@ -188,21 +232,7 @@ def _refused(run: ClaimedRun, error: MalhaError) -> Outcome:
         case ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED if run.lease.remaining() <= 0:
             raise error
         case _:
-            failed = StepOutcome.STEP_OUTCOME_FAILED
-            return ToolResult(outcome=failed, error_reason=error.reason_name, error_text=error.message)
-
-
-async def _park(run: ClaimedRun, started: StepStarted) -> None:
-    """Stop until a person says what became of this call, which is paid for meanwhile."""
-    run.purse.owe(Settlement(key=started.key, at_ceiling=True))
-    if run.lease.state.cancel_requested is not None:
-        run.abandon(started, Abandonment.ABANDONMENT_UNKNOWN)
-        return
-    await run.purse.settle()
-    parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN, key=started.key)
-    run.lease.note(JournalEvent(parked=parked))
-    await run.lease.write()
-    raise ParkedRun
+            return _failed(error.reason_name, error.message)
 
 
 def _use(tool: Tool) -> ToolUse:
@@ -211,8 +241,9 @@ def _use(tool: Tool) -> ToolUse:
 
 def _no_such_tool(name: str, offered: Iterable[str]) -> ToolResult:
     there_are = ", ".join(sorted(offered)) or "none"
-    return ToolResult(
-        outcome=StepOutcome.STEP_OUTCOME_FAILED,
-        error_reason="TOOL_NOT_FOUND",
-        error_text=f"there is no tool {name!r}; the tools are: {there_are}",
-    )
+    return _failed("TOOL_NOT_FOUND", f"there is no tool {name[:64]!r}; the tools are: {there_are}")
+
+
+def _failed(reason: str, text: str) -> ToolResult:
+    failed = StepOutcome.STEP_OUTCOME_FAILED
+    return ToolResult(outcome=failed, error_reason=reason, error_text=text)

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.run.v1.record_pb2 import Clearance
 from malha.api.run.v1.record_pb2 import Effect as EffectKind
 from malha.api.tools.v1.tools_service_pb2 import (
     ExecuteRequest,
@@ -25,6 +26,7 @@ from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import StepKey, parse_step_key
 from malha.telemetry import metrics
 from malha_tools.acting import act
+from malha_tools.clearing import check_clearance
 from malha_tools.flights import Flights
 from malha_tools.ports import Effect, EffectRecords, Fate, Quota, ResultCache
 from malha_tools.registry import Entry, Registry
@@ -54,7 +56,8 @@ class Execution:
 
         Raises:
             MalhaError: TOOL_NOT_FOUND, FIELD_INVALID (the key), RATE_LIMITED, OVERLOADED,
-                EFFECT_TOMBSTONED, IDEMPOTENCY_CONFLICT, OUTCOME_UNKNOWN.
+                EFFECT_TOMBSTONED, IDEMPOTENCY_CONFLICT, OUTCOME_UNKNOWN, APPROVAL_REQUIRED,
+                APPROVAL_MISMATCH.
         """
         entry = self._registry.reach(request.tool, principal.tier, request.allowed_tools)
         step = _own(principal, request.key)
@@ -68,7 +71,9 @@ class Execution:
         )
 
         async def carry_out() -> ToolResult:
-            return await self._carry_out(entry, effect, step, arguments, principal, deadline - _RESERVE)
+            return await self._carry_out(
+                entry, effect, step, arguments, request.clearance, principal, deadline - _RESERVE
+            )
 
         return await self._flights.join(
             effect, carry_out, stoppable=entry.contract.effect == EffectKind.EFFECT_READ
@@ -98,11 +103,19 @@ class Execution:
         await self._flights.close()
 
     async def _carry_out(
-        self, entry: Entry, effect: Effect, step: StepKey, arguments: Any, principal: Principal, until: float
+        self,
+        entry: Entry,
+        effect: Effect,
+        step: StepKey,
+        arguments: Any,
+        clearance: Clearance,
+        principal: Principal,
+        until: float,
     ) -> ToolResult:
         if faults := entry.arguments.faults(arguments):
             metrics.TOOL_CALLS.labels(entry.name, "refused").inc()
             return await self._records.finish(effect, misfit(faults, entry.arguments.properties))
+        check_clearance(entry.contract, arguments, clearance)
         await self._quota.take(principal, entry.name)
         if entry.cache_ttl and (cached := await self._cache.get(effect)) is not None:
             cached.from_cache, cached.price_microusd = True, 0

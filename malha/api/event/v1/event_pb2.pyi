@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RunFact(_message.Message):
-    __slots__ = ("tenant", "run_id", "position", "agent", "step", "kind", "name", "status", "error_reason", "usage", "cost")
+    __slots__ = ("tenant", "run_id", "position", "agent", "step", "kind", "name", "status", "error_reason", "usage", "cost", "risk", "hash")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,8 @@ class RunFact(_message.Message):
     ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
+    RISK_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     run_id: str
     position: str
@@ -30,4 +32,6 @@ class RunFact(_message.Message):
     error_reason: str
     usage: _usage_pb2.Usage
     cost: _usage_pb2.Cost
-    def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., position: _Optional[str] = ..., agent: _Optional[str] = ..., step: _Optional[int] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., error_reason: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ...) -> None: ...
+    risk: str
+    hash: str
+    def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., position: _Optional[str] = ..., agent: _Optional[str] = ..., step: _Optional[int] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., error_reason: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., risk: _Optional[str] = ..., hash: _Optional[str] = ...) -> None: ...

@@ -33,6 +33,16 @@ class StepStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STEP_STATUS_FAILED: _ClassVar[StepStatus]
     STEP_STATUS_BLOCKED: _ClassVar[StepStatus]
     STEP_STATUS_ABANDONED: _ClassVar[StepStatus]
+
+class ApprovalStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    APPROVAL_STATUS_UNSPECIFIED: _ClassVar[ApprovalStatus]
+    APPROVAL_STATUS_PENDING: _ClassVar[ApprovalStatus]
+    APPROVAL_STATUS_APPROVED: _ClassVar[ApprovalStatus]
+    APPROVAL_STATUS_REJECTED: _ClassVar[ApprovalStatus]
+    APPROVAL_STATUS_LAPSED: _ClassVar[ApprovalStatus]
+    APPROVAL_STATUS_NOTICE: _ClassVar[ApprovalStatus]
+    APPROVAL_STATUS_SETTLED: _ClassVar[ApprovalStatus]
 RUN_STATUS_UNSPECIFIED: RunStatus
 RUN_STATUS_QUEUED: RunStatus
 RUN_STATUS_RUNNING: RunStatus
@@ -47,9 +57,16 @@ STEP_STATUS_OK: StepStatus
 STEP_STATUS_FAILED: StepStatus
 STEP_STATUS_BLOCKED: StepStatus
 STEP_STATUS_ABANDONED: StepStatus
+APPROVAL_STATUS_UNSPECIFIED: ApprovalStatus
+APPROVAL_STATUS_PENDING: ApprovalStatus
+APPROVAL_STATUS_APPROVED: ApprovalStatus
+APPROVAL_STATUS_REJECTED: ApprovalStatus
+APPROVAL_STATUS_LAPSED: ApprovalStatus
+APPROVAL_STATUS_NOTICE: ApprovalStatus
+APPROVAL_STATUS_SETTLED: ApprovalStatus
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "agent", "status", "input", "answer", "citations", "steps", "usage", "cost", "error", "session_id", "create_time", "finish_time", "trace_id", "model", "model_note", "limits", "position")
+    __slots__ = ("run_id", "agent", "status", "input", "answer", "citations", "steps", "usage", "cost", "error", "session_id", "create_time", "finish_time", "trace_id", "model", "model_note", "limits", "position", "approvals")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +85,7 @@ class Run(_message.Message):
     MODEL_NOTE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     agent: str
     status: RunStatus
@@ -86,7 +104,8 @@ class Run(_message.Message):
     model_note: str
     limits: _record_pb2.RunLimits
     position: str
-    def __init__(self, run_id: _Optional[str] = ..., agent: _Optional[str] = ..., status: _Optional[_Union[RunStatus, str]] = ..., input: _Optional[str] = ..., answer: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., session_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trace_id: _Optional[str] = ..., model: _Optional[str] = ..., model_note: _Optional[str] = ..., limits: _Optional[_Union[_record_pb2.RunLimits, _Mapping]] = ..., position: _Optional[str] = ...) -> None: ...
+    approvals: _containers.RepeatedCompositeFieldContainer[Approval]
+    def __init__(self, run_id: _Optional[str] = ..., agent: _Optional[str] = ..., status: _Optional[_Union[RunStatus, str]] = ..., input: _Optional[str] = ..., answer: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., session_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trace_id: _Optional[str] = ..., model: _Optional[str] = ..., model_note: _Optional[str] = ..., limits: _Optional[_Union[_record_pb2.RunLimits, _Mapping]] = ..., position: _Optional[str] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ...) -> None: ...
 
 class RunError(_message.Message):
     __slots__ = ("reason", "message", "metadata")
@@ -142,7 +161,7 @@ class Step(_message.Message):
     def __init__(self, step: _Optional[int] = ..., key: _Optional[str] = ..., kind: _Optional[_Union[_record_pb2.StepKind, str]] = ..., name: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., arguments_json: _Optional[str] = ..., text: _Optional[str] = ..., tool_calls: _Optional[_Iterable[_Union[_chat_pb2.ToolCall, _Mapping]]] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., offered_tools: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[_record_pb2.Verdict, _Mapping]] = ..., from_cache: bool = ...) -> None: ...
 
 class RunEvent(_message.Message):
-    __slots__ = ("position", "time", "accepted", "claimed", "step_started", "step_finished", "answered", "waiting", "cancel_requested", "finished")
+    __slots__ = ("position", "time", "accepted", "claimed", "step_started", "step_finished", "answered", "waiting", "cancel_requested", "finished", "approval_requested", "notified", "decided")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +172,9 @@ class RunEvent(_message.Message):
     WAITING_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    NOTIFIED_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
     position: str
     time: _timestamp_pb2.Timestamp
     accepted: RunAccepted
@@ -163,7 +185,66 @@ class RunEvent(_message.Message):
     waiting: RunError
     cancel_requested: RunCancelRequested
     finished: Run
-    def __init__(self, position: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted: _Optional[_Union[RunAccepted, _Mapping]] = ..., claimed: _Optional[_Union[RunClaimed, _Mapping]] = ..., step_started: _Optional[_Union[Step, _Mapping]] = ..., step_finished: _Optional[_Union[Step, _Mapping]] = ..., answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., waiting: _Optional[_Union[RunError, _Mapping]] = ..., cancel_requested: _Optional[_Union[RunCancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+    approval_requested: Approval
+    notified: Approval
+    decided: Approval
+    def __init__(self, position: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted: _Optional[_Union[RunAccepted, _Mapping]] = ..., claimed: _Optional[_Union[RunClaimed, _Mapping]] = ..., step_started: _Optional[_Union[Step, _Mapping]] = ..., step_finished: _Optional[_Union[Step, _Mapping]] = ..., answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., waiting: _Optional[_Union[RunError, _Mapping]] = ..., cancel_requested: _Optional[_Union[RunCancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Run, _Mapping]] = ..., approval_requested: _Optional[_Union[Approval, _Mapping]] = ..., notified: _Optional[_Union[Approval, _Mapping]] = ..., decided: _Optional[_Union[Approval, _Mapping]] = ...) -> None: ...
+
+class Approval(_message.Message):
+    __slots__ = ("run_id", "agent", "step", "tool", "tool_version", "risk", "summary", "arguments_json", "hash", "policy", "approvals_needed", "preauthorisation", "status", "outcome_unknown", "decisions", "initiator", "request_time", "expire_time", "rejection_ends_run")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    TOOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RISK_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    PREAUTHORISATION_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    INITIATOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REJECTION_ENDS_RUN_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    agent: str
+    step: int
+    tool: str
+    tool_version: str
+    risk: _record_pb2.Risk
+    summary: str
+    arguments_json: str
+    hash: str
+    policy: str
+    approvals_needed: int
+    preauthorisation: str
+    status: ApprovalStatus
+    outcome_unknown: bool
+    decisions: _containers.RepeatedCompositeFieldContainer[ApprovalDecision]
+    initiator: str
+    request_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    rejection_ends_run: bool
+    def __init__(self, run_id: _Optional[str] = ..., agent: _Optional[str] = ..., step: _Optional[int] = ..., tool: _Optional[str] = ..., tool_version: _Optional[str] = ..., risk: _Optional[_Union[_record_pb2.Risk, str]] = ..., summary: _Optional[str] = ..., arguments_json: _Optional[str] = ..., hash: _Optional[str] = ..., policy: _Optional[str] = ..., approvals_needed: _Optional[int] = ..., preauthorisation: _Optional[str] = ..., status: _Optional[_Union[ApprovalStatus, str]] = ..., outcome_unknown: bool = ..., decisions: _Optional[_Iterable[_Union[ApprovalDecision, _Mapping]]] = ..., initiator: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rejection_ends_run: bool = ...) -> None: ...
+
+class ApprovalDecision(_message.Message):
+    __slots__ = ("decision", "by", "comment", "result", "time")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    decision: _record_pb2.Decision
+    by: str
+    comment: str
+    result: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, decision: _Optional[_Union[_record_pb2.Decision, str]] = ..., by: _Optional[str] = ..., comment: _Optional[str] = ..., result: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RunAccepted(_message.Message):
     __slots__ = ("run_id", "agent", "trace_id")

@@ -65,6 +65,16 @@ class RunServiceStub(object):
                 request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.CancelRunResponse.FromString,
                 _registered_method=True)
+        self.DecideApproval = channel.unary_unary(
+                '/malha.api.gateway.v1.RunService/DecideApproval',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.DecideApprovalRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.DecideApprovalResponse.FromString,
+                _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/malha.api.gateway.v1.RunService/ListApprovals',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer(object):
@@ -120,6 +130,24 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideApproval(self, request, context):
+        """DecideApproval decides on what a run waits for. Needs the scope "approvals". It
+        fails with APPROVAL_MISMATCH for the hash of anything else, APPROVAL_DECIDED for
+        what is decided, APPROVAL_EXPIRED for what is too late, APPROVER_NOT_ALLOWED for
+        a person who may not decide, APPROVAL_NOT_PENDING where nothing waits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApprovals(self, request, context):
+        """ListApprovals answers what waits for the caller's decision, of the runs accepted
+        last first. Needs the scope "approvals". A page may hold fewer than asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -152,6 +180,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.CancelRun,
                     request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.CancelRunRequest.FromString,
                     response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'DecideApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideApproval,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.DecideApprovalRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.DecideApprovalResponse.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.ListApprovalsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +355,60 @@ class RunService(object):
             '/malha.api.gateway.v1.RunService/CancelRun',
             malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
             malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.RunService/DecideApproval',
+            malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.DecideApprovalRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.DecideApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.RunService/ListApprovals',
+            malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.ListApprovalsRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_run__service__pb2.ListApprovalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

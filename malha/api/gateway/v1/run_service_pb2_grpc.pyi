@@ -121,7 +121,39 @@ _RunServiceCancelRunType = typing_extensions.TypeVar(
     ],
 )
 
-class RunServiceStub(typing.Generic[_RunServiceCreateRunType, _RunServiceRunAndWaitType, _RunServiceGetRunType, _RunServiceListRunsType, _RunServiceStreamRunType, _RunServiceCancelRunType]):
+_RunServiceDecideApprovalType = typing_extensions.TypeVar(
+    '_RunServiceDecideApprovalType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalRequest,
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalRequest,
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalRequest,
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse,
+    ],
+)
+
+_RunServiceListApprovalsType = typing_extensions.TypeVar(
+    '_RunServiceListApprovalsType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsRequest,
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsRequest,
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsRequest,
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse,
+    ],
+)
+
+class RunServiceStub(typing.Generic[_RunServiceCreateRunType, _RunServiceRunAndWaitType, _RunServiceGetRunType, _RunServiceListRunsType, _RunServiceStreamRunType, _RunServiceCancelRunType, _RunServiceDecideApprovalType, _RunServiceListApprovalsType]):
     """RunService puts questions to agents."""
 
     @typing.overload
@@ -150,6 +182,14 @@ class RunServiceStub(typing.Generic[_RunServiceCreateRunType, _RunServiceRunAndW
             malha.api.gateway.v1.run_service_pb2.CancelRunRequest,
             malha.api.gateway.v1.run_service_pb2.CancelRunResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.run_service_pb2.DecideApprovalRequest,
+            malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.run_service_pb2.ListApprovalsRequest,
+            malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -177,6 +217,14 @@ class RunServiceStub(typing.Generic[_RunServiceCreateRunType, _RunServiceRunAndW
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.gateway.v1.run_service_pb2.CancelRunRequest,
             malha.api.gateway.v1.run_service_pb2.CancelRunResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.run_service_pb2.DecideApprovalRequest,
+            malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.run_service_pb2.ListApprovalsRequest,
+            malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -210,6 +258,18 @@ class RunServiceStub(typing.Generic[_RunServiceCreateRunType, _RunServiceRunAndW
     the call fails with RUN_FINISHED.
     """
 
+    DecideApproval: _RunServiceDecideApprovalType
+    """DecideApproval decides on what a run waits for. Needs the scope "approvals". It
+    fails with APPROVAL_MISMATCH for the hash of anything else, APPROVAL_DECIDED for
+    what is decided, APPROVAL_EXPIRED for what is too late, APPROVER_NOT_ALLOWED for
+    a person who may not decide, APPROVAL_NOT_PENDING where nothing waits.
+    """
+
+    ListApprovals: _RunServiceListApprovalsType
+    """ListApprovals answers what waits for the caller's decision, of the runs accepted
+    last first. Needs the scope "approvals". A page may hold fewer than asked for.
+    """
+
 RunServiceAsyncStub: typing_extensions.TypeAlias = RunServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.gateway.v1.run_service_pb2.CreateRunRequest,
@@ -234,6 +294,14 @@ RunServiceAsyncStub: typing_extensions.TypeAlias = RunServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.gateway.v1.run_service_pb2.CancelRunRequest,
         malha.api.gateway.v1.run_service_pb2.CancelRunResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalRequest,
+        malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsRequest,
+        malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse,
     ],
 ]
 
@@ -298,6 +366,28 @@ class RunServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.gateway.v1.run_service_pb2.CancelRunResponse, collections.abc.Awaitable[malha.api.gateway.v1.run_service_pb2.CancelRunResponse]]:
         """CancelRun asks for the run's end. A run that is over is left as it is and
         the call fails with RUN_FINISHED.
+        """
+
+    @abc.abstractmethod
+    def DecideApproval(
+        self,
+        request: malha.api.gateway.v1.run_service_pb2.DecideApprovalRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse, collections.abc.Awaitable[malha.api.gateway.v1.run_service_pb2.DecideApprovalResponse]]:
+        """DecideApproval decides on what a run waits for. Needs the scope "approvals". It
+        fails with APPROVAL_MISMATCH for the hash of anything else, APPROVAL_DECIDED for
+        what is decided, APPROVAL_EXPIRED for what is too late, APPROVER_NOT_ALLOWED for
+        a person who may not decide, APPROVAL_NOT_PENDING where nothing waits.
+        """
+
+    @abc.abstractmethod
+    def ListApprovals(
+        self,
+        request: malha.api.gateway.v1.run_service_pb2.ListApprovalsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse, collections.abc.Awaitable[malha.api.gateway.v1.run_service_pb2.ListApprovalsResponse]]:
+        """ListApprovals answers what waits for the caller's decision, of the runs accepted
+        last first. Needs the scope "approvals". A page may hold fewer than asked for.
         """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -27,6 +27,23 @@ class Effect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EFFECT_IDEMPOTENT: _ClassVar[Effect]
     EFFECT_ONCE: _ClassVar[Effect]
 
+class Risk(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RISK_UNSPECIFIED: _ClassVar[Risk]
+    RISK_LOW: _ClassVar[Risk]
+    RISK_MEDIUM: _ClassVar[Risk]
+    RISK_HIGH: _ClassVar[Risk]
+    RISK_CRITICAL: _ClassVar[Risk]
+
+class Decision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DECISION_UNSPECIFIED: _ClassVar[Decision]
+    DECISION_APPROVE: _ClassVar[Decision]
+    DECISION_REJECT: _ClassVar[Decision]
+    DECISION_END_RUN: _ClassVar[Decision]
+    DECISION_HAPPENED: _ClassVar[Decision]
+    DECISION_DID_NOT_HAPPEN: _ClassVar[Decision]
+
 class StepOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STEP_OUTCOME_UNSPECIFIED: _ClassVar[StepOutcome]
@@ -46,6 +63,7 @@ class ParkReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PARK_REASON_UNSPECIFIED: _ClassVar[ParkReason]
     PARK_REASON_OUTCOME_UNKNOWN: _ClassVar[ParkReason]
+    PARK_REASON_APPROVAL: _ClassVar[ParkReason]
 
 class FinalStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -69,6 +87,17 @@ EFFECT_UNSPECIFIED: Effect
 EFFECT_READ: Effect
 EFFECT_IDEMPOTENT: Effect
 EFFECT_ONCE: Effect
+RISK_UNSPECIFIED: Risk
+RISK_LOW: Risk
+RISK_MEDIUM: Risk
+RISK_HIGH: Risk
+RISK_CRITICAL: Risk
+DECISION_UNSPECIFIED: Decision
+DECISION_APPROVE: Decision
+DECISION_REJECT: Decision
+DECISION_END_RUN: Decision
+DECISION_HAPPENED: Decision
+DECISION_DID_NOT_HAPPEN: Decision
 STEP_OUTCOME_UNSPECIFIED: StepOutcome
 STEP_OUTCOME_OK: StepOutcome
 STEP_OUTCOME_FAILED: StepOutcome
@@ -80,6 +109,7 @@ ABANDONMENT_UNKNOWN: Abandonment
 ABANDONMENT_INTERRUPTED: Abandonment
 PARK_REASON_UNSPECIFIED: ParkReason
 PARK_REASON_OUTCOME_UNKNOWN: ParkReason
+PARK_REASON_APPROVAL: ParkReason
 FINAL_STATUS_UNSPECIFIED: FinalStatus
 FINAL_STATUS_SUCCEEDED: FinalStatus
 FINAL_STATUS_FAILED: FinalStatus
@@ -106,7 +136,7 @@ class Record(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JournalEvent, _Mapping]]] = ..., written_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class JournalEvent(_message.Message):
-    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "content")
+    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "decided", "proposed", "content")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     CLAIMED_FIELD_NUMBER: _ClassVar[int]
     STEP_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +146,8 @@ class JournalEvent(_message.Message):
     PARKED_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     accepted: Accepted
     claimed: Claimed
@@ -126,8 +158,10 @@ class JournalEvent(_message.Message):
     parked: Parked
     cancel_requested: CancelRequested
     finished: Finished
+    decided: Decided
+    proposed: Proposed
     content: Sealed
-    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., decided: _Optional[_Union[Decided, _Mapping]] = ..., proposed: _Optional[_Union[Proposed, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
 
 class Sealed(_message.Message):
     __slots__ = ("key_id", "nonce", "ciphertext")
@@ -140,20 +174,22 @@ class Sealed(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., nonce: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
 
 class Content(_message.Message):
-    __slots__ = ("text", "message", "arguments_json", "result_json", "citations", "error_text")
+    __slots__ = ("text", "message", "arguments_json", "result_json", "citations", "error_text", "comment")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
     RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
     CITATIONS_FIELD_NUMBER: _ClassVar[int]
     ERROR_TEXT_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
     text: str
     message: _chat_pb2.ChatMessage
     arguments_json: str
     result_json: str
     citations: _containers.RepeatedCompositeFieldContainer[_chat_pb2.Citation]
     error_text: str
-    def __init__(self, text: _Optional[str] = ..., message: _Optional[_Union[_chat_pb2.ChatMessage, _Mapping]] = ..., arguments_json: _Optional[str] = ..., result_json: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., error_text: _Optional[str] = ...) -> None: ...
+    comment: str
+    def __init__(self, text: _Optional[str] = ..., message: _Optional[_Union[_chat_pb2.ChatMessage, _Mapping]] = ..., arguments_json: _Optional[str] = ..., result_json: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., error_text: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class RunLimits(_message.Message):
     __slots__ = ("max_iterations", "max_cost_microusd", "max_wall_time", "max_output_tokens")
@@ -197,8 +233,64 @@ class Claimed(_message.Message):
     delivery: int
     def __init__(self, worker: _Optional[str] = ..., item: _Optional[int] = ..., delivery: _Optional[int] = ...) -> None: ...
 
+class Proposed(_message.Message):
+    __slots__ = ("step", "tool", "tool_version", "risk", "hash", "policy", "approvals", "preauthorisation", "expire_time", "rejection_ends_run", "initiator_may_approve")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    TOOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RISK_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    PREAUTHORISATION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REJECTION_ENDS_RUN_FIELD_NUMBER: _ClassVar[int]
+    INITIATOR_MAY_APPROVE_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    tool: str
+    tool_version: str
+    risk: Risk
+    hash: bytes
+    policy: str
+    approvals: int
+    preauthorisation: str
+    expire_time: _timestamp_pb2.Timestamp
+    rejection_ends_run: bool
+    initiator_may_approve: bool
+    def __init__(self, step: _Optional[int] = ..., tool: _Optional[str] = ..., tool_version: _Optional[str] = ..., risk: _Optional[_Union[Risk, str]] = ..., hash: _Optional[bytes] = ..., policy: _Optional[str] = ..., approvals: _Optional[int] = ..., preauthorisation: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rejection_ends_run: bool = ..., initiator_may_approve: bool = ...) -> None: ...
+
+class Clearance(_message.Message):
+    __slots__ = ("risk", "hash", "policy", "approved_by", "preauthorisation")
+    RISK_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
+    PREAUTHORISATION_FIELD_NUMBER: _ClassVar[int]
+    risk: Risk
+    hash: bytes
+    policy: str
+    approved_by: _containers.RepeatedScalarFieldContainer[str]
+    preauthorisation: str
+    def __init__(self, risk: _Optional[_Union[Risk, str]] = ..., hash: _Optional[bytes] = ..., policy: _Optional[str] = ..., approved_by: _Optional[_Iterable[str]] = ..., preauthorisation: _Optional[str] = ...) -> None: ...
+
+class Decided(_message.Message):
+    __slots__ = ("decision", "hash", "step", "key", "by", "verdict")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    decision: Decision
+    hash: bytes
+    step: int
+    key: str
+    by: str
+    verdict: Verdict
+    def __init__(self, decision: _Optional[_Union[Decision, str]] = ..., hash: _Optional[bytes] = ..., step: _Optional[int] = ..., key: _Optional[str] = ..., by: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ...) -> None: ...
+
 class StepStarted(_message.Message):
-    __slots__ = ("key", "step", "kind", "name", "provider", "effect", "call_id", "reserved_microusd", "offered_tools")
+    __slots__ = ("key", "step", "kind", "name", "provider", "effect", "call_id", "reserved_microusd", "offered_tools", "clearance")
     KEY_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -208,6 +300,7 @@ class StepStarted(_message.Message):
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     RESERVED_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     OFFERED_TOOLS_FIELD_NUMBER: _ClassVar[int]
+    CLEARANCE_FIELD_NUMBER: _ClassVar[int]
     key: str
     step: int
     kind: StepKind
@@ -217,7 +310,8 @@ class StepStarted(_message.Message):
     call_id: str
     reserved_microusd: int
     offered_tools: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, key: _Optional[str] = ..., step: _Optional[int] = ..., kind: _Optional[_Union[StepKind, str]] = ..., name: _Optional[str] = ..., provider: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., call_id: _Optional[str] = ..., reserved_microusd: _Optional[int] = ..., offered_tools: _Optional[_Iterable[str]] = ...) -> None: ...
+    clearance: Clearance
+    def __init__(self, key: _Optional[str] = ..., step: _Optional[int] = ..., kind: _Optional[_Union[StepKind, str]] = ..., name: _Optional[str] = ..., provider: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., call_id: _Optional[str] = ..., reserved_microusd: _Optional[int] = ..., offered_tools: _Optional[_Iterable[str]] = ..., clearance: _Optional[_Union[Clearance, _Mapping]] = ...) -> None: ...
 
 class StepFinished(_message.Message):
     __slots__ = ("key", "step", "outcome", "usage", "cost", "elapsed", "error_reason", "verdict", "from_cache", "truncated")

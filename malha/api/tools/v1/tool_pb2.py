@@ -27,7 +27,7 @@ from malha.api.common.v1 import principal_pb2 as malha_dot_api_dot_common_dot_v1
 from malha.api.run.v1 import record_pb2 as malha_dot_api_dot_run_dot_v1_dot_record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmalha/api/tools/v1/tool.proto\x12\x12malha.api.tools.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#malha/api/common/v1/principal.proto\x1a\x1dmalha/api/run/v1/record.proto\"\xcc\x02\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x19\n\x11input_schema_json\x18\x04 \x01(\t\x12\x1a\n\x12output_schema_json\x18\x05 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x06 \x01(\x0e\x32\x18.malha.api.run.v1.Effect\x12+\n\x08min_tier\x18\x07 \x01(\x0e\x32\x19.malha.api.common.v1.Tier\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcache_ttl\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0eprice_microusd\x18\n \x01(\x03\x12\x10\n\x08harmless\x18\x0b \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmalha/api/tools/v1/tool.proto\x12\x12malha.api.tools.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#malha/api/common/v1/principal.proto\x1a\x1dmalha/api/run/v1/record.proto\"\xf2\x02\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x19\n\x11input_schema_json\x18\x04 \x01(\t\x12\x1a\n\x12output_schema_json\x18\x05 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x06 \x01(\x0e\x32\x18.malha.api.run.v1.Effect\x12+\n\x08min_tier\x18\x07 \x01(\x0e\x32\x19.malha.api.common.v1.Tier\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcache_ttl\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0eprice_microusd\x18\n \x01(\x03\x12\x10\n\x08harmless\x18\x0b \x01(\x08\x12$\n\x04risk\x18\x0c \x01(\x0e\x32\x16.malha.api.run.v1.Riskb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'malha.api.tools.v1.tool_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TOOL']._serialized_start=154
-  _globals['_TOOL']._serialized_end=486
+  _globals['_TOOL']._serialized_end=524
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Tool(_message.Message):
-    __slots__ = ("name", "version", "description", "input_schema_json", "output_schema_json", "effect", "min_tier", "timeout", "cache_ttl", "price_microusd", "harmless")
+    __slots__ = ("name", "version", "description", "input_schema_json", "output_schema_json", "effect", "min_tier", "timeout", "cache_ttl", "price_microusd", "harmless", "risk")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class Tool(_message.Message):
     CACHE_TTL_FIELD_NUMBER: _ClassVar[int]
     PRICE_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     HARMLESS_FIELD_NUMBER: _ClassVar[int]
+    RISK_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     description: str
@@ -34,4 +35,5 @@ class Tool(_message.Message):
     cache_ttl: _duration_pb2.Duration
     price_microusd: int
     harmless: bool
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema_json: _Optional[str] = ..., output_schema_json: _Optional[str] = ..., effect: _Optional[_Union[_record_pb2.Effect, str]] = ..., min_tier: _Optional[_Union[_principal_pb2.Tier, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cache_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., price_microusd: _Optional[int] = ..., harmless: bool = ...) -> None: ...
+    risk: _record_pb2.Risk
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema_json: _Optional[str] = ..., output_schema_json: _Optional[str] = ..., effect: _Optional[_Union[_record_pb2.Effect, str]] = ..., min_tier: _Optional[_Union[_principal_pb2.Tier, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cache_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., price_microusd: _Optional[int] = ..., harmless: bool = ..., risk: _Optional[_Union[_record_pb2.Risk, str]] = ...) -> None: ...

@@ -36,16 +36,18 @@ class ListToolsResponse(_message.Message):
     def __init__(self, tools: _Optional[_Iterable[_Union[_tool_pb2.Tool, _Mapping]]] = ...) -> None: ...
 
 class ExecuteRequest(_message.Message):
-    __slots__ = ("key", "tool", "arguments_json", "allowed_tools")
+    __slots__ = ("key", "tool", "arguments_json", "allowed_tools", "clearance")
     KEY_FIELD_NUMBER: _ClassVar[int]
     TOOL_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_TOOLS_FIELD_NUMBER: _ClassVar[int]
+    CLEARANCE_FIELD_NUMBER: _ClassVar[int]
     key: str
     tool: str
     arguments_json: str
     allowed_tools: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, key: _Optional[str] = ..., tool: _Optional[str] = ..., arguments_json: _Optional[str] = ..., allowed_tools: _Optional[_Iterable[str]] = ...) -> None: ...
+    clearance: _record_pb2.Clearance
+    def __init__(self, key: _Optional[str] = ..., tool: _Optional[str] = ..., arguments_json: _Optional[str] = ..., allowed_tools: _Optional[_Iterable[str]] = ..., clearance: _Optional[_Union[_record_pb2.Clearance, _Mapping]] = ...) -> None: ...
 
 class ExecuteResponse(_message.Message):
     __slots__ = ("result",)

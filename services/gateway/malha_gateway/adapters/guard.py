@@ -11,7 +11,7 @@ _SECONDS = 2.0
 
 
 class GuardPeer:
-    """Judges inputs over the wire."""
+    """Judges what people say over the wire."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -19,7 +19,14 @@ class GuardPeer:
 
     async def check_input(self, text: str, agent: str) -> Judgement:
         """What may be done with a caller's text."""
-        request = CheckRequest(stage=Stage.STAGE_INPUT, texts=[text], agent=agent)
+        return await self._check(Stage.STAGE_INPUT, text, agent)
+
+    async def check_result(self, text: str, agent: str) -> Judgement:
+        """What may be done with what a person says came of a tool."""
+        return await self._check(Stage.STAGE_TOOL_RESULT, text, agent)
+
+    async def _check(self, stage: Stage, text: str, agent: str) -> Judgement:
+        request = CheckRequest(stage=stage, texts=[text], agent=agent)
         response = await self._peer.call(self._stub.Check, request, timeout=_SECONDS, idempotent=True)
         if len(response.judgements) != 1:
             raise unavailable("guard")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from malha.api.planner.v1.agent_pb2 import Agent as Card
+from malha_planner.adapters.approval_section import Approvals, Preauthorised, approval_policy
 from malha_planner.agents import Agent
 
 SHIPPED = Path(__file__).parent.parent / "agents"
@@ -53,6 +54,15 @@ class _AgentFile(_Strict):
     limits: _Limits = _Limits()
     min_tier: Literal["free", "pro", "enterprise"] = "free"
     work_class: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "interactive"
+    approvals: Approvals = Approvals()
+    preauthorised: list[Preauthorised] = []
+
+    @field_validator("preauthorised")
+    @classmethod
+    def _named_once(cls, declared: list[Preauthorised]) -> list[Preauthorised]:
+        if len({one.name for one in declared}) != len(declared):
+            raise ValueError("two have the same name")
+        return declared
 
 
 def read_agents(folder: Path, *, default_model: str) -> list[Agent]:
@@ -79,7 +89,8 @@ def _read(file: Path, default_model: str) -> Agent:
             for fault in error.errors()
         )
         raise AgentFileError(f"{file.name}: {faults}") from None
-    return Agent(_card(declared, default_model), declared.prompt.strip())
+    policy = approval_policy(declared.name, declared.version, declared.approvals, declared.preauthorised)
+    return Agent(_card(declared, default_model), declared.prompt.strip(), policy)
 
 
 def _card(declared: _AgentFile, default_model: str) -> Card:
