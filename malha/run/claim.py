@@ -54,7 +54,7 @@ def decide_claim(
 
 
 def goes_on(state: RunState) -> bool:
-    """Whether an open run may go on at once: it is not parked, people decided, or someone asked for its end."""
+    """Whether an open run may go on at once: it is not parked, or people decided, or someone ended it."""
     return state.parked is None or state.decided or state.cancel_requested is not None
 
 
