@@ -1,0 +1,145 @@
+"""How each fault is done to a running mesh. Each returns once it is done and, where it heals, healed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from malha.testing.faults.links import Links
+from malha.testing.faults.plan import Fault, Kind
+from malha.testing.faults.service import CLOCK_FILE
+from malha.testing.faults.tripwires import Tripped, Tripwires
+from malha.testing.mesh import Mesh
+
+_REACHED_WITHIN = 6.0
+_BACK_WITHIN = 40.0
+_LOOK = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What can be hurt."""
+
+    mesh: Mesh
+    links: Links
+    wires: Tripwires
+    folder: Path
+    disk: Path | None
+    """A small file system under the broker's store; None where none could be mounted."""
+
+
+async def inject(fault: Fault, scene: Scene) -> bool:
+    """Do it; whether it came to pass: a boundary may not be reached, a disk not be there."""
+    await asyncio.sleep(fault.at)
+    match fault.kind:
+        case Kind.KILL_AT | Kind.STOP_AT:
+            return await _at_a_boundary(fault, scene)
+        case Kind.KILL | Kind.RESTART:
+            await _end(fault, scene)
+        case Kind.STOP:
+            await _pause(scene.mesh.pids()[fault.where], fault.size)
+        case Kind.CUT:
+            scene.links.by_name[fault.where].cut()
+        case Kind.DELAY:
+            await _delay(fault, scene)
+        case Kind.SILENCE:
+            await _silence(fault, scene)
+        case Kind.CLOCK:
+            await _jump(fault, scene)
+        case Kind.DISK:
+            return await _fill(fault, scene)
+    return True
+
+
+async def _at_a_boundary(fault: Fault, scene: Scene) -> bool:
+    if fault.provoked_by:
+        await _tripped(fault.provoked_by, signal.SIGKILL, 0, scene)
+    stopping = fault.kind is Kind.STOP_AT
+    how = signal.SIGSTOP if stopping else signal.SIGKILL
+    tripped = await _tripped(fault.where, how, fault.after, scene)
+    if tripped is None:
+        return False
+    if stopping:
+        await asyncio.sleep(fault.size)
+        with suppress(ProcessLookupError):
+            os.kill(tripped.pid, signal.SIGCONT)
+    else:
+        await _replaced(fault.where.partition(".")[0], tripped.pid, scene)
+    return True
+
+
+async def _tripped(point: str, how: signal.Signals, after: int, scene: Scene) -> Tripped | None:
+    scene.wires.arm(point, how, after=after)
+    await _once(lambda: scene.wires.tripped(point) is not None, _REACHED_WITHIN)
+    scene.wires.disarm(point)
+    return scene.wires.tripped(point)
+
+
+async def _end(fault: Fault, scene: Scene) -> None:
+    pid = scene.mesh.pids()[fault.where]
+    os.kill(pid, signal.SIGKILL if fault.kind is Kind.KILL else signal.SIGTERM)
+    await _replaced(fault.where, pid, scene)
+
+
+async def _replaced(name: str, pid: int, scene: Scene) -> None:
+    """Return once another process serves in its place."""
+    await _once(lambda: scene.mesh.pids()[name] != pid, _BACK_WITHIN)
+
+
+async def _pause(pid: int, seconds: float) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        os.kill(pid, signal.SIGCONT)
+
+
+async def _delay(fault: Fault, scene: Scene) -> None:
+    link = scene.links.by_name[fault.where]
+    link.delay = fault.size
+    await asyncio.sleep(3.0)
+    link.delay = 0.0
+
+
+async def _silence(fault: Fault, scene: Scene) -> None:
+    """Nothing passes and nobody is told; then the connections are found to be dead."""
+    link = scene.links.by_name[fault.where]
+    link.open.clear()
+    await asyncio.sleep(fault.size)
+    link.cut()
+    link.open.set()
+
+
+async def _jump(fault: Fault, scene: Scene) -> None:
+    """The services' wall clocks jump and, some seconds later, are set right again."""
+    file = scene.folder / CLOCK_FILE
+    file.write_text(str(fault.size))
+    await asyncio.sleep(3.0)
+    file.write_text("0")
+
+
+async def _fill(fault: Fault, scene: Scene) -> bool:
+    """Leave the broker's disk no room; then give it back."""
+    if scene.disk is None:
+        return False
+    filler = scene.disk / "filler"
+    free = os.statvfs(scene.disk)
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_bsize)
+    await asyncio.sleep(fault.size)
+    filler.unlink()
+    return True
+
+
+async def _once(condition: Callable[[], bool], within: float) -> bool:
+    """Return once it holds, or when the seconds have passed; whether it does."""
+    until = asyncio.get_running_loop().time() + within
+    while not condition():
+        if asyncio.get_running_loop().time() > until:
+            return False
+        await asyncio.sleep(_LOOK)  # other processes have no event to wait for
+    return True

@@ -1,0 +1,125 @@
+"""What a mesh kept, read where it is kept: journals, events, ledger, effect records, appended lines."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import nats
+import nats.errors
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from malha.run import Entry
+from malha.run.nats_journal import NatsJournal, connect
+from malha.stack.secrets import TENANT, Secrets
+from malha.testing.mesh import Mesh
+
+_QUIET_SECONDS = 20.0
+_FINISHED = "malha.run.finished"
+
+
+class LedgerLine(NamedTuple):
+    """One entry of the ledger, as far as it is checked."""
+
+    run_id: str
+    key: str
+    stage: int
+    kind: str
+    reserved: int
+    spent: int
+    day: str
+
+
+@dataclass
+class Kept:
+    """All of it, by run."""
+
+    journals: dict[str, list[Entry]] = field(default_factory=dict)
+    events: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    """(position, type) in the order of the stream."""
+    order: list[str] = field(default_factory=list)
+    """Positions of all events, in the order of the stream."""
+    ledger: dict[str, list[LedgerLine]] = field(default_factory=lambda: defaultdict(list))
+    balances: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """The tenant's (spent, reserved) by day."""
+    done: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Finished EFFECT_ONCE records by (run, step)."""
+    lines: Counter[str] = field(default_factory=Counter)
+
+
+async def read(mesh: Mesh, run_ids: Iterable[str], lines: Path) -> Kept:
+    """Read it, once the announcements have caught up."""
+    kept = Kept()
+    wanted = set(run_ids)
+    await _read_journals(mesh, wanted, kept)
+    await _read_events(mesh, wanted, kept)
+    _read_ledger(mesh.state / "mesh" / "cost" / "cost.db", kept)
+    _read_effects(mesh.state / "mesh" / "tools" / "tools.db", kept)
+    _read_lines(lines, kept)
+    return kept
+
+
+async def _read_journals(mesh: Mesh, wanted: set[str], kept: Kept) -> None:
+    secrets = Secrets(mesh.state / "mesh" / "secrets")
+    address = "nats://" + mesh.nats_url.rpartition("@")[2]
+    connection = await connect(
+        address, name="gateway", user="gateway", password=secrets.nats_password("gateway"), timeout=10
+    )
+    journal = NatsJournal(connection)
+    for run_id in wanted:
+        kept.journals[run_id] = await journal.load(TENANT, run_id)
+    await connection.close()
+
+
+async def _read_events(mesh: Mesh, wanted: set[str], kept: Kept) -> None:
+    """Every announced event, until each wanted run's end is among them or nothing more comes."""
+    connection = await nats.connect(mesh.nats_url)
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, inactive_threshold=60
+    )
+    subscription = await connection.jetstream().pull_subscribe(
+        f"malha.event.{TENANT}.>", stream="EVENTS", config=config
+    )
+    missing = set(wanted)
+    while True:
+        try:
+            batch = await subscription.fetch(500, timeout=_QUIET_SECONDS if missing else 1.0)
+        except (nats.errors.TimeoutError, TimeoutError):
+            break
+        for message in batch:
+            event = json.loads(message.data)
+            run_id, position = event["data"]["run_id"], event["data"]["position"]
+            kept.events[run_id].append((position, event["type"]))
+            kept.order.append(position)
+            if event["type"] == _FINISHED:
+                missing.discard(run_id)
+    await connection.close()
+
+
+def _read_ledger(path: Path, kept: Kept) -> None:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        query = "SELECT run_id, key, stage, kind, reserved, spent, day FROM entries ORDER BY key, stage"
+        for row in database.execute(query):
+            line = LedgerLine(*row)
+            kept.ledger[line.run_id].append(line)
+        query = "SELECT day, spent, reserved FROM balances WHERE scope = 3"
+        kept.balances = {day: (spent, reserved) for day, spent, reserved in database.execute(query)}
+
+
+def _read_effects(path: Path, kept: Kept) -> None:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        query = "SELECT key FROM effects WHERE state = 'done' AND tool = 'append_line'"
+        for (key,) in database.execute(query):
+            _, run_id, step, _, _ = key.split("/")
+            kept.done[run_id, int(step)] += 1
+
+
+def _read_lines(path: Path, kept: Kept) -> None:
+    if path.exists():
+        kept.lines.update(path.read_text(encoding="utf-8").splitlines())

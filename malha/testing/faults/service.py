@@ -1,0 +1,36 @@
+"""One service with wired parts: ``python -m malha.testing.faults.service NAME``.
+
+MALHA_TEST_FAULTS names the folder of the tripwires; MALHA_TEST_BROKEN, where set, a part of
+``malha.testing.faults.broken`` that stands in the place of the sound one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from malha.lifecycle import run
+from malha.testing.faults import broken, clock
+from malha.testing.faults.tripwires import Tripwires
+from malha.testing.faults.wired import wire
+
+FAULTS = "MALHA_TEST_FAULTS"
+BROKEN = "MALHA_TEST_BROKEN"
+CLOCK_FILE = "clock"
+
+
+def main(service: str) -> None:
+    """Start it as its own ``__main__`` would."""
+    app = importlib.import_module(f"malha_{service}.app")
+    settings = importlib.import_module(f"malha_{service}.settings")
+    folder = Path(os.environ[FAULTS])
+    clock.put_into(app, folder / CLOCK_FILE)
+    broken.put_into(service, app, os.environ.get(BROKEN, ""))
+    wire(service, app, Tripwires(folder))
+    run(service, settings.Settings, app.main)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,113 @@
+"""One seed: a mesh, its load, the faults of the seed in waves, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from malha.api.gateway.v1.run_pb2 import RunEvent
+from malha.client import Client
+from malha.errors import MalhaError
+from malha.testing import scripted_agents
+from malha.testing.faults import kept
+from malha.testing.faults.checker import check
+from malha.testing.faults.disk import small_disk
+from malha.testing.faults.injectors import Scene, inject
+from malha.testing.faults.links import Links
+from malha.testing.faults.load import AGENT, SCRIPT, TOOLS, Called, Load
+from malha.testing.faults.mesh import LINKS, ROUTES
+from malha.testing.faults.plan import Fault
+from malha.testing.faults.service import BROKEN, FAULTS
+from malha.testing.faults.tripwires import Tripwires
+from malha.testing.faults.verdict import Verdict
+from malha.testing.mesh import Mesh
+from malha.testing.model_server import ModelServer
+
+_STUCK_AFTER = 75.0
+Say = Callable[[str], None]
+
+
+async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", say: Say = print) -> Verdict:
+    """Inject the waves under load, one after another; between two, every run comes to its end.
+
+    Args:
+        broken: the name of a broken part to put in, if any.
+    """
+    verdict = Verdict()
+    with tempfile.TemporaryDirectory(prefix="malha-faults-") as folder:
+        state = Path(folder)
+        async with _scene(state, broken) as scene, _callers(scene.mesh) as (client, session):
+            load = Load(client, session, seed)
+            for wave in waves:
+                await _wave(wave, scene, load, verdict, say)
+                if any(not run.ended for run in load.runs):
+                    break  # stuck: nothing more can be learnt here
+            found = await kept.read(scene.mesh, [run.run_id for run in load.runs], state / "lines")
+            again = await _told_again(client, load.runs)
+            check(load.runs, found, again, verdict)
+            if not verdict.good:
+                (Path(tempfile.gettempdir()) / f"malha-faults-seed-{seed}.log").write_text(
+                    scene.mesh.log_tail(100_000)
+                )
+    return verdict
+
+
+async def _wave(wave: list[Fault], scene: Scene, load: Load, verdict: Verdict, say: Say) -> None:
+    load.begin()
+    await load.under_way()
+    came_to_pass = await asyncio.gather(*(inject(fault, scene) for fault in wave))
+    for fault, happened in zip(wave, came_to_pass, strict=True):
+        (verdict.faults if happened else verdict.missed)[str(fault)] += 1
+    await load.drain(_STUCK_AFTER)
+    say(f"  {len(load.runs)} runs; " + "; ".join(str(fault) for fault in wave))
+
+
+async def _told_again(client: Client, runs: Iterable[Called]) -> dict[str, list[RunEvent]]:
+    told: dict[str, list[RunEvent]] = {}
+    for run in runs:
+        if run.ended:
+            try:
+                async with asyncio.timeout(20):
+                    told[run.run_id] = [event async for event in client.events(run.run_id)]
+            except (TimeoutError, MalhaError):
+                told[run.run_id] = []
+    return told
+
+
+@asynccontextmanager
+async def _scene(state: Path, broken: str) -> AsyncIterator[Scene]:
+    folder, lines = state / "faults", state / "lines"
+    folder.mkdir()
+    with small_disk(state / "mesh" / "nats" / "data") as disk:
+        async with ModelServer(SCRIPT, keep=0) as models, Links(folder / ROUTES) as links:
+            (state / "links.json").write_text(json.dumps(links.ports()))
+            appender = {"malha.testing.tools:file_appender": {"path": str(lines)}}
+            environment = {
+                **scripted_agents.settings(state / "settings", models.base_url, {AGENT: {"tools": TOOLS}}),
+                "MALHA_TOOLS_EXTRA_TOOLS": json.dumps(appender),
+                "MALHA_PLANNER_ACK_WAIT_SECONDS": "2",
+                "MALHA_PLANNER_LEAD_EVERY_SECONDS": "0.2",
+                "MALHA_COST_TENANT_DAILY_MICROUSD": str(10**12),
+                FAULTS: str(folder),
+                LINKS: str(state / "links.json"),
+                BROKEN: broken,
+            }
+            async with Mesh(state, environment, command=["malha.testing.faults.mesh"]) as mesh:
+                yield Scene(mesh, links, Tripwires(folder), folder, disk)
+
+
+@asynccontextmanager
+async def _callers(mesh: Mesh) -> AsyncIterator[tuple[Client, aiohttp.ClientSession]]:
+    headers = {"authorization": f"Bearer {mesh.api_key}"}
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=40)
+    async with (
+        Client(mesh.grpc_target, mesh.api_key, timeout=20) as client,
+        aiohttp.ClientSession(mesh.rest_url, headers=headers, timeout=timeout) as session,
+    ):
+        yield client, session
