@@ -160,7 +160,7 @@ def _announced(entries: Sequence[Entry], events: Sequence[tuple[str, str]], verd
     if events == expected:
         return
     run_id = entries[0].record.run_id
-    missing = len(expected) - len(Counter(expected) & Counter(events))
+    missing = len(expected) - (Counter(expected) & Counter(events)).total()
     beyond = len(events) - len(expected) + missing
     verdict.find(
         Wrong.EVENTS, run_id, f"{missing} of {len(expected)} missing, {beyond} too many, else out of order"

@@ -1,31 +1,36 @@
-"""A run outlives the restart of a service it needs: it asks again until its own time is up."""
+"""A run outlives the restart or silence of a service it needs: it asks again until its own time is up."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from malha.clock import Clock
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ErrorReason, MalhaError, Reason
 from malha_planner.lease import Lease
 
 T = TypeVar("T")
 
-_PASSING = {
-    ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
-    ErrorReason.ERROR_REASON_OVERLOADED,
-}
+AWAY = frozenset({ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, ErrorReason.ERROR_REASON_OVERLOADED})
+# A callee that hangs, or the way to it: what one call is given is far less than what the run has left.
+_AWAY_OR_SILENT = AWAY | {ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED}
 _FIRST, _LONGEST = 0.1, 2.0
 
 
 async def patiently(
-    lease: Lease, clock: Clock, call: Callable[[], Awaitable[T]], *, at_least: float = 0.0
+    lease: Lease,
+    clock: Clock,
+    call: Callable[[], Awaitable[T]],
+    *,
+    at_least: float = 0.0,
+    passing: Collection[Reason] = _AWAY_OR_SILENT,
 ) -> T:
-    """The answer of a call that may be made again, while its callee is away or overloaded.
+    """The answer of a call that may be made again, while its callee is away, silent or overloaded.
 
     Args:
         at_least: seconds to keep asking even if the run's own time is over, for calls that close it.
+        passing: reasons that another try may cure.
 
     Raises:
         MalhaError: any other refusal; the last one when time is up.
@@ -37,7 +42,7 @@ async def patiently(
         try:
             return await call()
         except MalhaError as error:
-            if error.reason not in _PASSING or clock.monotonic() + pause > until:
+            if error.reason not in passing or clock.monotonic() + pause > until:
                 raise
         wait = clock.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, no secret
         if at_least:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from malha.api.cost.v1.cost_service_pb2 import Settlement, ToolUse
@@ -29,7 +30,7 @@ from malha_planner.citations import renumber
 from malha_planner.claimed import ClaimedRun
 from malha_planner.leave import Go, Refuse, Wait, Withhold, leave, used
 from malha_planner.parking import park_for_leave, park_for_outcomes, tell, told, withheld
-from malha_planner.patience import patiently
+from malha_planner.patience import AWAY, patiently
 from malha_planner.tasks import end
 
 _MARGIN = 2.0
@@ -201,6 +202,7 @@ async def _execute(
     )
     if started.HasField("clearance"):
         request.clearance.CopyFrom(started.clearance)
+    execute = partial(run.toolbox.execute, request, timeout=seconds)
     with span(f"execute_tool {started.name}") as traced:
         traced.set(names.GEN_AI_OPERATION, "execute_tool")
         traced.set(names.GEN_AI_TOOL_NAME, started.name)
@@ -208,7 +210,8 @@ async def _execute(
         traced.set(names.MALHA_STEP, started.step)
         try:
             answer = await run.lease.within(
-                patiently(run.lease, run.clock, lambda: run.toolbox.execute(request, timeout=seconds)),
+                # what was silent so long is asked what became of the call, below
+                patiently(run.lease, run.clock, execute, passing=AWAY),
                 run.lease.remaining(),
             )
         except MalhaError as error:

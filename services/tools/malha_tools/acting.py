@@ -8,8 +8,10 @@ invite the model to act again.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,6 +26,11 @@ from malha_tools.refusals import unknown
 from malha_tools.registry import Entry
 from malha_tools.results import cut, failed
 
+_PASSING = frozenset(
+    {ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED}
+)
+"""What a service says that is being restarted, or does not say: asking again may help."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _DECLARED = frozenset({ErrorReason.ERROR_REASON_TOOL_FAILED, ErrorReason.ERROR_REASON_TOOL_UNAVAILABLE})
 
 
@@ -62,8 +69,9 @@ async def _run(
 ) -> ToolResult:
     async with entry.breaker:
         try:
-            async with asyncio.timeout(min(seconds, entry.timeout)):
-                result = await entry.tool.run(arguments, principal, idempotency_key)
+            async with asyncio.timeout(min(seconds, entry.timeout)) as scope:
+                call = partial(entry.tool.run, arguments, principal, idempotency_key)
+                result = await (call() if entry.once else _patiently(call, scope.when() or 0.0))
         except TimeoutError:
             if seconds < entry.timeout:
                 raise _CallerOutOfTimeError from None
@@ -74,6 +82,19 @@ async def _run(
     result.price_microusd = entry.contract.price_microusd
     cut(result)
     return result
+
+
+async def _patiently(call: Callable[[], Awaitable[ToolResult]], until: float) -> ToolResult:
+    """What may be repeated outlives the restart of a service it needs, for as long as it has time."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await call()
+        except MalhaError as error:
+            if error.reason not in _PASSING or asyncio.get_running_loop().time() + pause >= until:
+                raise
+        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, no secret
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _told(entry: Entry, error: Exception) -> tuple[Reason, str]:

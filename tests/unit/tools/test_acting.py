@@ -55,11 +55,24 @@ async def run(ready: Entry, seconds: float = 5.0) -> ToolResult:
 async def test_what_was_not_meant_for_the_caller_does_not_reach_it(error: Exception) -> None:
     tool = ToldTool(Effect.EFFECT_READ)
     tool.act = raising(error)
-    result = await run(entry(tool))
+    result = await run(entry(tool), seconds=0.05)
     assert result.outcome == StepOutcome.STEP_OUTCOME_FAILED
     assert result.error_reason in {"TOOL_FAILED", "TOOL_UNAVAILABLE"}
     for secret in ("srv", "SELECT", "10.0.0.7", "other-tenant", "upstream"):
         assert secret not in str(result)
+
+
+@pytest.mark.parametrize("effect", [Effect.EFFECT_READ, Effect.EFFECT_IDEMPOTENT])
+async def test_what_may_be_repeated_outlives_the_restart_of_what_it_needs(effect: Effect) -> None:
+    tool = ToldTool(effect)
+
+    async def away_at_first() -> str:
+        if len(tool.ran) < 2:
+            raise errors.unavailable("retrieval")
+        return "found"
+
+    tool.act = away_at_first
+    assert (await run(entry(tool))).text == "found"
 
 
 @pytest.mark.parametrize("reason", ["TOOL_FAILED", "TOOL_UNAVAILABLE"])
