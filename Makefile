@@ -9,6 +9,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet
 OURS := malha services tests examples benchmarks evals
 TYPED := malha $(wildcard services/*/malha_*) examples benchmarks
 STUBS := .
+SEEDS ?= 1-20
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
@@ -46,10 +47,11 @@ e2e: $(READY) ## on whole meshes, one after another
 	$(PYTEST) tests/e2e
 
 test-faults: $(READY) ## the short fault suite
-	$(PYTEST) -m "not long" tests/faults
-
-faults: $(READY) ## the long one
 	$(PYTEST) tests/faults
+	@$(PY) -m malha.testing.faults --short
+
+faults: $(READY) ## the long one, such as SEEDS=1-20; it writes build/faults.json
+	@mkdir -p build && $(PY) -m malha.testing.faults --seeds $(SEEDS) --report build/faults.json
 
 lint: $(READY) ## ruff, mypy, import-linter, buf, generated = committed
 	.venv/bin/ruff check $(OURS)

@@ -45,6 +45,10 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     chatter: str = ""
     """A pattern of lines that nobody needs to read."""
+    broken: str = ""
+    """A pattern of lines after which it lives and answers, but only a new start brings it back to work."""
+    mendable: Callable[[], bool] = lambda: True
+    """Whether a new start would help by now."""
     mark: Path | None = None
     """A file that it writes once it serves, removed before it starts: the port alone does not tell it from
     the process whose place it takes."""

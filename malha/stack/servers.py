@@ -15,6 +15,8 @@ from malha.stack.program import Handover, Program, exchange, free_port
 
 NATS_MINIMUM = (2, 12)  # older ones refuse sync_interval, and their append fence does not hold on replicas
 
+DISK_BYTES = 32 * 1024 * 1024  # free again, so that a new start is worth it
+
 
 class MissingServerError(Exception):
     """A server is not installed; the message is one line that says how to get it."""
@@ -92,6 +94,9 @@ def _nats(name: str, folder: Path, port: int, extra: str, *, flush: str = "") ->
         env={"GOMEMLIMIT": "48MiB"},
         ready=lambda: b'"jetstream":true' in exchange(port, b""),
         url=f"nats://127.0.0.1:{port}",
+        # once its disk was full it stores nothing more, however much room there is again
+        broken="JetStream failed to store a msg .*no space left on device",
+        mendable=lambda: shutil.disk_usage(folder).free > DISK_BYTES,
         # its file of passwords is its owner's alone, like every secret here
         chatter=r"\[INF\]|Plaintext passwords",
         handing_over=Handover.AFTER,

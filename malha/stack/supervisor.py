@@ -1,7 +1,8 @@
 """Keeps programs running: starts them, tells their lines apart, starts again what ends, stops all in order.
 
 A program that ends is started again after a pause that doubles with every failure and forgets after a
-calm while. One that lives but answers nobody for long is ended, and so started again.
+calm while. One that lives but answers nobody for long is ended, and so started again; so is one that
+says of itself what only a new start mends.
 """
 
 import asyncio
@@ -43,6 +44,8 @@ class Supervised:
         self.program = program
         self._epoch = 0
         self._chatter = re.compile(program.chatter) if program.chatter else None
+        self._broken = re.compile(program.broken) if program.broken else None
+        self._says_broken = False
         self._say = say
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
@@ -120,6 +123,7 @@ class Supervised:
     async def _spawn(self) -> None:
         if self.program.mark:
             self.program.mark.unlink(missing_ok=True)
+        self._says_broken = False
         self._process = await asyncio.create_subprocess_exec(
             *self.program.arguments(self._epoch),
             env=self.program.environment(),
@@ -175,6 +179,7 @@ class Supervised:
                 return
             text = line.decode(errors="replace").rstrip()
             self._last_lines.append(text)
+            self._says_broken |= bool(self._broken and self._broken.search(text))
             if not (self._chatter and self._chatter.search(text)):
                 self._say(self.name, text)
 
@@ -188,6 +193,10 @@ class Supervised:
             await asyncio.sleep(WATCH_SECONDS)
             if await asyncio.to_thread(self.program.answers):
                 answered = time.monotonic()
+            if self._says_broken and await asyncio.to_thread(self.program.mendable):
+                self._say(self.name, "says that it is broken; a new start will help")
+                process.kill()
+                return
         self._say(self.name, f"answered nobody for {HUNG_SECONDS:.0f} s, killed")
         process.kill()
 

@@ -115,6 +115,8 @@ class MemoryLedger:
         self.calls: list[str] = []
         self.away = 0
         """How many calls to refuse as a service that is away."""
+        self.refusal = ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+        """What they are refused with."""
 
     def enter(self, key: str, reserved: int, settled: int | None) -> None:
         """Write an entry, in place of the one under the key."""
@@ -155,7 +157,7 @@ class MemoryLedger:
     def _called(self, name: str) -> None:
         if self.away > 0:
             self.away -= 1
-            raise MalhaError(ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, "cost is away")
+            raise MalhaError(self.refusal, "cost is away")
         self.calls.append(name)
 
     def _settle(self, settlement: Settlement) -> Settled:

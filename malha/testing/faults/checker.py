@@ -15,13 +15,13 @@ from malha.testing.faults.verdict import Verdict, Wrong
 _PROVISIONAL, _CORRECTION = "provisional", "correction"
 
 
-def check(runs: Sequence[Called], kept: Kept, again: dict[str, list[RunEvent]], verdict: Verdict) -> None:
-    """Find everything that is wrong.
+def check(runs: Sequence[Called], kept: Kept, again: dict[str, list[RunEvent]]) -> Verdict:
+    """Everything that is wrong.
 
     Args:
         again: each run's events as they are told now, to whoever asks from the start.
     """
-    verdict.runs += len(runs)
+    verdict = Verdict(runs=len(runs))
     for run in runs:
         entries = kept.journals.get(run.run_id, [])
         if not run.ended:
@@ -39,6 +39,7 @@ def check(runs: Sequence[Called], kept: Kept, again: dict[str, list[RunEvent]], 
     places = [parse_position(position) for position in kept.order]
     if places != sorted(set(places)):
         verdict.find(Wrong.EVENTS, "-" * 8, "announced positions do not grow")
+    return verdict
 
 
 def _journal(run: Called, entries: Sequence[Entry], verdict: Verdict) -> RunState | None:

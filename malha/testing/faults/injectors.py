@@ -69,7 +69,7 @@ async def _at_a_boundary(fault: Fault, scene: Scene) -> bool:
         with suppress(ProcessLookupError):
             os.kill(tripped.pid, signal.SIGCONT)
     else:
-        await _replaced(fault.where.partition(".")[0], tripped.pid, scene)
+        await _replaced(tripped.pid, scene)
     return True
 
 
@@ -83,12 +83,12 @@ async def _tripped(point: str, how: signal.Signals, after: int, scene: Scene) ->
 async def _end(fault: Fault, scene: Scene) -> None:
     pid = scene.mesh.pids()[fault.where]
     os.kill(pid, signal.SIGKILL if fault.kind is Kind.KILL else signal.SIGTERM)
-    await _replaced(fault.where, pid, scene)
+    await _replaced(pid, scene)
 
 
-async def _replaced(name: str, pid: int, scene: Scene) -> None:
+async def _replaced(pid: int, scene: Scene) -> None:
     """Return once another process serves in its place."""
-    await _once(lambda: scene.mesh.pids()[name] != pid, _BACK_WITHIN)
+    await _once(lambda: pid not in scene.mesh.pids().values(), _BACK_WITHIN)
 
 
 async def _pause(pid: int, seconds: float) -> None:

@@ -151,6 +151,7 @@ class Load:
                 with suppress(MalhaError):  # over before we could say so
                     await insist(lambda: self._client.cancel(run.run_id, "enough"))
             if event.HasField("finished"):
+                await insist(lambda: self._client.run(run.run_id))
                 run.ended = True
                 return
 

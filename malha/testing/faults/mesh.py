@@ -17,6 +17,7 @@ from pathlib import Path
 
 from malha.stack import UpOptions, supervisor, up
 from malha.stack.program import Program
+from malha.stack.replicas import parse, role
 from malha.stack.secrets import SERVICES
 from malha.testing.faults.service import BROKEN, FAULTS
 
@@ -37,17 +38,18 @@ class Rewiring:
     def __call__(self, program: Program) -> Program:
         if program.name == "nats":
             _set_room_aside(program)
-        if program.name not in SERVICES:
+        service = role(program.name)
+        if service not in SERVICES:
             return program
-        env = {name: self._rerouted(program.name, name, value) for name, value in program.env.items()}
+        env = {name: self._rerouted(service, name, value) for name, value in program.env.items()}
         told = {name: os.environ[name] for name in _TOLD if name in os.environ}
-        argv = (sys.executable, "-m", "malha.testing.faults.service", program.name)
+        argv = (sys.executable, "-m", "malha.testing.faults.service", service)
         return replace(program, argv=argv, env=env | told)
 
     def _rerouted(self, service: str, variable: str, value: str) -> str:
         found = re.fullmatch(rf"MALHA_{service.upper()}_(\w+)_(TARGET|URL)", variable)
         address = _ADDRESS.search(value)
-        if found is None or address is None:
+        if found is None or address is None or "," in value:  # the way to replicas is left alone
             return value
         callee = found[1].lower()
         link = self._links.get(f"{service}-{callee}")
@@ -73,6 +75,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--free-ports", action="store_true")
     parser.add_argument("--ready-file", type=Path)
+    parser.add_argument("--replicas", type=parse, default={})
     # here a crash a second is everyday life, no sign of a program that cannot be helped
     supervisor.LONGEST_PAUSE = supervisor.FIRST_PAUSE
     links = json.loads(Path(os.environ[LINKS]).read_text())

@@ -33,37 +33,48 @@ _STUCK_AFTER = 75.0
 Say = Callable[[str], None]
 
 
-async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", say: Say = print) -> Verdict:
+async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", say: Say) -> Verdict:
     """Inject the waves under load, one after another; between two, every run comes to its end.
 
+    Odd seeds have two planners, even ones have one.
+
     Args:
-        broken: the name of a broken part to put in, if any.
+        broken: the name of a broken part to put in; then the trial ends with the first wave that finds it.
+        say: told how it goes.
     """
-    verdict = Verdict()
+    injected = Verdict()
     with tempfile.TemporaryDirectory(prefix="malha-faults-") as folder:
         state = Path(folder)
-        async with _scene(state, broken) as scene, _callers(scene.mesh) as (client, session):
+        async with (
+            _scene(state, broken, planners=1 + seed % 2) as scene,
+            _callers(scene.mesh) as (client, session),
+        ):
             load = Load(client, session, seed)
             for wave in waves:
-                await _wave(wave, scene, load, verdict, say)
+                await _wave(wave, scene, load, injected, say)
                 if any(not run.ended for run in load.runs):
                     break  # stuck: nothing more can be learnt here
-            found = await kept.read(scene.mesh, [run.run_id for run in load.runs], state / "lines")
-            again = await _told_again(client, load.runs)
-            check(load.runs, found, again, verdict)
+                if broken and not (found := await _judged(scene, client, load)).good:
+                    return injected + found
+            verdict = injected + await _judged(scene, client, load)
             if not verdict.good:
-                (Path(tempfile.gettempdir()) / f"malha-faults-seed-{seed}.log").write_text(
-                    scene.mesh.log_tail(100_000)
-                )
-    return verdict
+                log = Path(tempfile.gettempdir()) / f"malha-faults-{seed}.log"
+                log.write_text(scene.mesh.log_tail(100_000))
+                say(f"  the mesh's log: {log}")
+            return verdict
 
 
-async def _wave(wave: list[Fault], scene: Scene, load: Load, verdict: Verdict, say: Say) -> None:
+async def _judged(scene: Scene, client: Client, load: Load) -> Verdict:
+    found = await kept.read(scene.mesh, [run.run_id for run in load.runs], scene.mesh.state / "lines")
+    return check(load.runs, found, await _told_again(client, load.runs))
+
+
+async def _wave(wave: list[Fault], scene: Scene, load: Load, injected: Verdict, say: Say) -> None:
     load.begin()
     await load.under_way()
     came_to_pass = await asyncio.gather(*(inject(fault, scene) for fault in wave))
     for fault, happened in zip(wave, came_to_pass, strict=True):
-        (verdict.faults if happened else verdict.missed)[str(fault)] += 1
+        (injected.faults if happened else injected.missed)[str(fault)] += 1
     await load.drain(_STUCK_AFTER)
     say(f"  {len(load.runs)} runs; " + "; ".join(str(fault) for fault in wave))
 
@@ -81,7 +92,7 @@ async def _told_again(client: Client, runs: Iterable[Called]) -> dict[str, list[
 
 
 @asynccontextmanager
-async def _scene(state: Path, broken: str) -> AsyncIterator[Scene]:
+async def _scene(state: Path, broken: str, *, planners: int) -> AsyncIterator[Scene]:
     folder, lines = state / "faults", state / "lines"
     folder.mkdir()
     with small_disk(state / "mesh" / "nats" / "data") as disk:
@@ -98,7 +109,8 @@ async def _scene(state: Path, broken: str) -> AsyncIterator[Scene]:
                 LINKS: str(state / "links.json"),
                 BROKEN: broken,
             }
-            async with Mesh(state, environment, command=["malha.testing.faults.mesh"]) as mesh:
+            command = ["malha.testing.faults.mesh", "--replicas", f"planner={planners}"]
+            async with Mesh(state, environment, command=command) as mesh:
                 yield Scene(mesh, links, Tripwires(folder), folder, disk)
 
 

@@ -37,13 +37,14 @@ class Verdict:
         self.wrong[wrong] += 1
         self.sentences.append(f"{wrong.value}: run {run_id[:8]}: {sentence}")
 
-    def add(self, other: Verdict) -> None:
-        """Take another seed's into account."""
-        self.faults += other.faults
-        self.missed += other.missed
-        self.runs += other.runs
-        self.wrong += other.wrong
-        self.sentences += other.sentences
+    def __add__(self, other: Verdict) -> Verdict:
+        return Verdict(
+            self.faults + other.faults,
+            self.missed + other.missed,
+            self.runs + other.runs,
+            self.wrong + other.wrong,
+            self.sentences + other.sentences,
+        )
 
     def as_json(self) -> dict[str, object]:
         """Every count, for a report."""

@@ -57,13 +57,14 @@ def said() -> Said:
     return Said()
 
 
-def member(folder: Path, said: Said, *how: str, name: str = "p") -> Supervised:
+def member(folder: Path, said: Said, *how: str, name: str = "p", **more: object) -> Supervised:
     serving = folder / name
     program = Program(
         name=name,
         argv=(sys.executable, "-c", PROGRAM, str(serving), *how),
         ready=serving.exists,
         chatter="here",
+        **more,
     )
     return Supervised(program, said, lambda: said(name, "serves"))
 
@@ -96,6 +97,21 @@ async def test_one_that_hangs_is_killed_and_started_again(tmp_path: Path, said: 
         (tmp_path / "p").unlink()  # it lives, and answers no more
         await said.until(lambda: said.lines("serves") >= 2)
         assert said.lines("answered nobody") >= 1
+        await one.stop()
+
+
+async def test_one_that_says_it_is_broken_is_started_again_once_that_helps(
+    tmp_path: Path, said: Said, monkeypatch
+) -> None:
+    monkeypatch.setattr(supervisor, "WATCH_SECONDS", 0.02)
+    async with asyncio.TaskGroup() as tasks:
+        one = member(tmp_path, said, broken="here", mendable=(tmp_path / "room").exists)
+        await one.start(tasks)
+        await one.until_ready(time.monotonic() + 20)
+        assert said.lines("serves") == 1
+        (tmp_path / "room").touch()
+        await said.until(lambda: said.lines("serves") >= 2)
+        assert said.lines("a new start will help") >= 1
         await one.stop()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from malha.api.run.v1.chat_pb2 import Citation, Role
 from malha.api.run.v1.record_pb2 import Action, FinalStatus, Record, StepOutcome
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ErrorReason, MalhaError, reason_named
 from malha.testing.planner import asks, found, says
 from malha.testing.shop import Shop, until
 
@@ -218,8 +220,11 @@ async def test_money_that_others_may_give_back_is_waited_for(shop: Shop) -> None
     assert (await shop.answer(item)).text == "patience"
 
 
-async def test_a_cost_service_that_is_away_for_a_moment_is_waited_for(shop: Shop) -> None:
-    shop.ledger.away = 2
+@pytest.mark.parametrize("refusal", ["DEPENDENCY_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"])
+async def test_a_cost_service_that_is_away_or_silent_for_a_moment_is_waited_for(
+    shop: Shop, refusal: str
+) -> None:
+    shop.ledger.away, shop.ledger.refusal = 2, reason_named(refusal)
     shop.model.script = [says("back")]
     item = await shop.accept()
     await shop.run(item)

@@ -108,6 +108,8 @@ def _names(text: str) -> Iterator[Mention]:
     """Capitalised runs; the first word of a sentence is capitalised anyway, and proves nothing."""
     for match in _CAPITALISED.finditer(text):
         start, value = match.start(), match.group()
+        if not words(value):
+            continue  # a capital letter of a script in which we know no words
         if _opens_sentence(text, start):
             first = words(value)[0]
             rest = value[first.end :].lstrip()
