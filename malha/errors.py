@@ -40,6 +40,7 @@ _CODES: Mapping[int, int] = MappingProxyType(
         ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT: code_pb2.ALREADY_EXISTS,
         ErrorReason.ERROR_REASON_GUARD_BLOCKED: code_pb2.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_RUN_FINISHED: code_pb2.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_RUN_NOT_DEAD: code_pb2.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_MODEL_REFUSED: code_pb2.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_EFFECT_TOMBSTONED: code_pb2.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_PRICE_UNKNOWN: code_pb2.FAILED_PRECONDITION,
@@ -66,6 +67,7 @@ _CODES: Mapping[int, int] = MappingProxyType(
         ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE: code_pb2.UNAVAILABLE,
         # We are at fault.
         ErrorReason.ERROR_REASON_INTERNAL: code_pb2.INTERNAL,
+        ErrorReason.ERROR_REASON_JOURNAL_BROKEN: code_pb2.INTERNAL,
     }
 )
 

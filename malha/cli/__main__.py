@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
-from malha.cli import approving, documents, render
-from malha.client import Client, ErrorReason, MalhaError
+from malha.cli import approving, dead, documents, render
+from malha.cli.session import LOCAL_STATE, console, run
+from malha.client import Client
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
-console = Console()
-LOCAL_STATE = Path(".malha")
-_HINTS = {
-    ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE: "is the mesh up? start it with: malha up",
-    ErrorReason.ERROR_REASON_CREDENTIAL_MISSING: "set MALHA_API_KEY; `malha up` prints the development key",
-    ErrorReason.ERROR_REASON_CREDENTIAL_INVALID: "check MALHA_API_KEY; `malha up` prints the development key",
-}
+app.add_typer(dead.app, name="dead")
 
 
 @app.command()
@@ -88,7 +80,7 @@ def ask(
         render.outcome(console, run)
         return 0 if run.status == run_pb2.RUN_STATUS_SUCCEEDED else 1
 
-    _run(main)
+    run(main)
 
 
 @app.command()
@@ -115,7 +107,7 @@ def ingest(path: Path) -> None:
         console.print(", ".join(f"{count} {word}" for word, count in counts.items()))
         return 1 if refused else 0
 
-    _run(main)
+    run(main)
 
 
 @app.command()
@@ -130,7 +122,7 @@ def runs(
         console.print(render.listing(found) if found else "no runs")
         return 0
 
-    _run(main)
+    run(main)
 
 
 @app.command()
@@ -144,7 +136,7 @@ def show(run_id: str) -> None:
         render.outcome(console, run)
         return 0
 
-    _run(main)
+    run(main)
 
 
 @app.command()
@@ -156,7 +148,7 @@ def cancel(run_id: str, reason: Annotated[str, typer.Option(help="Kept in the ru
         console.print("cancellation asked for")
         return 0
 
-    _run(main)
+    run(main)
 
 
 @app.command()
@@ -170,39 +162,10 @@ def agents() -> None:
             console.print(f"    [dim]{agent.model} · {', '.join(agent.tools)}[/]", highlight=False)
         return 0
 
-    _run(main)
+    run(main)
 
 
-def _run(command: Any) -> None:
-    """Run a command against the mesh; a refusal is a line that says what to do, not a stack."""
-
-    async def session() -> int:
-        async with Client(api_key=_api_key()) as client:
-            result: Coroutine[Any, Any, int] = command(client)
-            return await result
-
-    try:
-        code = asyncio.run(session())
-    except MalhaError as error:
-        console.print(f"[red]{error.reason_name}[/] {error.message}", highlight=False)
-        if hint := _HINTS.get(error.reason):
-            console.print(hint, highlight=False)
-        code = 1
-    except KeyboardInterrupt:
-        code = 130
-    if code:
-        raise typer.Exit(code)
-
-
-def _api_key() -> str | None:
-    """The key of the local mesh, where the environment names none."""
-    local = LOCAL_STATE / "secrets" / "dev.key"
-    if "MALHA_API_KEY" not in os.environ and local.is_file():
-        return local.read_text(encoding="utf-8").strip()
-    return None  # the client reads the environment
-
-
-approving.add_commands(app, console, _run)
+approving.add_commands(app, console, run)
 
 
 def main() -> None:

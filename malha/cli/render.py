@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Column, Table
 
-from malha.api.gateway.v1 import run_pb2
+from malha.api.gateway.v1 import operator_service_pb2, run_pb2
 from malha.api.run.v1 import record_pb2
 
 _MARKS = {
@@ -66,6 +66,10 @@ def _line(happened: run_pb2.RunEvent) -> str:
             return f"[bold]{word}[/] by {escape(decision.by)} {escape(_short(decision.comment))}"
         case "cancel_requested":
             return f"cancellation asked for by {escape(happened.cancel_requested.by)}"
+        case "replayed":
+            return f"replayed by {escape(happened.replayed.by)}"
+        case "dropped":
+            return f"dropped by {escape(happened.dropped.by)}"
         case "finished":
             return f"[bold]{status(happened.finished)}[/]"
         case _:
@@ -133,6 +137,24 @@ def listing(runs: Sequence[run_pb2.Run]) -> Table:
             str(run.usage.input_tokens + run.usage.output_tokens),
             usd(run.cost.amount_microusd),
         )
+    return table
+
+
+def dead_listing(dead: Sequence[operator_service_pb2.DeadRun]) -> Table:
+    """Dead runs of several tenants as a table."""
+    table = Table(Column("run", no_wrap=True, min_width=_ID), "tenant", "agent", "died", "of")
+    for one in dead:
+        died = one.run.finish_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(one.run.run_id, one.tenant, one.run.agent, died, one.run.error.reason)
+    return table
+
+
+def claims(dead: operator_service_pb2.DeadRun) -> Table:
+    """Who had a run, and when."""
+    table = Table("claimed", "worker", "item", "delivery")
+    for claim in dead.claims:
+        claimed = claim.claim_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        table.add_row(claimed, escape(claim.worker), str(claim.item), str(claim.delivery))
     return table
 
 

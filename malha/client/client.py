@@ -22,6 +22,8 @@ from malha.api.gateway.v1 import (
     agent_service_pb2_grpc,
     knowledge_service_pb2,
     knowledge_service_pb2_grpc,
+    operator_service_pb2,
+    operator_service_pb2_grpc,
     run_pb2,
     run_service_pb2,
     run_service_pb2_grpc,
@@ -69,6 +71,7 @@ class Client:
         self._runs = run_service_pb2_grpc.RunServiceStub(self._channel)
         self._knowledge = knowledge_service_pb2_grpc.KnowledgeServiceStub(self._channel)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(self._channel)
+        self._operator = operator_service_pb2_grpc.OperatorServiceStub(self._channel)
         self.admin = admin_service_pb2_grpc.AdminServiceStub(self._channel)
 
     async def __aenter__(self) -> Client:
@@ -159,7 +162,7 @@ class Client:
                 async for response in self._runs.StreamRun(request, metadata=self._metadata):
                     after, resumes = response.event.position, 0
                     yield response.event
-                    if response.event.WhichOneof("event") == "finished":
+                    if _is_last(response.event):
                         return
                 return
             except grpc.aio.AioRpcError as error:
@@ -169,6 +172,26 @@ class Client:
                 if not away or resumes > _RESUMES:
                     raise refusal from None
             await asyncio.sleep(_RESUME_SECONDS * resumes)
+
+    async def dead_runs(self, tenant: str = "", *, limit: int = 20) -> Sequence[operator_service_pb2.DeadRun]:
+        """The newest dead runs, of one tenant or of all; for operators, as the next three."""
+        request = operator_service_pb2.ListDeadRunsRequest(tenant=tenant, page_size=limit)
+        return (await self._call(self._operator.ListDeadRuns, request)).dead_runs
+
+    async def dead_run(self, tenant: str, run_id: str) -> operator_service_pb2.DeadRun:
+        """A dead run with its steps and claims, without content."""
+        request = operator_service_pb2.GetDeadRunRequest(tenant=tenant, run_id=run_id)
+        return (await self._call(self._operator.GetDeadRun, request)).dead_run
+
+    async def replay(self, tenant: str, run_id: str, reason: str = "") -> operator_service_pb2.DeadRun:
+        """Open a dead run again."""
+        request = operator_service_pb2.ReplayDeadRunRequest(tenant=tenant, run_id=run_id, reason=reason)
+        return (await self._call(self._operator.ReplayDeadRun, request)).dead_run
+
+    async def drop(self, tenant: str, run_id: str, reason: str = "") -> operator_service_pb2.DeadRun:
+        """Close a dead run for good."""
+        request = operator_service_pb2.DropDeadRunRequest(tenant=tenant, run_id=run_id, reason=reason)
+        return (await self._call(self._operator.DropDeadRun, request)).dead_run
 
     async def ingest(self, documents: Iterable[Document]) -> Sequence[IngestOutcome]:
         """Store documents; one that is refused does not stop the others."""
@@ -189,3 +212,8 @@ class Client:
             return await method(request, timeout=self._timeout, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise codec.from_rpc(error, "malha") from None
+
+
+def _is_last(event: run_pb2.RunEvent) -> bool:
+    """A dead run may have been replayed; whether it was, the end of the stream tells."""
+    return event.WhichOneof("event") == "finished" and event.finished.status != run_pb2.RUN_STATUS_DEAD

@@ -6,6 +6,7 @@ Everything here is pure except ``malha.run.nats_journal``, the adapter over NATS
 from malha.run.accept import accept, amend
 from malha.run.call_hash import NoCanonicalFormError, attempt_hash, call_hash
 from malha.run.claim import (
+    MAX_CLAIMS,
     MAX_DELIVERIES,
     ClaimDecision,
     decide_claim,
@@ -14,7 +15,7 @@ from malha.run.claim import (
     wake_time,
 )
 from malha.run.facts import facts, wakes, without_content
-from malha.run.fold import BrokenJournalError, RunState, StepState, fold
+from malha.run.fold import BrokenJournalError, RunState, StepState, fold, fold_whatever
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
 from malha.run.keys import StepKey, parse_step_key, run_id_for, step_key, subject
 from malha.run.limits import check_room
@@ -26,6 +27,7 @@ from malha.run.sealing import DataKey, KeyRing, Sealer, UnsealableError
 
 __all__ = [
     "APPROVALS_NEEDED",
+    "MAX_CLAIMS",
     "MAX_DELIVERIES",
     "BrokenJournalError",
     "ClaimDecision",
@@ -55,6 +57,7 @@ __all__ = [
     "decide_claim",
     "facts",
     "fold",
+    "fold_whatever",
     "goes_on",
     "other_item",
     "parse_position",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from malha import errors
 from malha.api.run.v1.record_pb2 import Record
 from malha.errors import ErrorReason, MalhaError
-from malha.run.fold import RunState, fold
+from malha.run.fold import RunState, fold, fold_whatever
 from malha.run.journal import Fenced, Journal
 
 _ATTEMPTS = 50  # each lost one means that the run itself went on, so this many in a row is no contention
@@ -52,13 +52,13 @@ async def amend(
     entries = await journal.load(tenant, run_id)
     if not entries:
         raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "no such run")
-    state = fold(entries)
+    state = fold_whatever(entries)
     for _ in range(_ATTEMPTS):
         record = decide(state)
         if record is None:
             return state
         try:
-            return fold([await journal.append(record, expected=state.last_sequence)], state)
+            return fold_whatever([await journal.append(record, expected=state.last_sequence)], state)
         except Fenced as fenced:
-            state = fold(fenced.entries, state)
+            state = fold_whatever(fenced.entries, state)
     raise errors.unavailable("journal")

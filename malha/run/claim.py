@@ -10,7 +10,11 @@ from enum import Enum
 
 from malha.run.fold import RunState
 
-MAX_DELIVERIES = 5
+MAX_CLAIMS = 5
+"""Claims without a result of any step, after which a run is dead."""
+MAX_DELIVERIES = 15
+"""Deliveries without a result after which it is dead even if few of them came to a claim: a delivery may be
+lost with a worker that dies of something else, but a run that kills whoever looks at it must end too."""
 
 
 class ClaimDecision(Enum):
@@ -48,7 +52,7 @@ def decide_claim(
         return ClaimDecision.ACK
     if other_queued and other_item(state, item):
         return ClaimDecision.ACK_OTHER_QUEUED
-    if delivery > MAX_DELIVERIES:
+    if state.fruitless_claims >= MAX_CLAIMS or state.fruitless_deliveries(item, delivery) > MAX_DELIVERIES:
         return ClaimDecision.DEAD
     return ClaimDecision.CLAIM
 

@@ -29,7 +29,8 @@ def wakes(record: Record, state_before: RunState | None) -> bool:
     """Whether ``record`` calls for a work item.
 
     Accepted always does. A cancellation or a decision does exactly if the run was parked: a run that a
-    worker has is told by its doorbell, and a queued one still has its item.
+    worker has is told by its doorbell, and a queued one still has its item. A replay does exactly if the
+    run was dead.
 
     Args:
         record: the record just read.
@@ -37,6 +38,8 @@ def wakes(record: Record, state_before: RunState | None) -> bool:
     """
     if state_before is None:
         return any(event.HasField("accepted") for event in record.events)
+    if state_before.dead:
+        return any(event.HasField("replayed") for event in record.events)
     return state_before.parked is not None and any(
         event.WhichOneof("event") in _FROM_OUTSIDE for event in record.events
     )
@@ -49,6 +52,8 @@ def facts(entry: Entry, state: RunState) -> list[tuple[str, RunFact]]:
         entry: the record just read.
         state: the fold up to and including it (steps' ends take kind and name from their starts).
     """
+    if state.broken:
+        return _facts_of_broken(entry, state)
     found: list[tuple[str, RunFact]] = []
     for index, event in enumerate(entry.record.events):
         fact = RunFact(
@@ -58,6 +63,20 @@ def facts(entry: Entry, state: RunState) -> list[tuple[str, RunFact]]:
         if event_type:
             found.append((event_type, fact))
     return found
+
+
+def _facts_of_broken(entry: Entry, state: RunState) -> list[tuple[str, RunFact]]:
+    """Of a journal that is broken: that the run is dead of it, and an operator's last word."""
+    fact = RunFact(tenant=state.tenant, run_id=state.run_id, position=str(Position(entry.sequence, 0)))
+    if any(event.HasField("dropped") for event in entry.record.events):
+        fact.status = "cancelled"
+        return [("run.dropped", fact)]
+    if state.finished is None or entry.time != state.finished_at:
+        return []
+    fact.status, fact.error_reason = "dead", state.finished.error_reason
+    fact.usage.CopyFrom(state.usage)
+    fact.cost.CopyFrom(state.cost)
+    return [("run.finished", fact)]
 
 
 def without_content(entry: Entry) -> Entry:
@@ -115,6 +134,10 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         fact.error_reason = event.finished.error_reason
         fact.usage.CopyFrom(event.finished.usage)
         fact.cost.CopyFrom(event.finished.cost)
+    elif kind == "replayed":
+        fact.status = "queued"
+    elif kind == "dropped":
+        fact.status = "cancelled"
     else:
         return ""
     return f"run.{kind}"

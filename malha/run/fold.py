@@ -17,12 +17,14 @@ from malha.api.run.v1.record_pb2 import (
     CancelRequested,
     Claimed,
     Decided,
+    Dropped,
     FinalStatus,
     Finished,
     JournalEvent,
     Parked,
     ParkReason,
     Record,
+    Replayed,
     Sealed,
     StepAbandoned,
     StepFinished,
@@ -133,6 +135,19 @@ class RunState:
         self.failure: Sealed | None = None
         """Sealed content of Finished: what to tell the caller."""
         self.finished_at: datetime | None = None
+        self.given_up: list[str] = []
+        """Keys of the attempts that were abandoned in the record that declared the run dead."""
+        self.replayed: Replayed | None = None
+        """The last replay."""
+        self.dropped: Dropped | None = None
+        self.broken = ""
+        """What is wrong with the journal, for a run that is dead of it; see ``fold_whatever``."""
+        self.begun_at = entry.time
+        """When its wall time began: when it was accepted, or replayed last."""
+        self.fruitless_claims = 0
+        """Claims since the last result of a step."""
+        self._fruitful = (0, 0)
+        """(item, delivery) that the last result came under."""
         self.usage = Usage()
         """Sum over the finished steps."""
         self.cost = Cost()
@@ -141,12 +156,23 @@ class RunState:
 
     @property
     def final(self) -> bool:
-        """Nothing will be appended any more."""
+        """It is over; only a dead run may be replayed."""
         return self.finished is not None
+
+    @property
+    def dead(self) -> bool:
+        """Given up, and waiting for an operator."""
+        return (
+            self.finished is not None
+            and self.finished.status == FinalStatus.FINAL_STATUS_DEAD
+            and self.dropped is None
+        )
 
     @property
     def status(self) -> RunStatus:
         """The state as callers see it."""
+        if self.dropped is not None:
+            return RunStatus.RUN_STATUS_CANCELLED
         if self.finished is not None:
             return _FINAL_STATUS[self.finished.status]
         if self.parked is not None:
@@ -192,6 +218,11 @@ class RunState:
         proposal = self.proposal(decided.step)
         return proposal is not None and any(one.decided == decided for one in proposal.rulings)
 
+    def fruitless_deliveries(self, item: int, delivery: int) -> int:
+        """Of the item's ``delivery`` deliveries, those after the last that brought a result."""
+        fruitful, at = self._fruitful
+        return delivery - at if item == fruitful else delivery
+
     def attempt(self, key: str) -> StepState | None:
         """The attempt under ``key``, if it was started."""
         return self._by_key.get(key)
@@ -221,6 +252,45 @@ def fold(entries: Iterable[Entry], state: RunState | None = None) -> RunState:
     if state is None:
         raise BrokenJournalError("a run without records")
     return state
+
+
+def fold_whatever(entries: Iterable[Entry], state: RunState | None = None) -> RunState:
+    """As ``fold``, but a journal that breaks is that of a dead run, from the record on where it breaks.
+
+    For those who show runs or must get rid of them. Of what follows only an operator's word counts.
+
+    Raises:
+        BrokenJournalError: the journal does not even begin.
+    """
+    for entry in entries:
+        try:
+            if state is None or not state.broken:
+                state = fold([entry], state)
+                continue
+        except BrokenJournalError as error:
+            if state is None:
+                raise
+            _break(state, entry, error)
+        for event in entry.record.events:
+            if event.HasField("dropped"):
+                state.dropped = event.dropped
+        state.last_sequence = max(state.last_sequence, entry.sequence)
+        state.position = Position(state.last_sequence, max(0, len(entry.record.events) - 1))
+    if state is None:
+        raise BrokenJournalError("a run without records")
+    return state
+
+
+def _break(state: RunState, entry: Entry, error: BrokenJournalError) -> None:
+    state.broken = str(error)
+    state.finished = Finished(
+        status=FinalStatus.FINAL_STATUS_DEAD,
+        error_reason="JOURNAL_BROKEN",
+        usage=state.usage,
+        cost=state.cost,
+    )
+    state.finished_at = entry.time
+    state.failure = state.parked = state.claim = None
 
 
 def _fold_entry(state: RunState, entry: Entry) -> None:
@@ -254,6 +324,7 @@ def _claimed(state: RunState, event: JournalEvent, entry: Entry) -> None:
     if state.parked_at is not None:
         state.waited += max(timedelta(), entry.time - state.parked_at)
     state.parked = state.parked_at = None
+    state.fruitless_claims += 1
 
 
 def _step_started(state: RunState, event: JournalEvent, entry: Entry) -> None:
@@ -279,6 +350,7 @@ def _step_finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
     state.usage.output_tokens += usage.output_tokens
     state.usage.reasoning_tokens += usage.reasoning_tokens
     _add_cost(state.cost, finished.cost)
+    _progressed(state)
 
 
 def _step_abandoned(state: RunState, event: JournalEvent, entry: Entry) -> None:
@@ -300,7 +372,14 @@ def _proposed(state: RunState, event: JournalEvent, entry: Entry) -> None:
     state.proposals.append(Proposal(event.proposed, event.content, entry.time))
 
 
+def _progressed(state: RunState) -> None:
+    state.fruitless_claims = 0
+    if state.claim is not None:
+        state._fruitful = state.claim.item, state.claim.delivery
+
+
 def _parked(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    _progressed(state)
     state.parked = event.parked
     state.parked_at = entry.time
     state.claim = None
@@ -331,6 +410,31 @@ def _finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
     state.finished_at = entry.time
     state.parked = state.parked_at = None
     state.claim = None
+    state.given_up = [
+        other.step_abandoned.key for other in entry.record.events if other.HasField("step_abandoned")
+    ]
+
+
+def _replayed(state: RunState, event: JournalEvent, entry: Entry) -> None:
+    if not state.dead:
+        raise BrokenJournalError("replayed though not dead")
+    state.replayed = event.replayed
+    state.begun_at = entry.time
+    state.waited = timedelta()
+    state.finished = state.failure = state.finished_at = None
+    for key in state.given_up:  # what it had begun is open again, for the next owner to clear up
+        step = state._by_key[key]
+        if step.abandoned is not None:
+            _add_cost(state.cost, step.abandoned.cost, sign=-1)
+        step.abandoned = step.ended_at = None
+    state.given_up = []
+    _progressed(state)
+
+
+def _dropped(state: RunState, event: JournalEvent, _entry: Entry) -> None:
+    if not state.dead:
+        raise BrokenJournalError("dropped though not dead")
+    state.dropped = event.dropped
 
 
 def _unknown(_state: RunState, _event: JournalEvent, _entry: Entry) -> None:
@@ -349,6 +453,8 @@ _FOLDS = {
     "decided": _decided,
     "cancel_requested": _cancel_requested,
     "finished": _finished,
+    "replayed": _replayed,
+    "dropped": _dropped,
 }
 
 
@@ -359,8 +465,8 @@ def _open_attempt(state: RunState, key: str) -> StepState:
     return step
 
 
-def _add_cost(total: Cost, cost: Cost) -> None:
-    total.amount_microusd += cost.amount_microusd
-    total.reference_microusd += cost.reference_microusd
+def _add_cost(total: Cost, cost: Cost, *, sign: int = 1) -> None:
+    total.amount_microusd += sign * cost.amount_microusd
+    total.reference_microusd += sign * cost.reference_microusd
     if cost.reference_model:
         total.reference_model = cost.reference_model

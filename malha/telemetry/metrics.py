@@ -67,5 +67,8 @@ PLANNER_STEPS = Histogram(
     "malha_planner_step_seconds", "Time of one model or tool call.", ("kind", "outcome"), buckets=_LATENCY
 )
 PLANNER_FOLLOWED = Counter("malha_planner_followed_records_total", "Records the follower has announced.")
+PLANNER_BROKEN = Counter(
+    "malha_planner_broken_journals_total", "Runs dead of a journal that no correct writer left. Alarm on any."
+)
 PLANNER_REMINDED = Counter("malha_planner_reminded_runs_total", "Hints given by the timer.")
 PLANNER_LEADING = Gauge("malha_planner_leading", "1 while this process's follower leads.")

@@ -36,7 +36,7 @@ def stored(records: list[Record]) -> list[Entry]:
 
 @st.composite
 def journals(draw: st.DrawFn) -> list[Entry]:
-    """Accepted, then claims, steps with ends of every kind, cancellations, perhaps an end."""
+    """Accepted, then claims, steps with ends of every kind, cancellations, perhaps an end and a replay."""
     run = RecordsOf("acme", "a" * 52)
     records = [run.accepted()]
     open_keys: list[str] = []
@@ -72,4 +72,6 @@ def journals(draw: st.DrawFn) -> list[Entry]:
     if epoch and draw(st.booleans()):
         status = draw(st.sampled_from(_ENDS))
         records.append(run.record(finished(status), epoch=epoch))
+        if status == FinalStatus.FINAL_STATUS_DEAD and draw(st.booleans()):
+            records.append(run.replayed() if draw(st.booleans()) else run.dropped())
     return stored(records)

@@ -77,6 +77,12 @@ class FakePlanner(PlannerServiceServicer):
             raise invalid("filter", 'there is no field "colour"; fields are status, agent, session_id')
         return planner_pb.ListRunsResponse(rows=self.rows)
 
+    async def ListDeadRuns(
+        self, request: planner_pb.ListDeadRunsRequest, _context: Context
+    ) -> planner_pb.ListDeadRunsResponse:
+        rows = [planner_pb.DeadRow(tenant=request.tenant or "other", row=row) for row in self.rows]
+        return planner_pb.ListDeadRunsResponse(rows=rows)
+
 
 class FakeCost(CostServiceServicer):
     """One daily budget of the tenant; ``spent_microusd`` is what the test says."""

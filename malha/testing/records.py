@@ -9,12 +9,14 @@ from malha.api.run.v1.record_pb2 import (
     Accepted,
     CancelRequested,
     Claimed,
+    Dropped,
     FinalStatus,
     Finished,
     JournalEvent,
     Parked,
     ParkReason,
     Record,
+    Replayed,
     RunLimits,
     StepAbandoned,
     StepFinished,
@@ -50,6 +52,12 @@ class RecordsOf:
 
     def cancel(self, by: str = "ana") -> Record:
         return self.record(JournalEvent(cancel_requested=CancelRequested(by=by)))
+
+    def replayed(self, by: str = "otto", reason: str = "") -> Record:
+        return self.record(JournalEvent(replayed=Replayed(by=by, reason=reason)))
+
+    def dropped(self, by: str = "otto", reason: str = "") -> Record:
+        return self.record(JournalEvent(dropped=Dropped(by=by, reason=reason)))
 
     def parked(self, epoch: int, key: str = "") -> Record:
         parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN, key=key)

@@ -22,6 +22,7 @@ from malha.api.run.v1.record_pb2 import (
     Parked,
     ParkReason,
     Record,
+    Replayed,
     RunLimits,
 )
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
@@ -118,18 +119,23 @@ class Shop:
         """A run that was claimed and waits: until a time, or for a person."""
         item = await self.accept()
         claimed = JournalEvent(claimed=Claimed(worker="w", item=item.item, delivery=1))
-        await self._append(item, claimed)
+        await self.append(item, claimed)
         parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN)
         if until is not None:
             parked.wake_at.FromDatetime(until)
-        await self._append(item, JournalEvent(parked=parked))
+        await self.append(item, JournalEvent(parked=parked))
         return item
 
     async def cancel(self, item: MemoryItem) -> None:
         """Ask for the run's end, as the gateway does."""
-        await self._append(item, JournalEvent(cancel_requested=CancelRequested(by="ana")))
+        await self.append(item, JournalEvent(cancel_requested=CancelRequested(by="ana")))
 
-    async def _append(self, item: MemoryItem, event: JournalEvent) -> None:
+    async def replay(self, item: MemoryItem) -> None:
+        """Open a dead run again, as an operator does."""
+        await self.append(item, JournalEvent(replayed=Replayed(by="otto")))
+
+    async def append(self, item: MemoryItem, event: JournalEvent) -> None:
+        """Append an event, whoever would write it."""
         last = await self.journal.last_sequence(item.tenant, item.run_id)
         record = Record(tenant=item.tenant, run_id=item.run_id, events=[event])
         await self.journal.append(record, expected=last)

@@ -17,6 +17,7 @@ from malha.api.gateway.v1.agent_service_pb2_grpc import add_AgentServiceServicer
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import add_EventStreamServiceServicer_to_server
 from malha.api.gateway.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import add_KnowledgeServiceServicer_to_server
+from malha.api.gateway.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 from malha.api.gateway.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from malha.api.run.v1.record_pb2 import RunLimits
 from malha.clock import SystemClock
@@ -35,6 +36,7 @@ from malha_gateway.adapters.retrieval import RetrievalPeer
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
 from malha_gateway.authentication import Authenticator, import_development_key
+from malha_gateway.dead import DeadRuns
 from malha_gateway.following import Following
 from malha_gateway.rates import Rates
 from malha_gateway.readiness import Readiness
@@ -46,6 +48,7 @@ from malha_gateway.servicer import (
     EventStreamServicer,
     HealthServicer,
     KnowledgeServicer,
+    OperatorServicer,
     RunServicer,
 )
 from malha_gateway.settings import Settings
@@ -159,6 +162,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             add_AdminServiceServicer_to_server,
             AdminServicer(Administration(keys, authenticator, clock), cost, budgets),
         )
+        dead = DeadRuns(journal=journal, view=view, planner=planner, clock=clock)
+        server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))
         server.add(add_HealthServiceServicer_to_server, HealthServicer(readiness), allow="public")
         await lifecycle.serve(server, settings, stop=stop)
 

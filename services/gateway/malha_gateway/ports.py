@@ -9,7 +9,7 @@ from typing import Protocol
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
-from malha.api.planner.v1.planner_service_pb2 import ListRunsResponse
+from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
 from malha_gateway.keys import StoredKey
 
@@ -35,6 +35,10 @@ class Planner(Protocol):
 
     async def runs(self, filter_: str, page_size: int, page_token: str) -> ListRunsResponse:
         """A page of the tenant's runs; FIELD_INVALID names what is wrong with the filter."""
+        ...
+
+    async def dead_runs(self, tenant: str, page_size: int, page_token: str) -> ListDeadRunsResponse:
+        """A page of the dead, of one tenant or, for an empty name, of all."""
         ...
 
 

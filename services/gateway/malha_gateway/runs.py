@@ -28,7 +28,7 @@ from malha.api.run.v1.record_pb2 import (
 )
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, reason_named
-from malha.run import Journal, RunState, Sealer, accept, amend, fold, run_id_for
+from malha.run import Journal, RunState, Sealer, accept, amend, fold, fold_whatever, run_id_for
 from malha_gateway.admission import (
     check_budgets,
     check_input,
@@ -140,7 +140,7 @@ class Runs:
         entries = await self._journal.load(principal.tenant, run_id)
         if not entries:
             raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
-        return await self._view.run(fold(entries))
+        return await self._view.run(fold_whatever(entries))
 
     async def cancel(self, principal: Principal, run_id: str, reason: str) -> Run:
         """Ask for the run's end; asking again changes nothing.

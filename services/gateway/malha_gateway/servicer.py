@@ -18,12 +18,14 @@ from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
 from malha.api.gateway.v1 import health_service_pb2 as health_pb
 from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge_pb
+from malha.api.gateway.v1 import operator_service_pb2 as operator_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
 from malha.api.gateway.v1.admin_service_pb2_grpc import AdminServiceServicer
 from malha.api.gateway.v1.agent_service_pb2_grpc import AgentServiceServicer
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServiceServicer
 from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceServicer
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceServicer
+from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceServicer
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
 from malha.errors import invalid
 from malha.run import Position, parse_position
@@ -32,6 +34,7 @@ from malha_gateway import sse, view
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
 from malha_gateway.authentication import require
+from malha_gateway.dead import DeadRuns
 from malha_gateway.following import Following
 from malha_gateway.knowledge import ingest
 from malha_gateway.ports import Cost, Planner, Retrieval
@@ -213,6 +216,40 @@ class AdminServicer(AdminServiceServicer):
     ) -> admin_pb.GetBudgetResponse:
         _allowed("admin")
         return admin_pb.GetBudgetResponse(statuses=await self._cost.budgets())
+
+
+class OperatorServicer(OperatorServiceServicer):
+    """Dead runs of every tenant. Scope "operator"."""
+
+    def __init__(self, dead: DeadRuns) -> None:
+        self._dead = dead
+
+    async def ListDeadRuns(
+        self, request: operator_pb.ListDeadRunsRequest, _context: Context
+    ) -> operator_pb.ListDeadRunsResponse:
+        _allowed("operator")
+        return await self._dead.list(request.tenant, request.page_size or _DEFAULT_PAGE, request.page_token)
+
+    async def GetDeadRun(
+        self, request: operator_pb.GetDeadRunRequest, _context: Context
+    ) -> operator_pb.GetDeadRunResponse:
+        _allowed("operator")
+        shown = await self._dead.show(request.tenant, request.run_id)
+        return operator_pb.GetDeadRunResponse(dead_run=shown)
+
+    async def ReplayDeadRun(
+        self, request: operator_pb.ReplayDeadRunRequest, _context: Context
+    ) -> operator_pb.ReplayDeadRunResponse:
+        operator = _allowed("operator")
+        opened = await self._dead.replay(operator, request.tenant, request.run_id, request.reason)
+        return operator_pb.ReplayDeadRunResponse(dead_run=opened)
+
+    async def DropDeadRun(
+        self, request: operator_pb.DropDeadRunRequest, _context: Context
+    ) -> operator_pb.DropDeadRunResponse:
+        operator = _allowed("operator")
+        closed = await self._dead.drop(operator, request.tenant, request.run_id, request.reason)
+        return operator_pb.DropDeadRunResponse(dead_run=closed)
 
 
 class HealthServicer(HealthServiceServicer):

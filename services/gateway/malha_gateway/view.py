@@ -17,8 +17,10 @@ from malha.api.gateway.v1.run_pb2 import (
     RunAnswered,
     RunCancelRequested,
     RunClaimed,
+    RunDropped,
     RunError,
     RunEvent,
+    RunReplayed,
     Step,
     StepStatus,
 )
@@ -158,6 +160,10 @@ class View:
             case "cancel_requested":
                 asked = event.cancel_requested
                 shown.cancel_requested.CopyFrom(RunCancelRequested(by=asked.by, reason=asked.reason))
+            case "replayed":
+                shown.replayed.CopyFrom(RunReplayed(by=event.replayed.by, reason=event.replayed.reason))
+            case "dropped":
+                shown.dropped.CopyFrom(RunDropped(by=event.dropped.by, reason=event.dropped.reason))
             case "finished":
                 shown.finished.CopyFrom(await self.run(state, steps=False))
             case _:

@@ -18,7 +18,9 @@ from malha.api.run.v1.record_pb2 import (
 )
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
-from malha.run import MAX_DELIVERIES, Journal, RunState, Sealer
+from malha.run import Journal, RunState, Sealer
+from malha.telemetry import metrics
+from malha.telemetry.logs import log
 from malha_planner.ports import Ledger
 from malha_planner.timestamps import stamp
 
@@ -40,7 +42,7 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
         )
         cost.amount_microusd += abandoned.cost.amount_microusd
         record.events.append(JournalEvent(step_abandoned=abandoned))
-    text = f"the run was delivered {MAX_DELIVERIES} times without coming to an end"
+    text = f"the run was taken up {state.fruitless_claims} times in a row without a result"
     finished = Finished(
         status=FinalStatus.FINAL_STATUS_DEAD,
         error_reason="TOO_MANY_DELIVERIES",
@@ -50,6 +52,8 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
     sealed = await sealer.seal(state.tenant, state.run_id, "finished", Content(error_text=text))
     record.events.append(JournalEvent(finished=finished, content=sealed))
     await journal.append(record, expected=state.last_sequence)
+    metrics.PLANNER_RUNS.labels("DEAD", finished.error_reason).inc()
+    log.error("run_dead", run=state.run_id, tenant=state.tenant, reason=finished.error_reason)
 
 
 async def _pay(ledger: Ledger, key: str) -> Cost:

@@ -24,7 +24,7 @@ from malha.run import (
     Journal,
     Position,
     RunState,
-    fold,
+    fold_whatever,
     wakes,
     without_content,
 )
@@ -53,6 +53,11 @@ class _Known:
 
     state: RunState
     accepted_sequence: int
+
+
+def _alarm(entry: Entry, fault: str) -> None:
+    metrics.PLANNER_BROKEN.inc()
+    log.error("journal_broken", run=entry.record.run_id, tenant=entry.record.tenant, error=fault)
 
 
 class Follower:
@@ -153,9 +158,11 @@ class Follower:
                 known, wake = await self._fold(entry)
             except BrokenJournalError as error:
                 # one broken run must not stop all others
-                log.error("journal_broken", run=entry.record.run_id, error=str(error))
+                _alarm(entry, str(error))
                 continue
             state = known.state
+            if state.broken and state.finished_at == entry.time:
+                _alarm(entry, state.broken)
             outbox.put(entry, state, accepted_sequence=known.accepted_sequence)
             if wake and entry.sequence >= announced.sequence:  # before that, its events tell, it was woken
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
@@ -172,15 +179,15 @@ class Follower:
             event.ClearField("content")  # so that what is kept stays small
         if known is None:
             before = [without_content(one) for one in await self._earlier(entry)]
-            state = fold(before) if before else None
+            state = fold_whatever(before) if before else None
             wake = wakes(entry.record, state)
-            known = _Known(fold([entry], state), before[0].sequence if before else entry.sequence)
+            known = _Known(fold_whatever([entry], state), before[0].sequence if before else entry.sequence)
             self._known[where] = known
             if len(self._known) > _STATES:
                 self._known.popitem(last=False)
             return known, wake
         wake = wakes(entry.record, known.state)
-        fold([entry], known.state)
+        fold_whatever([entry], known.state)
         self._known.move_to_end(where)
         return known, wake
 

@@ -75,7 +75,7 @@ class Lease:
         self._ack_wait = ack_wait
         self._claimed_at = clock.monotonic()
         wall_time = state.accepted.limits.max_wall_time
-        used = (state.claimed_at - state.accepted_at - state.waited).total_seconds()
+        used = (state.claimed_at - state.begun_at - state.waited).total_seconds()
         self._deadline = self._claimed_at + wall_time.seconds + wall_time.nanos / 1e9 - used
         self._noted: list[tuple[JournalEvent, Content | None]] = []
         self._interrupted = False

@@ -11,9 +11,16 @@ import binascii
 import hashlib
 import re
 
+from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.run_pb2 import RunStatus
-from malha.api.planner.v1.planner_service_pb2 import ListRunsRequest, ListRunsResponse
-from malha.errors import invalid
+from malha.api.planner.v1.planner_service_pb2 import (
+    DeadRow,
+    ListDeadRunsRequest,
+    ListDeadRunsResponse,
+    ListRunsRequest,
+    ListRunsResponse,
+)
+from malha.errors import ErrorReason, MalhaError, invalid
 from malha_planner.ports import RunsTable
 
 FIELDS = ("status", "agent", "session_id")
@@ -60,6 +67,26 @@ async def list_runs(table: RunsTable, tenant: str, request: ListRunsRequest) -> 
     response = ListRunsResponse(rows=[row for _, row in rows[:size]])
     if len(rows) > size:
         response.next_page_token = _token(rows[size - 1][0], where)
+    return response
+
+
+async def list_dead(
+    table: RunsTable, principal: Principal, request: ListDeadRunsRequest
+) -> ListDeadRunsResponse:
+    """The page of dead runs, of one tenant or of all. Raises SCOPE_MISSING, FIELD_INVALID."""
+    if "operator" not in principal.scopes:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_SCOPE_MISSING,
+            'dead runs are for the scope "operator"',
+            metadata={"scope": "operator"},
+        )
+    size = request.page_size or _DEFAULT_SIZE
+    where = {"tenant": request.tenant}
+    before = _read_token(request.page_token, where) if request.page_token else None
+    found = await table.dead(request.tenant, before=before, limit=size + 1)
+    response = ListDeadRunsResponse(rows=[DeadRow(tenant=of, row=row) for _, of, row in found[:size]])
+    if len(found) > size:
+        response.next_page_token = _token(found[size - 1][0], where)
     return response
 
 

@@ -264,6 +264,9 @@ class RunsTable(Protocol):
         `where` holds equalities on status, agent and session_id.
         """
 
+    async def dead(self, tenant: str, *, before: int | None, limit: int) -> list[tuple[int, str, RunRow]]:
+        """(accepted sequence, tenant, row) of the dead runs of a tenant, or of all for "", newest first."""
+
 
 class Acting(Protocol):
     """How calls to other services learn whom they are for (`malha.wire.acting_for`)."""

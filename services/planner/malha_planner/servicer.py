@@ -9,13 +9,15 @@ import grpc.aio
 from malha.api.planner.v1.planner_service_pb2 import (
     ListAgentsRequest,
     ListAgentsResponse,
+    ListDeadRunsRequest,
+    ListDeadRunsResponse,
     ListRunsRequest,
     ListRunsResponse,
 )
 from malha.api.planner.v1.planner_service_pb2_grpc import PlannerServiceServicer
 from malha.wire import current
 from malha_planner.agents import Catalogue
-from malha_planner.listing import list_runs
+from malha_planner.listing import list_dead, list_runs
 from malha_planner.ports import RunsTable
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,3 +36,6 @@ class PlannerServicer(PlannerServiceServicer):
 
     async def ListRuns(self, request: ListRunsRequest, _context: Context) -> ListRunsResponse:
         return await list_runs(self._table, current().principal.tenant, request)
+
+    async def ListDeadRuns(self, request: ListDeadRunsRequest, _context: Context) -> ListDeadRunsResponse:
+        return await list_dead(self._table, current().principal, request)

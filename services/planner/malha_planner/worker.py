@@ -24,6 +24,7 @@ from malha.run import (
     Sealer,
     decide_claim,
     fold,
+    fold_whatever,
     other_item,
 )
 from malha.telemetry import metrics, names
@@ -95,8 +96,10 @@ class Worker:
         while True:
             entries = await self.journal.load(item.tenant, item.run_id)
             try:
-                state = fold(entries) if entries else None
+                state = fold_whatever(entries) if entries else None
             except BrokenJournalError as error:
+                # nobody was promised anything, and there is nothing to show
+                metrics.PLANNER_ITEMS.labels("unreadable").inc()
                 log.error("journal_broken", run=item.run_id, tenant=item.tenant, error=str(error))
                 return None
             other = other_item(state, item.item)

@@ -19,16 +19,19 @@ from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
 from malha.api.gateway.v1 import health_service_pb2 as health_pb
 from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge_pb
+from malha.api.gateway.v1 import operator_service_pb2 as operator_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
 from malha.api.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from malha.api.gateway.v1.agent_service_pb2_grpc import AgentServiceStub
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServiceStub
 from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceStub
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceStub
+from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceStub
 from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceStub
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestStatus
+from malha.api.run.v1.record_pb2 import FinalStatus
 from malha.errors import MalhaError
 from malha.run import Sealer
 from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, read_master_key
@@ -57,6 +60,7 @@ class Door:
         self.knowledge = KnowledgeServiceStub(self.channel)
         self.agents = AgentServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
+        self.operator = OperatorServiceStub(self.channel)
         self.health = HealthServiceStub(self.channel)
 
     async def create(self, text: str = "What is 17 * 23?", **fields: Any) -> str:
@@ -352,6 +356,50 @@ async def test_without_nats_or_valkey_runs_are_refused_and_come_back_by_themselv
     await _until_answered(lambda: door.health.CheckHealth(health_pb.CheckHealthRequest()))
     run = (await door.runs.GetRun(runs_pb.GetRunRequest(run_id=before), metadata=door.key)).run
     assert run.input == "still here?"
+
+
+async def test_an_operator_lists_shows_replays_and_drops_the_dead_and_nobody_else_may(door: Door) -> None:
+    run_id = await door.create("a secret question")
+    worker = door.worker.of(run_id)
+    await worker.claim()
+    await worker.finish(FinalStatus.FINAL_STATUS_DEAD, "TOO_MANY_DELIVERIES", "given up")
+    door.peers.planner.rows = [RunRow(run_id=run_id, status="DEAD", error_reason="TOO_MANY_DELIVERIES")]
+    try:
+        page = await door.operator.ListDeadRuns(
+            operator_pb.ListDeadRunsRequest(tenant="dev"), metadata=door.key
+        )
+    finally:
+        door.peers.planner.rows = []
+    assert [(one.tenant, one.run.run_id) for one in page.dead_runs] == [("dev", run_id)]
+    get = operator_pb.GetDeadRunRequest(tenant="dev", run_id=run_id)
+    shown = (await door.operator.GetDeadRun(get, metadata=door.key)).dead_run
+    assert len(shown.claims) == 1
+    assert b"secret" not in shown.SerializeToString()
+
+    replay = operator_pb.ReplayDeadRunRequest(tenant="dev", run_id=run_id, reason="mended")
+    drop = operator_pb.DropDeadRunRequest(tenant="dev", run_id=run_id)
+    user = await door.new_key(scopes=["runs", "admin"])
+    for call in (
+        door.operator.ListDeadRuns(operator_pb.ListDeadRunsRequest(), metadata=user),
+        door.operator.GetDeadRun(get, metadata=user),
+        door.operator.ReplayDeadRun(replay, metadata=user),
+        door.operator.DropDeadRun(drop, metadata=user),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call
+        assert codec.from_rpc(refused.value, "gateway").metadata["scope"] == "operator"
+
+    opened = (await door.operator.ReplayDeadRun(replay, metadata=door.key)).dead_run
+    assert opened.run.status == RunStatus.RUN_STATUS_QUEUED
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await door.operator.DropDeadRun(drop, metadata=door.key)
+    assert codec.from_rpc(refused.value, "gateway").reason_name == "RUN_NOT_DEAD"
+    again = door.worker.of(run_id)
+    await again.play()
+    request = runs_pb.StreamRunRequest(run_id=run_id)
+    kinds = [one.event.WhichOneof("event") async for one in door.runs.StreamRun(request, metadata=door.key)]
+    assert kinds[:4] == ["accepted", "claimed", "finished", "replayed"]
+    assert kinds[-2:] == ["answered", "finished"]
 
 
 async def _until_refused(call: Callable[[], Awaitable[object]]) -> MalhaError:

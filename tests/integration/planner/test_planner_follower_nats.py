@@ -15,8 +15,10 @@ from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import SystemClock
 from malha.run import ClaimDecision, Position, decide_claim, fold
 from malha.run.nats_journal import RUNS
-from malha.testing.planner import Crash, MemoryItem, asks, says
+from malha.telemetry import metrics
+from malha.testing.planner import Crash, CrashAt, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
+from malha.testing.records import ended
 from malha.testing.shop import until
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.work_stream import NatsWaker
@@ -202,6 +204,52 @@ async def test_the_follower_keeps_nothing_of_runs_that_wait(planner: PlannerOnNa
 
     await until(all_are_listed)
     assert follower.kept == 1
+
+
+async def test_a_replayed_run_gets_a_new_item_and_ends_as_if_it_had_not_died(planner: PlannerOnNats) -> None:
+    planner.model.script = [asks(("count", {})), says("done")]
+    planner.start_follower()
+    item = await planner.accept()
+    item = await planner.crash(item, CrashAt("after_tool_result"))
+    for _ in range(6):
+        item = await planner.crash(item, CrashAt("after_model_started"))
+    await planner.run(item)
+    await planner.until_finished(1)
+    ((_, tenant, row),) = await planner.table.dead("", before=None, limit=10)
+    assert (tenant, row.run_id, row.error_reason) == ("acme", item.run_id, "TOO_MANY_DELIVERIES")
+
+    await planner.connection.js.purge_stream("WORK")  # the item it died of
+    planner.start_worker()
+    await planner.replay(item)
+    await planner.until_finished(2)
+    assert (await planner.answer(item)).text == "done"
+    assert planner.counted == 1
+    assert planner.ledger.reserved == 0
+    assert await planner.table.dead("", before=None, limit=10) == []
+    told = [(event["type"], event["data"]) for event in await planner.events()]
+    assert [kind for kind, _ in told].count("malha.run.replayed") == 1
+    last = await planner.journal.load("acme", item.run_id)
+    claims = [
+        event.claimed.delivery for one in last for event in one.record.events if event.HasField("claimed")
+    ]
+    assert claims[-1] == 1
+
+
+async def test_a_broken_journal_is_listed_as_dead_announced_counted_and_never_reminded(
+    planner: PlannerOnNats,
+) -> None:
+    planner.ack_wait = 0.2
+    counted = metrics.PLANNER_BROKEN._value.get()
+    item = await planner.accept()
+    await planner.append(item, ended(f"acme/{item.run_id}/1/2/1"))
+    planner.start_follower()
+    planner.start_worker()
+    await planner.until_finished(1)
+    ((_, _, row),) = await planner.table.dead("acme", before=None, limit=10)
+    assert row.error_reason == "JOURNAL_BROKEN"
+    await until(lambda: _is(planner.queued(), 0))
+    assert metrics.PLANNER_BROKEN._value.get() == counted + 1
+    assert await planner.table.due(datetime.now(UTC) + timedelta(days=1), limit=10) == []
 
 
 async def test_a_follower_finds_its_place_where_no_event_is_kept_any_more(planner: PlannerOnNats) -> None:

@@ -13,7 +13,7 @@ from malha.api.gateway.v1.run_pb2 import RunStatus, StepStatus
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunLimitsRequest
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
-from malha.api.planner.v1.planner_service_pb2 import ListRunsResponse
+from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
 from malha.api.run.v1.record_pb2 import Action, FinalStatus, Record, RunLimits, StepKind, Verdict
 from malha.clock import SystemClock
 from malha.errors import ErrorReason, MalhaError, unavailable
@@ -59,6 +59,9 @@ class Peers:
 
     async def runs(self, filter_: str, page_size: int, page_token: str) -> ListRunsResponse:
         return ListRunsResponse()
+
+    async def dead_runs(self, tenant: str, page_size: int, page_token: str) -> ListDeadRunsResponse:
+        return ListDeadRunsResponse()
 
     async def budgets(self) -> Sequence[BudgetStatus]:
         budget = Budget(scope=Scope.SCOPE_TENANT, limit_microusd=1_000_000)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from malha.api.planner.v1.planner_service_pb2 import ListRunsRequest, RunRow
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsRequest, ListRunsRequest, RunRow
 from malha.errors import MalhaError
 from malha.sqlite import Database
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
-from malha_planner.listing import list_runs, parse_filter
+from malha_planner.listing import list_dead, list_runs, parse_filter
 from malha_planner.ports import Row
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -122,3 +123,27 @@ async def test_a_token_of_another_filter_is_refused(table: SqliteRunsTable) -> N
         await list_runs(
             table, "acme", ListRunsRequest(filter="agent = docs", page_token=page.next_page_token)
         )
+
+
+OPERATOR = Principal(tenant="house", subject="otto", scopes=["operator"])
+
+
+async def test_the_dead_of_all_tenants_are_listed_to_an_operator_page_by_page(table: SqliteRunsTable) -> None:
+    tenants = ["acme", "other", "acme", "other"]
+    dead = [row(number, tenant=tenant, status="DEAD") for number, tenant in enumerate(tenants, 1)]
+    await table.upsert([*dead, row(9), row(10, status="CANCELLED")], followed=10)
+    first = await list_dead(table, OPERATOR, ListDeadRunsRequest(page_size=3))
+    second = await list_dead(
+        table, OPERATOR, ListDeadRunsRequest(page_size=3, page_token=first.next_page_token)
+    )
+    found = [(one.tenant, one.row.run_id) for page in (first, second) for one in page.rows]
+    assert found == [("other", "run-4"), ("acme", "run-3"), ("other", "run-2"), ("acme", "run-1")]
+    assert not second.next_page_token
+    of_one = await list_dead(table, OPERATOR, ListDeadRunsRequest(tenant="acme"))
+    assert [one.row.run_id for one in of_one.rows] == ["run-3", "run-1"]
+
+
+async def test_the_dead_are_listed_to_nobody_else(table: SqliteRunsTable) -> None:
+    with pytest.raises(MalhaError) as refused:
+        await list_dead(table, Principal(tenant="acme", scopes=["runs", "admin"]), ListDeadRunsRequest())
+    assert refused.value.metadata == {"scope": "operator"}

@@ -161,7 +161,7 @@ class Step(_message.Message):
     def __init__(self, step: _Optional[int] = ..., key: _Optional[str] = ..., kind: _Optional[_Union[_record_pb2.StepKind, str]] = ..., name: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., arguments_json: _Optional[str] = ..., text: _Optional[str] = ..., tool_calls: _Optional[_Iterable[_Union[_chat_pb2.ToolCall, _Mapping]]] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., offered_tools: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[_record_pb2.Verdict, _Mapping]] = ..., from_cache: bool = ...) -> None: ...
 
 class RunEvent(_message.Message):
-    __slots__ = ("position", "time", "accepted", "claimed", "step_started", "step_finished", "answered", "waiting", "cancel_requested", "finished", "approval_requested", "notified", "decided")
+    __slots__ = ("position", "time", "accepted", "claimed", "step_started", "step_finished", "answered", "waiting", "cancel_requested", "finished", "approval_requested", "notified", "decided", "replayed", "dropped")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +175,8 @@ class RunEvent(_message.Message):
     APPROVAL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     NOTIFIED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     position: str
     time: _timestamp_pb2.Timestamp
     accepted: RunAccepted
@@ -188,7 +190,9 @@ class RunEvent(_message.Message):
     approval_requested: Approval
     notified: Approval
     decided: Approval
-    def __init__(self, position: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted: _Optional[_Union[RunAccepted, _Mapping]] = ..., claimed: _Optional[_Union[RunClaimed, _Mapping]] = ..., step_started: _Optional[_Union[Step, _Mapping]] = ..., step_finished: _Optional[_Union[Step, _Mapping]] = ..., answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., waiting: _Optional[_Union[RunError, _Mapping]] = ..., cancel_requested: _Optional[_Union[RunCancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Run, _Mapping]] = ..., approval_requested: _Optional[_Union[Approval, _Mapping]] = ..., notified: _Optional[_Union[Approval, _Mapping]] = ..., decided: _Optional[_Union[Approval, _Mapping]] = ...) -> None: ...
+    replayed: RunReplayed
+    dropped: RunDropped
+    def __init__(self, position: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted: _Optional[_Union[RunAccepted, _Mapping]] = ..., claimed: _Optional[_Union[RunClaimed, _Mapping]] = ..., step_started: _Optional[_Union[Step, _Mapping]] = ..., step_finished: _Optional[_Union[Step, _Mapping]] = ..., answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., waiting: _Optional[_Union[RunError, _Mapping]] = ..., cancel_requested: _Optional[_Union[RunCancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Run, _Mapping]] = ..., approval_requested: _Optional[_Union[Approval, _Mapping]] = ..., notified: _Optional[_Union[Approval, _Mapping]] = ..., decided: _Optional[_Union[Approval, _Mapping]] = ..., replayed: _Optional[_Union[RunReplayed, _Mapping]] = ..., dropped: _Optional[_Union[RunDropped, _Mapping]] = ...) -> None: ...
 
 class Approval(_message.Message):
     __slots__ = ("run_id", "agent", "step", "tool", "tool_version", "risk", "summary", "arguments_json", "hash", "policy", "approvals_needed", "preauthorisation", "status", "outcome_unknown", "decisions", "initiator", "request_time", "expire_time", "rejection_ends_run")
@@ -275,6 +279,22 @@ class RunAnswered(_message.Message):
     model_note: str
     verdict: _record_pb2.Verdict
     def __init__(self, text: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., model: _Optional[str] = ..., model_note: _Optional[str] = ..., verdict: _Optional[_Union[_record_pb2.Verdict, _Mapping]] = ...) -> None: ...
+
+class RunReplayed(_message.Message):
+    __slots__ = ("by", "reason")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    reason: str
+    def __init__(self, by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RunDropped(_message.Message):
+    __slots__ = ("by", "reason")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    reason: str
+    def __init__(self, by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RunCancelRequested(_message.Message):
     __slots__ = ("by", "reason")

@@ -40,6 +40,32 @@ class ListRunsResponse(_message.Message):
     next_page_token: str
     def __init__(self, rows: _Optional[_Iterable[_Union[RunRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class ListDeadRunsRequest(_message.Message):
+    __slots__ = ("tenant", "page_size", "page_token")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDeadRunsResponse(_message.Message):
+    __slots__ = ("rows", "next_page_token")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[DeadRow]
+    next_page_token: str
+    def __init__(self, rows: _Optional[_Iterable[_Union[DeadRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeadRow(_message.Message):
+    __slots__ = ("tenant", "row")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    row: RunRow
+    def __init__(self, tenant: _Optional[str] = ..., row: _Optional[_Union[RunRow, _Mapping]] = ...) -> None: ...
+
 class RunRow(_message.Message):
     __slots__ = ("run_id", "agent", "status", "session_id", "create_time", "finish_time", "error_reason", "usage", "cost", "trace_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]

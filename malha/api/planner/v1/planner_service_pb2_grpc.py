@@ -46,6 +46,11 @@ class PlannerServiceStub(object):
                 request_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.ListDeadRuns = channel.unary_unary(
+                '/malha.api.planner.v1.PlannerService/ListDeadRuns',
+                request_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsResponse.FromString,
+                _registered_method=True)
 
 
 class PlannerServiceServicer(object):
@@ -67,6 +72,13 @@ class PlannerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeadRuns(self, request, context):
+        """ListDeadRuns answers a page of the dead runs of one tenant or of all, newest first. Scope "operator".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlannerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +91,11 @@ def add_PlannerServiceServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListRunsRequest.FromString,
                     response_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ListDeadRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadRuns,
+                    request_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsRequest.FromString,
+                    response_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +154,33 @@ class PlannerService(object):
             '/malha.api.planner.v1.PlannerService/ListRuns',
             malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListRunsRequest.SerializeToString,
             malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.planner.v1.PlannerService/ListDeadRuns',
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsRequest.SerializeToString,
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

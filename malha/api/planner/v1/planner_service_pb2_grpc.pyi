@@ -57,7 +57,23 @@ _PlannerServiceListRunsType = typing_extensions.TypeVar(
     ],
 )
 
-class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerServiceListRunsType]):
+_PlannerServiceListDeadRunsType = typing_extensions.TypeVar(
+    '_PlannerServiceListDeadRunsType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
+    ],
+)
+
+class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerServiceListRunsType, _PlannerServiceListDeadRunsType]):
     """PlannerService answers what the gateway asks about agents and past runs. Runs
     themselves pass between the two through the journal.
     """
@@ -72,6 +88,10 @@ class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerS
             malha.api.planner.v1.planner_service_pb2.ListRunsRequest,
             malha.api.planner.v1.planner_service_pb2.ListRunsResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
+            malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -84,6 +104,10 @@ class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerS
             malha.api.planner.v1.planner_service_pb2.ListRunsRequest,
             malha.api.planner.v1.planner_service_pb2.ListRunsResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
+            malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ListAgents: _PlannerServiceListAgentsType
@@ -91,6 +115,9 @@ class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerS
 
     ListRuns: _PlannerServiceListRunsType
     """ListRuns answers a page of the principal's tenant's runs, newest first."""
+
+    ListDeadRuns: _PlannerServiceListDeadRunsType
+    """ListDeadRuns answers a page of the dead runs of one tenant or of all, newest first. Scope "operator"."""
 
 PlannerServiceAsyncStub: typing_extensions.TypeAlias = PlannerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -100,6 +127,10 @@ PlannerServiceAsyncStub: typing_extensions.TypeAlias = PlannerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.planner.v1.planner_service_pb2.ListRunsRequest,
         malha.api.planner.v1.planner_service_pb2.ListRunsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
+        malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
     ],
 ]
 
@@ -123,5 +154,13 @@ class PlannerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[malha.api.planner.v1.planner_service_pb2.ListRunsResponse, collections.abc.Awaitable[malha.api.planner.v1.planner_service_pb2.ListRunsResponse]]:
         """ListRuns answers a page of the principal's tenant's runs, newest first."""
+
+    @abc.abstractmethod
+    def ListDeadRuns(
+        self,
+        request: malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse, collections.abc.Awaitable[malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse]]:
+        """ListDeadRuns answers a page of the dead runs of one tenant or of all, newest first. Scope "operator"."""
 
 def add_PlannerServiceServicer_to_server(servicer: PlannerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

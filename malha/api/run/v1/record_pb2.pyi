@@ -136,7 +136,7 @@ class Record(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JournalEvent, _Mapping]]] = ..., written_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class JournalEvent(_message.Message):
-    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "decided", "proposed", "content")
+    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "decided", "proposed", "replayed", "dropped", "content")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     CLAIMED_FIELD_NUMBER: _ClassVar[int]
     STEP_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +148,8 @@ class JournalEvent(_message.Message):
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
     PROPOSED_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     accepted: Accepted
     claimed: Claimed
@@ -160,8 +162,10 @@ class JournalEvent(_message.Message):
     finished: Finished
     decided: Decided
     proposed: Proposed
+    replayed: Replayed
+    dropped: Dropped
     content: Sealed
-    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., decided: _Optional[_Union[Decided, _Mapping]] = ..., proposed: _Optional[_Union[Proposed, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., decided: _Optional[_Union[Decided, _Mapping]] = ..., proposed: _Optional[_Union[Proposed, _Mapping]] = ..., replayed: _Optional[_Union[Replayed, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
 
 class Sealed(_message.Message):
     __slots__ = ("key_id", "nonce", "ciphertext")
@@ -397,6 +401,22 @@ class Finished(_message.Message):
     cost: _usage_pb2.Cost
     error_metadata: _containers.ScalarMap[str, str]
     def __init__(self, status: _Optional[_Union[FinalStatus, str]] = ..., error_reason: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., error_metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Replayed(_message.Message):
+    __slots__ = ("by", "reason")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    reason: str
+    def __init__(self, by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Dropped(_message.Message):
+    __slots__ = ("by", "reason")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    reason: str
+    def __init__(self, by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("action", "rules", "policy")

@@ -41,6 +41,11 @@ WHERE tenant = :tenant AND accepted_sequence < :before
   AND (:session_id IS NULL OR session_id = :session_id)
 ORDER BY accepted_sequence DESC LIMIT :limit
 """
+_DEAD = """
+SELECT accepted_sequence, tenant, row FROM runs
+WHERE status = 'DEAD' AND accepted_sequence < :before AND (:tenant = '' OR tenant = :tenant)
+ORDER BY accepted_sequence DESC LIMIT :limit
+"""
 _NEWEST = 2**63 - 1
 
 
@@ -94,6 +99,17 @@ class SqliteRunsTable:
             return [
                 (found["accepted_sequence"], RunRow.FromString(found["row"]))
                 for found in connection.execute(_PAGE, values)
+            ]
+
+        return await self._database.read(read)
+
+    async def dead(self, tenant: str, *, before: int | None, limit: int) -> list[tuple[int, str, RunRow]]:
+        values = {"tenant": tenant, "before": _NEWEST if before is None else before, "limit": limit}
+
+        def read(connection: sqlite3.Connection) -> list[tuple[int, str, RunRow]]:
+            return [
+                (found["accepted_sequence"], found["tenant"], RunRow.FromString(found["row"]))
+                for found in connection.execute(_DEAD, values)
             ]
 
         return await self._database.read(read)

@@ -31,7 +31,10 @@ def test_each_event_is_announced_with_the_state_it_leads_to() -> None:
         RUN.record(ended(KEY, StepOutcome.STEP_OUTCOME_BLOCKED), epoch=EPOCH),
         RUN.cancel(),
         RUN.parked(EPOCH),
-        RUN.record(finished(FinalStatus.FINAL_STATUS_CANCELLED, "CANCELLED"), epoch=EPOCH),
+        RUN.record(finished(FinalStatus.FINAL_STATUS_DEAD, "TOO_MANY_DELIVERIES")),
+        RUN.replayed(),
+        RUN.record(finished(FinalStatus.FINAL_STATUS_DEAD, "TOO_MANY_DELIVERIES")),
+        RUN.dropped(),
     ) == [
         [("run.accepted", "queued")],
         [("run.claimed", "running")],
@@ -39,7 +42,10 @@ def test_each_event_is_announced_with_the_state_it_leads_to() -> None:
         [("run.step_finished", "blocked")],
         [("run.cancel_requested", "running")],
         [("run.parked", "waiting")],
-        [("run.finished", "cancelled")],
+        [("run.finished", "dead")],
+        [("run.replayed", "queued")],
+        [("run.finished", "dead")],
+        [("run.dropped", "cancelled")],
     ]
 
 
@@ -101,4 +107,8 @@ def test_acceptance_wakes_a_worker_and_so_does_cancelling_what_is_parked() -> No
     assert not wakes(RUN.cancel(), running), "its worker is told by the doorbell"
     assert wakes(RUN.cancel(), parked)
     assert not wakes(RUN.claimed(), parked)
+    dead = fold(stored([RUN.accepted(), RUN.record(finished(FinalStatus.FINAL_STATUS_DEAD))]))
+    assert wakes(RUN.replayed(), dead), "its item was acknowledged"
+    assert not wakes(RUN.dropped(), dead)
+    assert not wakes(RUN.replayed(), fold(stored([RUN.accepted(), RUN.record(finished())])))
     assert not wakes(RUN.record(finished()), running)

@@ -107,8 +107,8 @@ def test_the_next_key_counts_legs_within_step_and_epoch() -> None:
 def test_events_of_a_later_version_are_passed_over() -> None:
     run = RecordsOf()
     strange = run.record(epoch=10)
-    # field 14 of JournalEvent does not exist yet: an empty message of that number
-    strange.MergeFromString(Record(events=[]).SerializeToString() + b"\x22\x02\x72\x00")
+    # field 100 of JournalEvent does not exist: an empty message of that number
+    strange.MergeFromString(Record(events=[]).SerializeToString() + b"\x22\x03\xa2\x06\x00")
     state = fold(stored([run.accepted(), run.claimed(), strange]))
     assert state.records == 3
     assert state.status == RunStatus.RUN_STATUS_RUNNING

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malha.api.common.v1.usage_pb2 import Usage
-from malha.api.run.v1.record_pb2 import Abandonment, JournalEvent, Record, StepKind, StepOutcome
+from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus, JournalEvent, Record, StepKind, StepOutcome
 from malha.errors import ErrorReason, MalhaError
 from malha.run import (
+    MAX_CLAIMS,
     MAX_DELIVERIES,
     ClaimDecision,
     Entry,
@@ -55,6 +56,9 @@ OVER = RUN.record(finished())
 PERSON, LATER, DUE = parked_until(None), parked_until(START + 2 * HOUR), parked_until(START + HOUR)
 ACK, CLAIM, DEAD = ClaimDecision.ACK, ClaimDecision.CLAIM, ClaimDecision.DEAD
 TOO_MANY = MAX_DELIVERIES + 1
+TRIED = [MINE] * MAX_CLAIMS
+RESULT = RUN.record(started(key(1, FIRST)), ended(key(1, FIRST)))
+DEATH = RUN.record(finished(FinalStatus.FINAL_STATUS_DEAD))
 
 CLAIMS = [
     # what the journal says; the records; delivery; is the other item queued; what to do
@@ -64,9 +68,19 @@ CLAIMS = [
     ("this item's earlier delivery has it", [MINE], 2, False, CLAIM),
     ("another item, still queued, has it", [OTHERS], 1, True, ClaimDecision.ACK_OTHER_QUEUED),
     ("another item, gone, had it", [OTHERS], 1, False, CLAIM),
-    ("the last delivery that may try", [MINE], MAX_DELIVERIES, False, CLAIM),
-    ("one too many", [MINE], TOO_MANY, False, DEAD),
-    ("one too many, but another has it", [OTHERS], TOO_MANY, True, ClaimDecision.ACK_OTHER_QUEUED),
+    ("four claims brought no result", TRIED[1:], MAX_CLAIMS, False, CLAIM),
+    ("five claims brought no result", TRIED, MAX_CLAIMS + 1, False, DEAD),
+    ("five claims, under items of which each came once", TRIED, 1, False, DEAD),
+    ("five claims, but the first brought a result", [MINE, RESULT, *TRIED[1:]], MAX_CLAIMS + 1, False, CLAIM),
+    ("five claims since the result", [MINE, RESULT, *TRIED], MAX_CLAIMS + 2, False, DEAD),
+    ("five claims, but another has it", [*TRIED[1:], OTHERS], 6, True, ClaimDecision.ACK_OTHER_QUEUED),
+    ("deliveries that came to no claim", [MINE], MAX_DELIVERIES, False, CLAIM),
+    ("too many of those: it kills who looks at it", [MINE], TOO_MANY, False, DEAD),
+    ("so many, but it had a result since", [RUN.claimed(item=7, delivery=9), RESULT], TOO_MANY, False, CLAIM),
+    ("so many, but another has it", [OTHERS], TOO_MANY, True, ClaimDecision.ACK_OTHER_QUEUED),
+    ("it is dead", [*TRIED, DEATH], 7, False, ACK),
+    ("it was replayed", [*TRIED, DEATH, RUN.replayed()], 1, False, CLAIM),
+    ("it was dropped", [*TRIED, DEATH, RUN.dropped()], 1, False, ACK),
     ("it waits for a person", [MINE, PERSON], 1, False, ACK),
     ("it waits until later", [MINE, LATER], 1, False, ACK),
     ("its time has come", [MINE, DUE], 1, False, CLAIM),

@@ -1,0 +1,49 @@
+"""A command against the mesh: one client, one event loop, and refusals in a line instead of a stack."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from malha.client import Client, ErrorReason, MalhaError
+
+console = Console()
+LOCAL_STATE = Path(".malha")
+_HINTS = {
+    ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE: "is the mesh up? start it with: malha up",
+    ErrorReason.ERROR_REASON_CREDENTIAL_MISSING: "set MALHA_API_KEY; `malha up` prints the development key",
+    ErrorReason.ERROR_REASON_CREDENTIAL_INVALID: "check MALHA_API_KEY; `malha up` prints the development key",
+}
+
+
+def run(command: Callable[[Client], Awaitable[int]]) -> None:
+    """Run a command; what it answers is the exit code. A refusal is a line that says what to do."""
+
+    async def session() -> int:
+        async with Client(api_key=_api_key()) as client:
+            return await command(client)
+
+    try:
+        code = asyncio.run(session())
+    except MalhaError as error:
+        console.print(f"[red]{error.reason_name}[/] {error.message}", highlight=False)
+        if hint := _HINTS.get(error.reason):
+            console.print(hint, highlight=False)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    if code:
+        raise typer.Exit(code)
+
+
+def _api_key() -> str | None:
+    """The key of the local mesh, where the environment names none."""
+    local = LOCAL_STATE / "secrets" / "dev.key"
+    if "MALHA_API_KEY" not in os.environ and local.is_file():
+        return local.read_text(encoding="utf-8").strip()
+    return None  # the client reads the environment
