@@ -60,9 +60,14 @@ class ModelServer:
         """What a client is given as base URL, `/v1` included."""
         return f"http://127.0.0.1:{self.port}/v1"
 
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._runner.server.connections) if self._runner and self._runner.server else 0
+
     async def start(self, port: int = 0) -> int:
         """Serves on loopback; the port."""
-        server = web.Server(self._handle, access_log=None)
+        server = web.Server(self._handle, access_log=None, handler_cancellation=True)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024).start()

@@ -94,11 +94,13 @@ class Shop:
         agent: str = "helper",
         iterations: int = 5,
         wall_seconds: float = 60.0,
+        model_seconds: float = 60.0,
     ) -> MemoryItem:
         """Accept a run; the item that hints at it."""
         run_id = run_id_for(TENANT, None)
-        wall = Duration()
+        wall, model = Duration(), Duration()
         wall.FromMilliseconds(int(wall_seconds * 1000))
+        model.FromMilliseconds(int(model_seconds * 1000))
         accepted = Accepted(
             principal=Principal(tenant=TENANT, subject="ana", tier=Tier.TIER_FREE, scopes=["runs"]),
             agent=agent,
@@ -108,6 +110,7 @@ class Shop:
                 max_cost_microusd=10**6,
                 max_wall_time=wall,
                 max_output_tokens=100,
+                max_model_time=model,
             ),
         )
         sealed = await self.sealer.seal(TENANT, run_id, "accepted", Content(text=text))
@@ -126,9 +129,10 @@ class Shop:
         await self.append(item, JournalEvent(parked=parked))
         return item
 
-    async def cancel(self, item: MemoryItem) -> None:
+    async def cancel(self, item: MemoryItem, reason: str = "") -> None:
         """Ask for the run's end, as the gateway does."""
-        await self.append(item, JournalEvent(cancel_requested=CancelRequested(by="ana")))
+        asked = CancelRequested(by="ana", reason=reason)
+        await self.append(item, JournalEvent(cancel_requested=asked))
 
     async def replay(self, item: MemoryItem) -> None:
         """Open a dead run again, as an operator does."""

@@ -69,6 +69,9 @@ def resolve_limits(asked: RunLimitsRequest, of_agent: RunLimits, otherwise: RunL
     limits.max_wall_time.seconds = _tighter(
         asked.max_wall_time_seconds, agent_wall or otherwise.max_wall_time.seconds
     )
+    limits.max_model_time.seconds = _tighter(
+        asked.max_model_time_seconds, of_agent.max_model_time.seconds or otherwise.max_model_time.seconds
+    )
     return limits
 
 

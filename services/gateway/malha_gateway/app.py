@@ -174,4 +174,5 @@ def _limits(settings: Settings) -> RunLimits:
         max_cost_microusd=settings.default_max_cost_microusd,
         max_wall_time=Duration(seconds=settings.default_max_wall_seconds),
         max_output_tokens=settings.default_max_output_tokens,
+        max_model_time=Duration(seconds=settings.default_max_model_seconds),
     )

@@ -50,6 +50,9 @@ class Settings(ServiceSettings):
     """Seconds from acceptance to end of a run whose agent says nothing."""
     default_max_output_tokens: int = Field(default=2048, ge=1)
     """Output tokens of one model call of a run whose agent says nothing."""
+    default_max_model_seconds: int = Field(default=60, ge=1)
+    """Seconds of one model call of a run whose agent says nothing. Too low: long answers are paid for and
+    never heard; too high: a model that hangs uses the run's time up."""
 
     heartbeat_seconds: float = Field(default=15.0, gt=0)
     """Seconds of silence after which an event stream says that it is alive. Above 60 proxies cut it."""

@@ -26,6 +26,7 @@ from malha.api.gateway.v1.run_pb2 import (
 )
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.run.v1.record_pb2 import (
+    Abandonment,
     Answered,
     Content,
     Decided,
@@ -47,6 +48,15 @@ _STEP_STATUS = {
     StepOutcome.STEP_OUTCOME_BLOCKED: StepStatus.STEP_STATUS_BLOCKED,
 }
 _OUTCOME_UNKNOWN = "a step with an effect began and nobody knows whether it happened; a person must decide"
+
+
+_GIVEN_UP = {
+    Abandonment.ABANDONMENT_NO_ANSWER: (
+        "MODEL_UNAVAILABLE",
+        "the model was asked and did not answer; it may bill what it did, so the ceiling is paid",
+    ),
+    Abandonment.ABANDONMENT_UNKNOWN: ("OUTCOME_UNKNOWN", "it began, and nobody knows what came of it"),
+}
 
 
 class View:
@@ -205,6 +215,8 @@ class View:
             _finish(step, attempt.finished, content)
         elif attempt.abandoned is not None:
             step.status = StepStatus.STEP_STATUS_ABANDONED
+            if (why := _GIVEN_UP.get(attempt.abandoned.how)) is not None:
+                step.error.CopyFrom(RunError(reason=why[0], message=why[1]))
             step.cost.CopyFrom(attempt.abandoned.cost)
         return step
 

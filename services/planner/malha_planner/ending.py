@@ -6,10 +6,9 @@ What was done but not yet written goes into that record too, so that the end is 
 from __future__ import annotations
 
 from malha.api.common.v1.usage_pb2 import Cost, Usage
-from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.api.run.v1.record_pb2 import (
-    Abandonment,
     Answered,
+    CancelRequested,
     Content,
     FinalStatus,
     Finished,
@@ -17,6 +16,7 @@ from malha.api.run.v1.record_pb2 import (
 )
 from malha.errors import ErrorReason, MalhaError
 from malha_planner.claimed import ClaimedRun
+from malha_planner.interrupting import interrupt
 from malha_planner.lease import CancelSeen
 from malha_planner.react import Answer
 
@@ -40,8 +40,11 @@ async def fail(run: ClaimedRun, error: MalhaError) -> None:
 
 
 async def cancel(run: ClaimedRun) -> None:
-    """End because someone asked for it; what was under way is paid for at its ceiling."""
-    error = MalhaError(ErrorReason.ERROR_REASON_CANCELLED, "the run was cancelled")
+    """End because someone asked for it; the end says who and why."""
+    asked = run.lease.state.cancel_requested or CancelRequested()
+    said = f"the run was cancelled by {asked.by}" + (f": {asked.reason}" if asked.reason else "")
+    metadata = {"by": asked.by, "reason": asked.reason}
+    error = MalhaError(ErrorReason.ERROR_REASON_CANCELLED, said, metadata=metadata)
     await _close(run, _unsuccessful(FinalStatus.FINAL_STATUS_CANCELLED, error), error.message)
 
 
@@ -53,11 +56,7 @@ async def _close(
 ) -> None:
     lease = run.lease
     lease.forget_beginnings()
-    ended = {event.step_finished.key or event.step_abandoned.key for event in lease.noted}
-    for step in lease.state.open_steps():
-        if step.key not in ended:
-            run.abandon(step.started, Abandonment.ABANDONMENT_INTERRUPTED)
-            run.purse.owe(Settlement(key=step.key, at_ceiling=True))
+    await interrupt(run)
     await run.purse.settle()
     if said is not None:
         lease.note(*said)

@@ -10,6 +10,7 @@ from malha.api.run.v1.record_pb2 import (
     Action,
     Content,
     JournalEvent,
+    RunLimits,
     StepFinished,
     StepKind,
     StepOutcome,
@@ -19,13 +20,13 @@ from malha.errors import ErrorReason, MalhaError
 from malha.telemetry import names
 from malha.telemetry.traces import Span, span
 from malha_planner.claimed import ClaimedRun
-from malha_planner.ports import ModelReply
+from malha_planner.ports import ModelReply, NoAnswerError
 from malha_planner.prompts import conversation
 from malha_planner.react import CallModel
 from malha_planner.transcript import MAX_CALLS
 
 _MODEL_SECONDS = 60.0
-"""A model that has not answered after so long is given up."""
+"""A model that has not answered after so long is given up, where a run accepted long ago does not say."""
 _PAUSE = 0.2
 
 
@@ -38,18 +39,23 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
         pause = random.uniform(_PAUSE, 2 * _PAUSE) * decision.attempt  # noqa: S311 - jitter, no secret
         await run.lease.within(run.clock.sleep(pause), pause + 1)
     with span(f"chat {run.model.name}", kind="client") as traced:
-        finished, content = await _ask(run, decision, traced)
+        outcome = await _ask(run, decision, traced)
+    if outcome is None:
+        return
+    finished, content = outcome
     if content.message.text:
         await _guard(run, finished, content)
     run.lease.note(JournalEvent(step_finished=finished), content)
     run.transcript.heard(finished, content)
 
 
-async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[StepFinished, Content]:
+async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[StepFinished, Content] | None:
+    """What the model said, or why it did not; None where nobody knows: the attempt was given up then."""
     lease, model = run.lease, run.model
     offered = await run.tools() if decision.may_call_tools else []
     messages = conversation(run.agent, run.transcript)
-    most = lease.state.accepted.limits.max_output_tokens
+    limits = lease.state.accepted.limits
+    most, seconds = limits.max_output_tokens, _seconds(limits)
     call = ModelCall(
         provider=model.provider,
         model=model.name,
@@ -83,9 +89,9 @@ async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[Step
                 messages,
                 offered,
                 max_output_tokens=most,
-                deadline_seconds=min(_MODEL_SECONDS, lease.remaining()),
+                deadline_seconds=min(seconds, lease.remaining()),
             ),
-            _MODEL_SECONDS,
+            seconds,
         )
     except MalhaError as error:
         traced.fail(error.reason_name)
@@ -94,9 +100,16 @@ async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[Step
         traced.set(names.GEN_AI_INPUT_TOKENS, reply.usage.input_tokens)
         traced.set(names.GEN_AI_OUTPUT_TOKENS, reply.usage.output_tokens)
         outcome = _replied(run, started, reply)
-    outcome[0].elapsed.CopyFrom(run.since(begun))
+    if outcome is not None:
+        outcome[0].elapsed.CopyFrom(run.since(begun))
     await run.boundaries.reach("model_returned")
     return outcome
+
+
+def _seconds(limits: RunLimits) -> float:
+    """How long one call may take."""
+    allowed = limits.max_model_time
+    return allowed.seconds + allowed.nanos / 1e9 or _MODEL_SECONDS
 
 
 def _replied(run: ClaimedRun, started: StepStarted, reply: ModelReply) -> tuple[StepFinished, Content]:
@@ -107,14 +120,15 @@ def _replied(run: ClaimedRun, started: StepStarted, reply: ModelReply) -> tuple[
     return StepFinished(key=started.key, step=started.step, outcome=outcome, usage=reply.usage), content
 
 
-def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[StepFinished, Content]:
-    if error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED:
-        # It was cut off at work: the provider may bill what it did, so the ceiling is owed.
-        run.purse.owe(Settlement(key=started.key, at_ceiling=True))
-        run.abandon(started, Abandonment.ABANDONMENT_SETTLED_AT_CEILING)
+def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[StepFinished, Content] | None:
+    if isinstance(error, NoAnswerError) or error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED:
         if run.lease.remaining() <= 0:
-            raise error
-        raise MalhaError(ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE, "the model did not answer in time")
+            raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the run's time is used up")
+        # It may have been at work, and bill what it did: so the ceiling is owed.
+        run.purse.owe(Settlement(key=started.key, at_ceiling=True))
+        run.abandon(started, Abandonment.ABANDONMENT_NO_ANSWER)
+        run.transcript.unanswered()
+        return None
     run.purse.owe(Settlement(key=started.key, release=True))
     refused = error.reason == ErrorReason.ERROR_REASON_MODEL_REFUSED
     finished = StepFinished(

@@ -30,6 +30,7 @@ from malha.api.tools.v1.tools_service_pb2 import (
     ResolveRequest,
     ResolveResponse,
 )
+from malha.errors import ErrorReason, MalhaError
 from malha.run import Entry, Position
 
 
@@ -45,6 +46,13 @@ class ModelReply:
     """Passages the text stands on, where the model names them itself."""
     finish: str = "stop"
     """Why it stopped: "stop", "tool_calls", "length" or "content_filter"."""
+
+
+class NoAnswerError(MalhaError):
+    """A model was asked and did not answer: it may have done the work and bill it, so the ceiling is owed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE, what, retry_after=1.0)
 
 
 class Model(Protocol):
@@ -70,8 +78,8 @@ class Model(Protocol):
     ) -> ModelReply:
         """Call the model once; no retry in here.
 
-        Raises MalhaError MODEL_UNAVAILABLE (may be asked again), MODEL_REFUSED (may not)
-        or DEADLINE_EXCEEDED. Cancelling the task closes the connection.
+        Raises MalhaError MODEL_UNAVAILABLE (nothing was done; may be asked again), MODEL_REFUSED (may not),
+        or NoAnswerError once the request may have reached it. Cancelling the task closes the connection.
         """
 
     async def close(self) -> None:

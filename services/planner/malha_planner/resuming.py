@@ -26,6 +26,8 @@ async def recall(state: RunState, sealer: Sealer) -> Transcript:
             transcript.asked(step.step)
         if step.finished is not None:
             transcript.heard(step.finished, await opened("step_finished", step))
+        elif step.abandoned is not None and step.abandoned.how == Abandonment.ABANDONMENT_NO_ANSWER:
+            transcript.unanswered()
     return transcript
 
 

@@ -75,6 +75,10 @@ class Transcript:
             turn.verdict = finished.verdict
             turn.citations = list(content.citations)
 
+    def unanswered(self) -> None:
+        """The model was asked and did not answer: a failed attempt."""
+        self.turns[-1].failures.append(("MODEL_UNAVAILABLE", "the model did not answer"))
+
     def found(self) -> list[Citation]:
         """The passages that tools found, in order."""
         return [

@@ -15,7 +15,7 @@ from malha.errors import ErrorReason, MalhaError
 from malha.testing.model_server import ModelServer
 from malha_planner.adapters.openai_model import OpenAiModel, OpenAiServer
 from malha_planner.models.tokens import estimate, estimate_messages
-from malha_planner.ports import ModelReply
+from malha_planner.ports import ModelReply, NoAnswerError
 
 KEY = "sk-very-secret"
 ASKED = [
@@ -168,11 +168,33 @@ async def test_errors_repeat_the_providers_code_but_neither_its_text_nor_the_key
     assert "127.0.0.1" not in error.message
 
 
-async def test_an_answer_later_than_the_deadline_is_no_unavailable_provider() -> None:
+async def test_an_answer_later_than_the_deadline_may_have_cost_money() -> None:
     """The caller settles such a call at its ceiling, for the provider may bill it."""
     async with scripted({"text": "late", "latency_ms": 30_000}) as (_, model):
         error = await refusal(model, deadline=0.1)
-    assert error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
+    assert isinstance(error, NoAnswerError)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"text": "x", "disconnect": "before"},
+        {"text": "x", "disconnect": "middle"},
+        {"body": "no JSON"},
+    ],
+    ids=str,
+)
+async def test_a_connection_lost_after_the_request_and_an_answer_without_sense_may_have_cost_money(
+    rule: dict[str, Any],
+) -> None:
+    async with scripted(rule) as (_, model):
+        assert isinstance(await refusal(model), NoAnswerError)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_provider_that_says_it_did_nothing_costs_nothing(status: int) -> None:
+    async with scripted({"status": status}) as (_, model):
+        assert not isinstance(await refusal(model), NoAnswerError)
 
 
 async def test_a_server_that_is_away_is_unavailable() -> None:
@@ -182,9 +204,10 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
     finally:
         await model.close()
     assert error.reason == ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE
+    assert not isinstance(error, NoAnswerError), "nothing was sent"
 
 
-async def test_a_cancelled_call_ends_as_cancelled() -> None:
+async def test_a_cancelled_call_hangs_up() -> None:
     async with scripted({"text": "late", "latency_ms": 30_000}) as (server, model):
         task = asyncio.create_task(ask(model))
         async with asyncio.timeout(5):
@@ -193,6 +216,9 @@ async def test_a_cancelled_call_ends_as_cancelled() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        async with asyncio.timeout(5):
+            while server.connections:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0)
 
 
 async def test_calls_at_the_same_time_share_one_session() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus, Record
-from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, Record
+from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
 from malha.run import Entry, subject
 from malha.testing.journal import MemoryJournal
-from malha.testing.planner import HoldAt, asks, found, says
+from malha.testing.planner import HoldAt, MemoryToolbox, asks, found, says
 from malha.testing.records import RecordsOf
 from malha.testing.shop import Shop, until
 
@@ -62,8 +62,71 @@ async def test_a_cancellation_ends_parallel_tool_calls_and_keeps_the_result_that
     quick, slow = (await shop.state(item)).steps[1:]
     assert quick.finished is not None
     assert slow.abandoned is not None
-    assert shop.ledger.spent == 10 + 5 + 5
+    assert slow.abandoned.how == Abandonment.ABANDONMENT_TOMBSTONED
+    assert shop.ledger.spent == 10 + 5, "what only read is given back"
+    assert shop.ledger.reserved == 0
     assert (await shop.failure(item))[0] == "CANCELLED"
+
+
+async def test_a_cancelled_effect_that_had_begun_is_paid_for_and_told_as_unknown(shop: Shop) -> None:
+    entered = asyncio.Event()
+
+    async def once(_arguments: dict[str, object]) -> ToolResult:
+        entered.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    shop.toolbox.add("once", once, effect=Effect.EFFECT_ONCE, price=5)
+    shop.model.script = [asks(("once", {}))]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await entered.wait()
+        await shop.cancel(item)
+        await working
+    call = (await shop.state(item)).steps[1]
+    assert call.abandoned is not None
+    assert call.abandoned.how == Abandonment.ABANDONMENT_UNKNOWN
+    assert shop.ledger.spent == 10 + 5
+    assert shop.ledger.reserved == 0
+
+
+async def test_a_result_that_was_recorded_before_the_cancellation_arrived_is_kept(shop: Shop) -> None:
+    """The tool acted; its answer was on its way when the run was cancelled."""
+    acted = asyncio.Event()
+
+    class LateToolbox(MemoryToolbox):
+        async def execute(self, request: ExecuteRequest, *, timeout: float) -> ExecuteResponse:
+            await super().execute(request, timeout=timeout)
+            acted.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    toolbox = LateToolbox()
+    toolbox.add("count", shop._count, effect=Effect.EFFECT_ONCE, price=5)
+    shop.toolbox = toolbox
+    shop.model.script = [asks(("count", {}))]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await acted.wait()
+        await shop.cancel(item)
+        await working
+    call = (await shop.state(item)).steps[1]
+    assert call.finished is not None
+    assert call.finished.cost.amount_microusd == 5
+    assert shop.ledger.spent == 10 + 5
+    assert (await shop.failure(item))[0] == "CANCELLED"
+
+
+async def test_the_end_says_who_cancelled_and_why(shop: Shop) -> None:
+    item = await shop.accept()
+    await shop.cancel(item, "wrong question")
+    await shop.run(item)
+    state = await shop.state(item)
+    assert state.finished is not None
+    assert dict(state.finished.error_metadata) == {"by": "ana", "reason": "wrong question"}
+    assert (await shop.failure(item))[1] == "the run was cancelled by ana: wrong question"
 
 
 async def test_a_run_cancelled_before_anyone_took_it_calls_nothing(shop: Shop) -> None:

@@ -25,16 +25,18 @@ class CreateRunRequest(_message.Message):
     def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ...) -> None: ...
 
 class RunLimitsRequest(_message.Message):
-    __slots__ = ("max_iterations", "max_cost_microusd", "max_wall_time_seconds", "max_output_tokens")
+    __slots__ = ("max_iterations", "max_cost_microusd", "max_wall_time_seconds", "max_output_tokens", "max_model_time_seconds")
     MAX_ITERATIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_COST_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     MAX_WALL_TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MODEL_TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     max_iterations: int
     max_cost_microusd: int
     max_wall_time_seconds: int
     max_output_tokens: int
-    def __init__(self, max_iterations: _Optional[int] = ..., max_cost_microusd: _Optional[int] = ..., max_wall_time_seconds: _Optional[int] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+    max_model_time_seconds: int
+    def __init__(self, max_iterations: _Optional[int] = ..., max_cost_microusd: _Optional[int] = ..., max_wall_time_seconds: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., max_model_time_seconds: _Optional[int] = ...) -> None: ...
 
 class CreateRunResponse(_message.Message):
     __slots__ = ("run",)

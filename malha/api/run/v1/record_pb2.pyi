@@ -58,6 +58,7 @@ class Abandonment(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ABANDONMENT_TOMBSTONED: _ClassVar[Abandonment]
     ABANDONMENT_UNKNOWN: _ClassVar[Abandonment]
     ABANDONMENT_INTERRUPTED: _ClassVar[Abandonment]
+    ABANDONMENT_NO_ANSWER: _ClassVar[Abandonment]
 
 class ParkReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -107,6 +108,7 @@ ABANDONMENT_SETTLED_AT_CEILING: Abandonment
 ABANDONMENT_TOMBSTONED: Abandonment
 ABANDONMENT_UNKNOWN: Abandonment
 ABANDONMENT_INTERRUPTED: Abandonment
+ABANDONMENT_NO_ANSWER: Abandonment
 PARK_REASON_UNSPECIFIED: ParkReason
 PARK_REASON_OUTCOME_UNKNOWN: ParkReason
 PARK_REASON_APPROVAL: ParkReason
@@ -196,16 +198,18 @@ class Content(_message.Message):
     def __init__(self, text: _Optional[str] = ..., message: _Optional[_Union[_chat_pb2.ChatMessage, _Mapping]] = ..., arguments_json: _Optional[str] = ..., result_json: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_chat_pb2.Citation, _Mapping]]] = ..., error_text: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class RunLimits(_message.Message):
-    __slots__ = ("max_iterations", "max_cost_microusd", "max_wall_time", "max_output_tokens")
+    __slots__ = ("max_iterations", "max_cost_microusd", "max_wall_time", "max_output_tokens", "max_model_time")
     MAX_ITERATIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_COST_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     MAX_WALL_TIME_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MODEL_TIME_FIELD_NUMBER: _ClassVar[int]
     max_iterations: int
     max_cost_microusd: int
     max_wall_time: _duration_pb2.Duration
     max_output_tokens: int
-    def __init__(self, max_iterations: _Optional[int] = ..., max_cost_microusd: _Optional[int] = ..., max_wall_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+    max_model_time: _duration_pb2.Duration
+    def __init__(self, max_iterations: _Optional[int] = ..., max_cost_microusd: _Optional[int] = ..., max_wall_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_tokens: _Optional[int] = ..., max_model_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
     __slots__ = ("principal", "agent", "request_hash", "work_class", "limits", "session_id", "traceparent", "input_verdict")

@@ -37,6 +37,7 @@ class _Limits(_Strict):
     max_cost_microusd: Annotated[int, Field(ge=0, le=10**12)] = 500_000
     max_wall_time_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 120
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    max_model_time_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
 
 
 class _AgentFile(_Strict):
@@ -110,4 +111,5 @@ def _card(declared: _AgentFile, default_model: str) -> Card:
     card.limits.max_cost_microusd = limits.max_cost_microusd
     card.limits.max_wall_time.seconds = limits.max_wall_time_seconds
     card.limits.max_output_tokens = limits.max_output_tokens
+    card.limits.max_model_time.seconds = limits.max_model_time_seconds
     return card

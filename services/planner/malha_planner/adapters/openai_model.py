@@ -23,7 +23,7 @@ from malha.api.run.v1.chat_pb2 import ChatMessage, Role, ToolCall
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import ErrorReason, MalhaError
 from malha_planner.models.tokens import at_most, estimate, estimate_messages
-from malha_planner.ports import ModelReply
+from malha_planner.ports import ModelReply, NoAnswerError
 
 _ROLES = {
     Role.ROLE_SYSTEM: "system",
@@ -61,7 +61,7 @@ class OpenAiServer:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, body: bytes) -> bytes:
-        """One request; the body of a success. Raises MODEL_UNAVAILABLE or MODEL_REFUSED."""
+        """One request; the body of a success. Raises MODEL_UNAVAILABLE, MODEL_REFUSED or NoAnswerError."""
         session = self._session or self._open()
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
@@ -69,8 +69,11 @@ class OpenAiServer:
                 if response.status != 200:
                     raise _failure(response.status, response.headers, answer)
                 return answer
+        except aiohttp.ClientConnectorError:
+            raise _unavailable("no connection") from None
         except (aiohttp.ClientError, OSError):
-            raise _unavailable("the connection failed") from None
+            # the request may have gone out whole before the connection was lost
+            raise NoAnswerError("the connection to the model provider was lost") from None
 
     async def close(self) -> None:
         if self._session is not None:
@@ -122,10 +125,7 @@ class OpenAiModel:
             async with asyncio.timeout(deadline_seconds):
                 answer = await self._server.post(orjson.dumps(body))
         except TimeoutError:
-            # Not "unavailable": the provider may have done the work and bill it, so the ceiling is owed.
-            raise MalhaError(
-                ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the model provider did not answer in time"
-            ) from None
+            raise NoAnswerError("the model provider did not answer in time") from None
         return _reply(answer, messages, tools)
 
     async def close(self) -> None:
@@ -177,7 +177,7 @@ def _reply(answer: bytes, messages: Sequence[ChatMessage], tools: Sequence[Tool]
         finish = choice.get("finish_reason")
         usage = _usage(body.get("usage") or {}, messages, tools, message)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        raise _unavailable("it sent an answer that is no chat completion") from None
+        raise NoAnswerError("the model provider sent an answer that is no chat completion") from None
     if message.tool_calls:
         finish = "tool_calls"
     return ModelReply(message, usage, finish=finish if finish in _FINISHES else "stop")
@@ -228,12 +228,12 @@ def _usage(
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The body; a server that sends without end is cut off."""
     if (response.content_length or 0) > _MOST_BYTES:
-        raise _unavailable("its answer is too long")
+        raise NoAnswerError("the model provider's answer is too long")
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > _MOST_BYTES:
-            raise _unavailable("its answer is too long")
+            raise NoAnswerError("the model provider's answer is too long")
         pieces.append(piece)
     return b"".join(pieces)
 

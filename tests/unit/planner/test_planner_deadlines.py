@@ -1,0 +1,67 @@
+"""A step's time and a run's time: what is cut off is settled honestly, and a step's end is not the run's."""
+
+from __future__ import annotations
+
+import asyncio
+
+from malha.api.run.v1.record_pb2 import Abandonment
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.testing.planner import CrashAt, asks, says
+from malha.testing.shop import Shop
+from malha_planner.ports import NoAnswerError
+
+
+async def test_a_model_that_does_not_answer_in_its_time_is_paid_at_its_ceiling_and_asked_again(
+    shop: Shop,
+) -> None:
+    shop.model.hold = asyncio.Event()
+    shop.model.script = [says("at last")]
+    item = await shop.accept(model_seconds=0.05)
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await shop.model.entered.wait()
+        shop.model.hold = None  # for the next call; the first one still waits
+        await working
+    state = await shop.state(item)
+    assert (await shop.answer(item)).text == "at last"
+    first = state.steps[0].abandoned
+    assert first is not None
+    assert first.how == Abandonment.ABANDONMENT_NO_ANSWER
+    assert first.cost.amount_microusd == 100
+    assert state.finished is not None
+    assert shop.ledger.spent == 100 + 10 == state.finished.cost.amount_microusd
+
+
+async def test_a_model_whose_connection_is_lost_is_paid_at_its_ceiling_and_asked_again(shop: Shop) -> None:
+    shop.model.failures = [NoAnswerError("lost")]
+    shop.model.script = [says("again")]
+    item = await shop.accept()
+    await shop.run(item)
+    assert (await shop.answer(item)).text == "again"
+    assert shop.ledger.spent == 100 + 10
+    assert shop.ledger.reserved == 0
+
+
+async def test_attempts_without_an_answer_count_across_a_crash(shop: Shop) -> None:
+    shop.model.failures = [NoAnswerError("lost")]
+    item = await shop.accept()
+    item = await shop.crash(item, CrashAt("after_model_started", times=2))
+    shop.model.failures = [NoAnswerError("lost"), NoAnswerError("lost")]
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "MODEL_UNAVAILABLE"
+    assert shop.ledger.spent == 4 * 100, "three without an answer, and the one that died with its worker"
+    assert shop.ledger.reserved == 0
+
+
+async def test_a_run_whose_time_is_up_in_mid_tool_call_ends_and_gives_back_what_only_read(shop: Shop) -> None:
+    async def hang(_arguments: dict[str, object]) -> ToolResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    shop.toolbox.add("hang", hang, price=5)
+    shop.model.script = [asks(("hang", {}))]
+    item = await shop.accept(wall_seconds=0.2)
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "DEADLINE_EXCEEDED"
+    assert shop.ledger.spent == 10
+    assert shop.ledger.reserved == 0
