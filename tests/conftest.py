@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from malha.stack import servers
 from malha.testing.nats_cluster import NatsCluster, running_cluster
 from malha.testing.servers import RunningServer
+
+settings.register_profile("malha", deadline=None)  # a busy machine is no fault of an example's
+settings.load_profile("malha")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from malha.run.limits import check_room
 from malha.run.position import Position, parse_position
 from malha.run.proposals import APPROVALS_NEEDED, Proposal, Ruling, Standing
 from malha.run.rebase import Rebase, rebase
-from malha.run.resume import Resume, resume, settlement, settlements
+from malha.run.resume import Resume, resume, settle, settlements
 from malha.run.sealing import DataKey, KeyRing, Sealer, UnsealableError
 
 __all__ = [
@@ -65,7 +65,7 @@ __all__ = [
     "rebase",
     "resume",
     "run_id_for",
-    "settlement",
+    "settle",
     "settlements",
     "step_key",
     "subject",

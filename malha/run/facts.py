@@ -111,6 +111,9 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         fact.cost.CopyFrom(event.step_abandoned.cost)
         _describe_step(fact, state.attempt(event.step_abandoned.key))
         return "run.step_finished"
+    elif kind == "step_settled":
+        fact.cost.CopyFrom(event.step_settled.cost)
+        _describe_step(fact, state.attempt(event.step_settled.key))
     elif kind == "proposed":
         proposed = event.proposed
         fact.step, fact.kind, fact.name = proposed.step, "tool", proposed.tool

@@ -28,6 +28,7 @@ from malha.api.run.v1.record_pb2 import (
     Sealed,
     StepAbandoned,
     StepFinished,
+    StepSettled,
     StepStarted,
 )
 from malha.run.journal import Entry
@@ -62,6 +63,7 @@ class StepState:
         "leg",
         "result",
         "sequence",
+        "settled",
         "started",
         "started_at",
     )
@@ -77,6 +79,7 @@ class StepState:
         self.finished: StepFinished | None = None
         self.result: Sealed | None = None
         self.abandoned: StepAbandoned | None = None
+        self.settled: StepSettled | None = None
         self.ended_at: datetime | None = None
 
     @property
@@ -92,6 +95,14 @@ class StepState:
     def open(self) -> bool:
         """Started, and neither a result nor an abandonment followed."""
         return self.finished is None and self.abandoned is None
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the ledger holds for it; None while the journal does not say."""
+        for said in (self.settled, self.finished, self.abandoned):
+            if said is not None and said.HasField("cost"):
+                return said.cost
+        return None
 
 
 class RunState:
@@ -151,7 +162,7 @@ class RunState:
         self.usage = Usage()
         """Sum over the finished steps."""
         self.cost = Cost()
-        """Sum over finished and abandoned steps."""
+        """Sum over the ended steps whose cost is known."""
         self._by_key: dict[str, StepState] = {}
 
     @property
@@ -360,6 +371,14 @@ def _step_abandoned(state: RunState, event: JournalEvent, entry: Entry) -> None:
     _add_cost(state.cost, event.step_abandoned.cost)
 
 
+def _step_settled(state: RunState, event: JournalEvent, _entry: Entry) -> None:
+    step = state._by_key.get(event.step_settled.key)
+    if step is None or step.open or step.cost is not None:
+        raise BrokenJournalError("a cost without an end, or a second one")
+    step.settled = event.step_settled
+    _add_cost(state.cost, event.step_settled.cost)
+
+
 def _answered(state: RunState, event: JournalEvent, _entry: Entry) -> None:
     state.answered = event.answered
     state.answer = event.content
@@ -447,6 +466,7 @@ _FOLDS = {
     "step_started": _step_started,
     "step_finished": _step_finished,
     "step_abandoned": _step_abandoned,
+    "step_settled": _step_settled,
     "answered": _answered,
     "proposed": _proposed,
     "parked": _parked,

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from malha.api.cost.v1.cost_service_pb2 import Settlement
-from malha.api.run.v1.record_pb2 import Abandonment, StepKind, StepOutcome
+from malha.api.cost.v1.cost_service_pb2 import Reservation, Settlement, ToolUse
+from malha.api.run.v1.record_pb2 import Abandonment, StepKind, StepOutcome, StepStarted
 from malha.run.fold import RunState, StepState
 
 
@@ -50,23 +50,42 @@ def resume(state: RunState, epoch: int, *, width: int = 1) -> Resume:
     )
 
 
-def settlement(step: StepState) -> Settlement | None:
-    """The settlement that an ended attempt calls for; None while it is open."""
+def settle(state: RunState, started: StepStarted, figures: Settlement) -> Settlement:
+    """``figures``, which has nothing else yet, made the settlement of a step.
+
+    A tool that costs nothing is called without a reservation; the ledger enters it with this.
+    """
+    figures.key = started.key
+    if started.kind == StepKind.STEP_KIND_TOOL and not started.reserved_microusd:
+        figures.free.CopyFrom(
+            Reservation(
+                key=started.key,
+                run_id=state.run_id,
+                agent=state.accepted.agent,
+                tool=ToolUse(tool=started.name),
+            )
+        )
+    return figures
+
+
+def settlements(state: RunState, steps: Iterable[StepState]) -> list[Settlement]:
+    """What each of the ended ``steps`` calls for, in order; a tool that does not exist calls for nothing."""
+    return [
+        _settlement(state, step)
+        for step in steps
+        if not step.open and (step.started.effect or step.started.kind == StepKind.STEP_KIND_MODEL)
+    ]
+
+
+def _settlement(state: RunState, step: StepState) -> Settlement:
     if step.finished is not None:
         if step.started.kind == StepKind.STEP_KIND_MODEL:
-            return Settlement(key=step.key, usage=step.finished.usage)
-        return Settlement(key=step.key, amount_microusd=step.finished.cost.amount_microusd)
-    if step.abandoned is None:
-        return None
-    if step.abandoned.how == Abandonment.ABANDONMENT_TOMBSTONED:
-        return Settlement(key=step.key, release=True)
+            return settle(state, step.started, Settlement(usage=step.finished.usage))
+        return settle(state, step.started, Settlement(amount_microusd=step.finished.cost.amount_microusd))
+    if step.abandoned is not None and step.abandoned.how == Abandonment.ABANDONMENT_TOMBSTONED:
+        return settle(state, step.started, Settlement(release=True))
     # it may have run, and what is not known to be unspent counts as spent
-    return Settlement(key=step.key, at_ceiling=True)
-
-
-def settlements(steps: Iterable[StepState]) -> list[Settlement]:
-    """``settlement`` of every ended one among ``steps``, in order."""
-    return [found for found in map(settlement, steps) if found is not None]
+    return settle(state, step.started, Settlement(at_ceiling=True))
 
 
 def _reservable(state: RunState, epoch: int, width: int) -> Iterator[str]:

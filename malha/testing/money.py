@@ -49,6 +49,14 @@ def tool(key: str, price: int, *, run: str = "r", limit: int = 10**6) -> Reserva
     return Reservation(key=key, run_id=run, agent="a", run_limit_microusd=limit, tool=priced)
 
 
+def free(key: str, *, at_ceiling: bool = False, release: bool = False) -> Settlement:
+    """A call is over for which nothing was reserved, as its tool costs nothing."""
+    settlement = Settlement(key=key, amount_microusd=0, free=tool(key, 0))
+    if at_ceiling or release:
+        settlement.MergeFrom(Settlement(at_ceiling=True) if at_ceiling else Settlement(release=True))
+    return settlement
+
+
 def used(key: str, input_tokens: int) -> Settlement:
     """The model call is over and used so many tokens in."""
     return Settlement(key=key, usage=Usage(input_tokens=input_tokens))

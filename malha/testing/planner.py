@@ -161,6 +161,9 @@ class MemoryLedger:
         self.calls.append(name)
 
     def _settle(self, settlement: Settlement) -> Settled:
+        if settlement.key not in self.entries and settlement.HasField("free"):
+            assert not settlement.free.tool.price_microusd, "what costs money is reserved first"
+            self.enter(settlement.key, 0, None)
         if settlement.key not in self.entries:
             raise MalhaError(ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND, "nothing was reserved")
         reserved, settled = self.entries[settlement.key]

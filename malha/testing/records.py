@@ -10,6 +10,7 @@ from malha.api.run.v1.record_pb2 import (
     CancelRequested,
     Claimed,
     Dropped,
+    Effect,
     FinalStatus,
     Finished,
     JournalEvent,
@@ -66,8 +67,9 @@ class RecordsOf:
 
 def started(key: str, kind: StepKind = StepKind.STEP_KIND_MODEL, name: str = "model-1") -> JournalEvent:
     """The start of the attempt ``key``."""
+    effect = Effect.EFFECT_READ if kind == StepKind.STEP_KIND_TOOL else Effect.EFFECT_UNSPECIFIED
     return JournalEvent(
-        step_started=StepStarted(key=key, step=parse_step_key(key).step, kind=kind, name=name)
+        step_started=StepStarted(key=key, step=parse_step_key(key).step, kind=kind, name=name, effect=effect)
     )
 
 

@@ -60,6 +60,7 @@ class Shop:
         """How often the ONCE tool "count" acted."""
         self.toolbox.add("add", self._add, price=5)
         self.toolbox.add("count", self._count, effect=Effect.EFFECT_ONCE, price=5)
+        self.toolbox.add("free", self._count, effect=Effect.EFFECT_ONCE)
 
     async def _add(self, arguments: dict[str, object]) -> ToolResult:
         return found(str(sum(int(str(one)) for one in arguments.values())))

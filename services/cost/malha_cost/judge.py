@@ -88,6 +88,11 @@ class Judge:
             day=day,
             at_us=at_us,
             now=self._clock.monotonic(),
+            free={
+                settlement.key: _free(settlement, f"settle[{index}].free", principal, day=day, at_us=at_us)
+                for index, settlement in enumerate(settle)
+                if settlement.HasField("free")
+            },
         )
         reference = self._prices.find(*self._reference, now.date()) if self._reference else None
 
@@ -109,6 +114,16 @@ class Judge:
         budget.check(wanted)
         day = self._clock.now().date().isoformat()
         return _dated(await self._book.set_budget(principal.tenant, wanted, day), day)
+
+
+def _free(settlement: Settlement, field: str, principal: Principal, *, day: str, at_us: int) -> Entry:
+    """The entry of a call that needed no reservation."""
+    asked = settlement.free
+    if asked.key != settlement.key:
+        raise invalid(f"{field}.key", "is the settlement's")
+    if not asked.HasField("tool") or asked.tool.price_microusd:
+        raise invalid(f"{field}.tool", "is a tool's use at price zero: anything else is reserved first")
+    return ledger.reserve(asked, principal.tenant, principal.key_id, None, day=day, at_us=at_us)
 
 
 def _dated(status: BudgetStatus, day: str) -> BudgetStatus:

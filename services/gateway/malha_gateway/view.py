@@ -21,6 +21,7 @@ from malha.api.gateway.v1.run_pb2 import (
     RunError,
     RunEvent,
     RunReplayed,
+    RunStepSettled,
     Step,
     StepStatus,
 )
@@ -144,6 +145,11 @@ class View:
                 shown.step_finished.CopyFrom(await self._ended(state, event.step_finished.key))
             case "step_abandoned":
                 shown.step_finished.CopyFrom(await self._ended(state, event.step_abandoned.key))
+            case "step_settled":
+                settled = event.step_settled
+                shown.step_settled.CopyFrom(
+                    RunStepSettled(step=settled.step, key=settled.key, cost=settled.cost)
+                )
             case "answered":
                 content = await self._open(state, "answered", event.content)
                 shown.answered.CopyFrom(
@@ -217,7 +223,8 @@ class View:
             step.status = StepStatus.STEP_STATUS_ABANDONED
             if (why := _GIVEN_UP.get(attempt.abandoned.how)) is not None:
                 step.error.CopyFrom(RunError(reason=why[0], message=why[1]))
-            step.cost.CopyFrom(attempt.abandoned.cost)
+        if attempt.cost is not None:
+            step.cost.CopyFrom(attempt.cost)
         return step
 
     async def _open(self, state: RunState, kind: str, sealed: Sealed | None) -> Content:
@@ -256,7 +263,6 @@ def _finish(step: Step, finished: StepFinished, content: Content) -> None:
     step.text = content.message.text or content.text
     step.tool_calls.extend(content.message.tool_calls)
     step.usage.CopyFrom(finished.usage)
-    step.cost.CopyFrom(finished.cost)
     step.elapsed.CopyFrom(finished.elapsed)
     step.verdict.CopyFrom(finished.verdict)
     step.from_cache = finished.from_cache

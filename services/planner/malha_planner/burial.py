@@ -15,18 +15,20 @@ from malha.api.run.v1.record_pb2 import (
     JournalEvent,
     Record,
     StepAbandoned,
+    StepSettled,
 )
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
-from malha.run import Journal, RunState, Sealer
+from malha.run import Journal, RunState, Sealer, resume, settle, settlements
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
 from malha_planner.ports import Ledger
 from malha_planner.timestamps import stamp
+from malha_planner.transcript import MAX_CALLS
 
 
 async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Ledger, clock: Clock) -> None:
-    """Pay for what is open at its ceiling and append the end.
+    """Pay for what is open at its ceiling, settle the rest, and append the end.
 
     Raises Fenced where someone else wrote first: the run is not dead after all.
     """
@@ -38,10 +40,17 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
             key=step.key,
             step=step.step,
             how=Abandonment.ABANDONMENT_UNKNOWN,
-            cost=await _pay(ledger, step.key),
+            cost=await _pay(ledger, settle(state, step.started, Settlement(at_ceiling=True))),
         )
         cost.amount_microusd += abandoned.cost.amount_microusd
         record.events.append(JournalEvent(step_abandoned=abandoned))
+    for step in state.steps:
+        for owed in settlements(state, [step]) if step.cost is None else []:
+            settled = StepSettled(key=step.key, step=step.step, cost=await _pay(ledger, owed))
+            cost.amount_microusd += settled.cost.amount_microusd
+            record.events.append(JournalEvent(step_settled=settled))
+    for key in resume(state, 0, width=MAX_CALLS).release:
+        await _pay(ledger, Settlement(key=key, release=True))
     text = f"the run was taken up {state.fruitless_claims} times in a row without a result"
     finished = Finished(
         status=FinalStatus.FINAL_STATUS_DEAD,
@@ -56,9 +65,9 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
     log.error("run_dead", run=state.run_id, tenant=state.tenant, reason=finished.error_reason)
 
 
-async def _pay(ledger: Ledger, key: str) -> Cost:
+async def _pay(ledger: Ledger, settlement: Settlement) -> Cost:
     try:
-        answer = await ledger.settle(SettleRequest(settle=[Settlement(key=key, at_ceiling=True)]))
+        answer = await ledger.settle(SettleRequest(settle=[settlement]))
     except MalhaError as error:
         if error.reason != ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND:
             raise

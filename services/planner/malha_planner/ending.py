@@ -66,6 +66,7 @@ async def _close(
         _add_usage(finished.usage, event.step_finished.usage)
         _add_cost(finished.cost, event.step_finished.cost)
         _add_cost(finished.cost, event.step_abandoned.cost)
+        _add_cost(finished.cost, event.step_settled.cost)
     lease.note(
         JournalEvent(finished=finished), Content(error_text=error_text) if error_text is not None else None
     )

@@ -42,7 +42,7 @@ async def interrupt(run: ClaimedRun) -> None:
             once = step.started.effect == Effect.EFFECT_ONCE
             how = Abandonment.ABANDONMENT_UNKNOWN if once else Abandonment.ABANDONMENT_INTERRUPTED
             run.abandon(step.started, how)
-            run.purse.owe(Settlement(key=step.key, at_ceiling=True))
+            run.purse.owe(step.started, Settlement(at_ceiling=True))
 
 
 async def _outcome(run: ClaimedRun, step: StepState) -> Outcome | None:

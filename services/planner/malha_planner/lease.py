@@ -12,8 +12,17 @@ from collections.abc import Awaitable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from malha.api.common.v1.usage_pb2 import Cost
 from malha.api.cost.v1.cost_service_pb2 import Settled
-from malha.api.run.v1.record_pb2 import Content, JournalEvent, Record, Sealed
+from malha.api.run.v1.record_pb2 import (
+    Content,
+    JournalEvent,
+    Record,
+    Sealed,
+    StepAbandoned,
+    StepFinished,
+    StepSettled,
+)
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
 from malha.run import (
@@ -78,6 +87,7 @@ class Lease:
         used = (state.claimed_at - state.begun_at - state.waited).total_seconds()
         self._deadline = self._claimed_at + wall_time.seconds + wall_time.nanos / 1e9 - used
         self._noted: list[tuple[JournalEvent, Content | None]] = []
+        self._costs: dict[str, Cost] = {}
         self._interrupted = False
         self._scopes: set[asyncio.Timeout] = set()
         self._call_until = 0.0
@@ -98,8 +108,11 @@ class Lease:
     # what is written
 
     def note(self, event: JournalEvent, content: Content | None = None) -> None:
-        """Put an event into the next record."""
+        """Put an event into the next record; the end of a step with its cost, where that is known."""
         self._noted.append((event, content))
+        end = _end_of(event)
+        if end is not None and (cost := self._costs.pop(end.key, None)) is not None:
+            end.cost.CopyFrom(cost)
 
     @property
     def noted(self) -> list[JournalEvent]:
@@ -107,12 +120,17 @@ class Lease:
         return [event for event, _ in self._noted]
 
     def price(self, settled: Iterable[Settled]) -> None:
-        """Enter what the ledger holds into the noted ends of steps."""
-        costs = {one.key: one.cost for one in settled}
-        for event, _ in self._noted:
-            for end in (event.step_finished, event.step_abandoned):
-                if end.key and (cost := costs.get(end.key)) is not None:
-                    end.cost.CopyFrom(cost)
+        """Enter what the ledger holds: into the ends of steps that are noted, beside those stored already."""
+        noted = {end.key: end for event, _ in self._noted if (end := _end_of(event)) is not None}
+        for one in settled:
+            attempt = self.state.attempt(one.key)
+            if (end := noted.get(one.key)) is not None:
+                end.cost.CopyFrom(one.cost)
+            elif attempt is None or attempt.open:
+                self._costs[one.key] = one.cost  # its end is still to be noted
+            elif attempt.cost is None:
+                settled_later = StepSettled(key=one.key, step=attempt.step, cost=one.cost)
+                self.note(JournalEvent(step_settled=settled_later))
 
     def forget_beginnings(self) -> None:
         """Drop noted starts, questions, answer and end: what a cancelled run does not do any more."""
@@ -268,3 +286,13 @@ class Lease:
             for entry in newer
             for event in entry.record.events
         )
+
+
+def _end_of(event: JournalEvent) -> StepFinished | StepAbandoned | None:
+    match event.WhichOneof("event"):
+        case "step_finished":
+            return event.step_finished
+        case "step_abandoned":
+            return event.step_abandoned
+        case _:
+            return None

@@ -23,6 +23,7 @@ from malha_planner.claimed import ClaimedRun
 from malha_planner.ports import ModelReply, NoAnswerError
 from malha_planner.prompts import conversation
 from malha_planner.react import CallModel
+from malha_planner.tasks import together
 from malha_planner.transcript import MAX_CALLS
 
 _MODEL_SECONDS = 60.0
@@ -44,7 +45,9 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
         return
     finished, content = outcome
     if content.message.text:
-        await _guard(run, finished, content)
+        # with nothing left to call the run ends here, and what it spent is settled meanwhile
+        over = [] if content.message.tool_calls else [run.purse.settle()]
+        await together(_guard(run, finished, content), *over)
     run.lease.note(JournalEvent(step_finished=finished), content)
     run.transcript.heard(finished, content)
 
@@ -113,7 +116,7 @@ def _seconds(limits: RunLimits) -> float:
 
 
 def _replied(run: ClaimedRun, started: StepStarted, reply: ModelReply) -> tuple[StepFinished, Content]:
-    run.purse.owe(Settlement(key=started.key, usage=reply.usage))
+    run.purse.owe(started, Settlement(usage=reply.usage))
     content = Content(message=reply.message, citations=reply.citations)
     del content.message.tool_calls[MAX_CALLS:]
     outcome = StepOutcome.STEP_OUTCOME_OK
@@ -125,11 +128,11 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
         if run.lease.remaining() <= 0:
             raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the run's time is used up")
         # It may have been at work, and bill what it did: so the ceiling is owed.
-        run.purse.owe(Settlement(key=started.key, at_ceiling=True))
+        run.purse.owe(started, Settlement(at_ceiling=True))
         run.abandon(started, Abandonment.ABANDONMENT_NO_ANSWER)
         run.transcript.unanswered()
         return None
-    run.purse.owe(Settlement(key=started.key, release=True))
+    run.purse.owe(started, Settlement(release=True))
     refused = error.reason == ErrorReason.ERROR_REASON_MODEL_REFUSED
     finished = StepFinished(
         key=started.key,

@@ -60,7 +60,7 @@ async def park_for_outcomes(run: ClaimedRun, unknown: Sequence[StepStarted]) -> 
     """Stop until a person says what became of these calls, which are paid for meanwhile: one after the
     other. Raises ParkedRun."""
     for started in unknown:
-        run.purse.owe(Settlement(key=started.key, at_ceiling=True))
+        run.purse.owe(started, Settlement(at_ceiling=True))
         if run.lease.state.cancel_requested is not None:
             run.abandon(started, Abandonment.ABANDONMENT_UNKNOWN)
     if not unknown or run.lease.state.cancel_requested is not None:

@@ -1,6 +1,7 @@
 """The money of one run: nothing is called before it is reserved, nothing reserved is forgotten.
 
-Settling the calls that are over and reserving the next ones is one round trip.
+Settling the calls that are over and reserving the next ones is one round trip. A tool that costs nothing
+needs none of its own: nobody could be denied it, and the ledger enters it with its settlement.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from malha.api.cost.v1.cost_service_pb2 import (
     Settlement,
     SettleRequest,
 )
+from malha.api.run.v1.record_pb2 import StepStarted
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
+from malha.run import settle
 from malha_planner.lease import Lease
 from malha_planner.patience import patiently
 from malha_planner.ports import Ledger
@@ -41,10 +44,10 @@ class Purse:
         self.held: dict[str, int] = {}
         """Micro-dollars by key, reserved and not yet owed back."""
 
-    def owe(self, settlement: Settlement) -> None:
-        """Settle this with the next round trip."""
-        self.held.pop(settlement.key, None)
-        self._owed.append(settlement)
+    def owe(self, started: StepStarted, figures: Settlement) -> None:
+        """Settle the step with these figures, with the next round trip."""
+        self.held.pop(started.key, None)
+        self._owed.append(settle(self._lease.state, started, figures))
 
     async def reserve(self, wanted: Sequence[Reservation]) -> None:
         """Hold money for the calls, all or none; settle what is owed.

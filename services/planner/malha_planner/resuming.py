@@ -44,7 +44,7 @@ async def clear_up(run: ClaimedRun) -> None:
     await run.purse.settle_known(
         [
             *(Settlement(key=step.key, at_ceiling=True) for step in left.settle_at_ceiling),
-            *settlements(left.settle),
+            *settlements(state, left.settle),
             *(Settlement(key=key, release=True) for key in left.release),
         ]
     )

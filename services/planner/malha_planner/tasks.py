@@ -1,8 +1,9 @@
-"""Ending a task for certain."""
+"""Tasks that end for certain."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 _AGAIN = 0.1
@@ -22,3 +23,15 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
             task.cancel()
         _, still = await asyncio.wait(left, timeout=_AGAIN)
         left = list(still)
+
+
+async def together(*calls: Coroutine[Any, Any, None]) -> None:
+    """Make the calls at the same time. The first failure ends the others and is raised as it is."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end(*tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

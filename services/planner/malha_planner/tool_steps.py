@@ -92,10 +92,9 @@ async def _carry_out(
     offered: Mapping[str, Tool],
 ) -> list[StepStarted]:
     """Make the calls that go, beside those that are answered already; those of unknown outcome."""
-    if going:
-        await run.purse.reserve(
-            [run.reservation(one.key, tool=_use(offered[call.tool])) for one, call in going]
-        )
+    priced = [(one, offered[call.tool]) for one, call in going if offered[call.tool].price_microusd]
+    if priced:
+        await run.purse.reserve([run.reservation(one.key, tool=_use(tool)) for one, tool in priced])
     starting = [*going, *((one, call) for one, call, _ in answered)]
     for one, call in sorted(starting, key=lambda pair: pair[0].step):
         one.reserved_microusd = run.purse.held.get(one.key, 0)
@@ -131,12 +130,12 @@ async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome
         finished.cost.amount_microusd = result.price_microusd
         content = Content(text=text, citations=citations, error_text=result.error_text)
         if started.effect:  # an unknown tool has none, and nothing was reserved for it
-            run.purse.owe(Settlement(key=started.key, amount_microusd=result.price_microusd))
+            run.purse.owe(started, Settlement(amount_microusd=result.price_microusd))
         run.lease.note(JournalEvent(step_finished=finished), content)
         run.transcript.heard(finished, content)
     for started, outcome in outcomes:
         if outcome == Abandonment.ABANDONMENT_TOMBSTONED:
-            run.purse.owe(Settlement(key=started.key, release=True))
+            run.purse.owe(started, Settlement(release=True))
             run.abandon(started, Abandonment.ABANDONMENT_TOMBSTONED)
     return [started for started, outcome in outcomes if outcome == Abandonment.ABANDONMENT_UNKNOWN]
 

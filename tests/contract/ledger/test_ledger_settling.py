@@ -3,10 +3,10 @@
 import pytest
 
 from malha.api.common.v1.usage_pb2 import Cost, Usage
-from malha.api.cost.v1.cost_service_pb2 import Settlement
+from malha.api.cost.v1.cost_service_pb2 import Reservation, Settlement
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.clock import FakeClock
-from malha.testing.money import Till, at_ceiling, call, release, tool, used
+from malha.testing.money import Till, at_ceiling, call, free, release, tool, used
 from malha_cost.authorization import Decision
 from malha_cost.judge import Judge
 from malha_cost.ports import Ledger
@@ -33,6 +33,27 @@ async def test_settlements_hold_where_the_reservation_is_denied(till: Till) -> N
     assert answer.HasField("denied")
     assert answer.settled[0].cost.amount_microusd == 400
     assert await till.standing() == (400, 0)
+
+
+async def test_a_call_that_costs_nothing_enters_the_ledger_with_its_settlement(till: Till) -> None:
+    for _ in range(2):  # asking again changes nothing
+        assert await till.settle(free("k"), free("n", at_ceiling=True), free("m", release=True)) == [0, 0, 0]
+    assert await till.standing() == (0, 0)
+    other = tool("k", 0)
+    other.tool.tool = "other"
+    error = await till.refused(other)
+    assert error.reason == ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT, "the key was not entered"
+
+
+NOT_FREE = [(tool("k", 1), "tool"), (call("k"), "tool"), (tool("n", 0), "key")]
+
+
+@pytest.mark.parametrize(("asked", "field"), NOT_FREE)
+async def test_what_costs_money_or_has_another_key_is_not_settled_without_a_reservation(
+    till: Till, asked: Reservation, field: str
+) -> None:
+    error = await till.refused(settle=[Settlement(key="k", amount_microusd=0, free=asked)])
+    assert error.violations[0][0] == f"settle[0].free.{field}"
 
 
 async def test_cached_input_has_its_own_price(till: Till) -> None:

@@ -123,7 +123,7 @@ async def test_a_stream_tells_the_whole_run_in_order_and_ends_with_it() -> None:
     assert finished.position == events[9].position
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(1, 12), max_size=6), window=st.integers(1, 12), tools=st.integers(0, 3))
 async def test_whatever_is_cut_events_come_once_each_and_in_order(
     cuts: list[int], window: int, tools: int

@@ -83,13 +83,13 @@ def asked(question: str) -> list[ChatMessage]:
     return [ChatMessage(role=Role.ROLE_USER, text=question)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(QUESTIONS, TOOLS)
 def test_the_same_conversation_gives_the_same_reply(question: str, offered: list[Tool]) -> None:
     assert reply(asked(question), offered) == reply(asked(question), offered)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(QUESTIONS, TOOLS)
 def test_a_tool_is_called_with_arguments_that_its_schema_accepts_or_not_at_all(
     question: str, offered: list[Tool]
@@ -99,7 +99,7 @@ def test_a_tool_is_called_with_arguments_that_its_schema_accepts_or_not_at_all(
         Draft202012Validator(schemas[call.tool]).validate(orjson.loads(call.arguments_json))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(QUESTIONS, TOOLS, st.lists(RESULTS, min_size=1, max_size=6))
 def test_it_answers_within_three_rounds_and_never_repeats_a_call(
     question: str, offered: list[Tool], results: list[str]
@@ -120,7 +120,7 @@ def test_it_answers_within_three_rounds_and_never_repeats_a_call(
     assert len(set(made)) == len(made)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(QUESTIONS, TOOLS, st.integers(1, 60))
 def test_the_answer_keeps_to_its_tokens_and_cites_only_what_it_shows(
     question: str, offered: list[Tool], most: int

@@ -50,6 +50,20 @@ async def test_a_run_killed_at_any_boundary_ends_as_it_would_have_and_counts_onc
     assert again.acks == 1
 
 
+@pytest.mark.parametrize("tool", ["count", "free"])
+@pytest.mark.parametrize(("boundary", "times"), BOUNDARIES)
+async def test_every_call_is_in_the_ledger_whether_it_cost_anything_or_not(
+    shop: Shop, boundary: str, times: int, tool: str
+) -> None:
+    shop.model.script = [asks((tool, {"a": 1})), says("done")]
+    item = await shop.accept()
+    await shop.run(await shop.crash(item, CrashAt(boundary, times)))
+    state = await shop.state(item)
+    assert {step.key for step in state.steps if step.finished} <= set(shop.ledger.entries)
+    assert all(settled is not None for _, settled in shop.ledger.entries.values())
+    assert sum(step.cost.amount_microusd for step in state.steps if step.cost) == shop.ledger.spent
+
+
 async def test_a_model_call_without_a_result_is_paid_at_its_ceiling_and_made_again_under_a_new_key(
     shop: Shop,
 ) -> None:

@@ -49,6 +49,25 @@ async def test_every_step_is_settled_and_the_final_record_sums_what_the_ledger_h
     assert state.cost.amount_microusd == shop.ledger.spent
 
 
+async def test_a_tool_that_costs_nothing_takes_no_round_trip_of_its_own_and_is_entered_all_the_same(
+    shop: Shop,
+) -> None:
+    shop.model.script = [asks(("free", {})), says("1")]
+    item = await shop.accept()
+    await shop.run(item)
+
+    assert kinds([entry.record for entry in shop.journal.entries])[3:5] == [
+        ["step_finished", "step_started"],
+        ["step_finished", "step_settled", "step_started"],
+    ]
+    assert shop.ledger.calls == ["authorize", "authorize", "settle"]
+    state = await shop.state(item)
+    assert set(shop.ledger.entries) == {step.key for step in state.steps}
+    assert [step.cost and step.cost.amount_microusd for step in state.steps] == [10, 0, 10]
+    assert state.finished is not None
+    assert state.finished.cost.amount_microusd == state.cost.amount_microusd == shop.ledger.spent == 20
+
+
 async def test_the_model_is_shown_question_calls_and_results_in_order(shop: Shop) -> None:
     shop.model.script = [asks(("add", {"a": 17, "b": 23})), says("40")]
     await shop.run(await shop.accept("what is 17 + 23?"))
@@ -64,7 +83,7 @@ async def test_the_tools_offered_stand_in_the_record_of_each_model_step(shop: Sh
     item = await shop.accept()
     await shop.run(item)
     (step,) = (await shop.state(item)).steps
-    assert list(step.started.offered_tools) == ["add", "count"] == shop.model.offered[0]
+    assert list(step.started.offered_tools) == ["add", "count", "free"] == shop.model.offered[0]
 
 
 async def test_a_refused_argument_is_shown_to_the_model_and_the_run_goes_on(shop: Shop) -> None:

@@ -51,7 +51,7 @@ async def outcomes(kind: EffectKind, order: list[str], path: Path) -> list[tuple
     return told
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(KINDS), moves)
 def test_each_key_has_one_fate(kind: EffectKind, order: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:

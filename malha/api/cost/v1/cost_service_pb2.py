@@ -27,7 +27,7 @@ from malha.api.common.v1 import usage_pb2 as malha_dot_api_dot_common_dot_v1_dot
 from malha.api.cost.v1 import budget_pb2 as malha_dot_api_dot_cost_dot_v1_dot_budget__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$malha/api/cost/v1/cost_service.proto\x12\x11malha.api.cost.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fmalha/api/common/v1/usage.proto\x1a\x1emalha/api/cost/v1/budget.proto\"\x8d\x02\n\x0bReservation\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x19\n\x06run_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x16\n\x05\x61gent\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12#\n\x12run_limit_microusd\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12!\n\rfurther_calls\x18\x07 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x05model\x18\x05 \x01(\x0b\x32\x1c.malha.api.cost.v1.ModelCallH\x00\x12*\n\x04tool\x18\x06 \x01(\x0b\x32\x1a.malha.api.cost.v1.ToolUseH\x00\x42\x0f\n\x06priced\x12\x05\xbaH\x02\x08\x01\"\x8b\x01\n\tModelCall\x12\x19\n\x08provider\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\"\n\x0cinput_tokens\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\'\n\x11max_output_tokens\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\"H\n\x07ToolUse\x12\x15\n\x04tool\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0eprice_microusd\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\"\xb1\x01\n\nSettlement\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12+\n\x05usage\x18\x02 \x01(\x0b\x32\x1a.malha.api.common.v1.UsageH\x00\x12\"\n\x0f\x61mount_microusd\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x12\x14\n\nat_ceiling\x18\x04 \x01(\x08H\x00\x12\x11\n\x07release\x18\x05 \x01(\x08H\x00\x42\x10\n\x07\x66igures\x12\x05\xbaH\x02\x08\x01\"?\n\x07Settled\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x04\x63ost\x18\x02 \x01(\x0b\x32\x19.malha.api.common.v1.Cost\"\x86\x01\n\x10\x41uthorizeRequest\x12\x37\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x39\n\x07reserve\x18\x02 \x03(\x0b\x32\x1e.malha.api.cost.v1.ReservationB\x08\xbaH\x05\x92\x01\x02\x10@\"\x9a\x01\n\x11\x41uthorizeResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\x12-\n\x08reserved\x18\x02 \x03(\x0b\x32\x1b.malha.api.cost.v1.Reserved\x12)\n\x06\x64\x65nied\x18\x03 \x01(\x0b\x32\x19.malha.api.cost.v1.Denied\"0\n\x08Reserved\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x17\n\x0f\x61mount_microusd\x18\x02 \x01(\x03\"d\n\x06\x44\x65nied\x12/\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\x12\x17\n\x0fwanted_microusd\x18\x02 \x01(\x03\x12\x10\n\x08may_free\x18\x03 \x01(\x08\"J\n\rSettleRequest\x12\x39\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"=\n\x0eSettleResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\"\x12\n\x10GetBudgetRequest\"F\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\"D\n\x11SetBudgetResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus2\xe4\x02\n\x0b\x43ostService\x12V\n\tAuthorize\x12#.malha.api.cost.v1.AuthorizeRequest\x1a$.malha.api.cost.v1.AuthorizeResponse\x12M\n\x06Settle\x12 .malha.api.cost.v1.SettleRequest\x1a!.malha.api.cost.v1.SettleResponse\x12V\n\tGetBudget\x12#.malha.api.cost.v1.GetBudgetRequest\x1a$.malha.api.cost.v1.GetBudgetResponse\x12V\n\tSetBudget\x12#.malha.api.cost.v1.SetBudgetRequest\x1a$.malha.api.cost.v1.SetBudgetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$malha/api/cost/v1/cost_service.proto\x12\x11malha.api.cost.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fmalha/api/common/v1/usage.proto\x1a\x1emalha/api/cost/v1/budget.proto\"\x8d\x02\n\x0bReservation\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x19\n\x06run_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x16\n\x05\x61gent\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12#\n\x12run_limit_microusd\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12!\n\rfurther_calls\x18\x07 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x05model\x18\x05 \x01(\x0b\x32\x1c.malha.api.cost.v1.ModelCallH\x00\x12*\n\x04tool\x18\x06 \x01(\x0b\x32\x1a.malha.api.cost.v1.ToolUseH\x00\x42\x0f\n\x06priced\x12\x05\xbaH\x02\x08\x01\"\x8b\x01\n\tModelCall\x12\x19\n\x08provider\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\"\n\x0cinput_tokens\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\'\n\x11max_output_tokens\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\"H\n\x07ToolUse\x12\x15\n\x04tool\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0eprice_microusd\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\"\xdf\x01\n\nSettlement\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12+\n\x05usage\x18\x02 \x01(\x0b\x32\x1a.malha.api.common.v1.UsageH\x00\x12\"\n\x0f\x61mount_microusd\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x12\x14\n\nat_ceiling\x18\x04 \x01(\x08H\x00\x12\x11\n\x07release\x18\x05 \x01(\x08H\x00\x12,\n\x04\x66ree\x18\x06 \x01(\x0b\x32\x1e.malha.api.cost.v1.ReservationB\x10\n\x07\x66igures\x12\x05\xbaH\x02\x08\x01\"?\n\x07Settled\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x04\x63ost\x18\x02 \x01(\x0b\x32\x19.malha.api.common.v1.Cost\"\x86\x01\n\x10\x41uthorizeRequest\x12\x37\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x39\n\x07reserve\x18\x02 \x03(\x0b\x32\x1e.malha.api.cost.v1.ReservationB\x08\xbaH\x05\x92\x01\x02\x10@\"\x9a\x01\n\x11\x41uthorizeResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\x12-\n\x08reserved\x18\x02 \x03(\x0b\x32\x1b.malha.api.cost.v1.Reserved\x12)\n\x06\x64\x65nied\x18\x03 \x01(\x0b\x32\x19.malha.api.cost.v1.Denied\"0\n\x08Reserved\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x17\n\x0f\x61mount_microusd\x18\x02 \x01(\x03\"d\n\x06\x44\x65nied\x12/\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\x12\x17\n\x0fwanted_microusd\x18\x02 \x01(\x03\x12\x10\n\x08may_free\x18\x03 \x01(\x08\"J\n\rSettleRequest\x12\x39\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"=\n\x0eSettleResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\"\x12\n\x10GetBudgetRequest\"F\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\"D\n\x11SetBudgetResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus2\xe4\x02\n\x0b\x43ostService\x12V\n\tAuthorize\x12#.malha.api.cost.v1.AuthorizeRequest\x1a$.malha.api.cost.v1.AuthorizeResponse\x12M\n\x06Settle\x12 .malha.api.cost.v1.SettleRequest\x1a!.malha.api.cost.v1.SettleResponse\x12V\n\tGetBudget\x12#.malha.api.cost.v1.GetBudgetRequest\x1a$.malha.api.cost.v1.GetBudgetResponse\x12V\n\tSetBudget\x12#.malha.api.cost.v1.SetBudgetRequest\x1a$.malha.api.cost.v1.SetBudgetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -79,29 +79,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLUSE']._serialized_start=567
   _globals['_TOOLUSE']._serialized_end=639
   _globals['_SETTLEMENT']._serialized_start=642
-  _globals['_SETTLEMENT']._serialized_end=819
-  _globals['_SETTLED']._serialized_start=821
-  _globals['_SETTLED']._serialized_end=884
-  _globals['_AUTHORIZEREQUEST']._serialized_start=887
-  _globals['_AUTHORIZEREQUEST']._serialized_end=1021
-  _globals['_AUTHORIZERESPONSE']._serialized_start=1024
-  _globals['_AUTHORIZERESPONSE']._serialized_end=1178
-  _globals['_RESERVED']._serialized_start=1180
-  _globals['_RESERVED']._serialized_end=1228
-  _globals['_DENIED']._serialized_start=1230
-  _globals['_DENIED']._serialized_end=1330
-  _globals['_SETTLEREQUEST']._serialized_start=1332
-  _globals['_SETTLEREQUEST']._serialized_end=1406
-  _globals['_SETTLERESPONSE']._serialized_start=1408
-  _globals['_SETTLERESPONSE']._serialized_end=1469
-  _globals['_GETBUDGETREQUEST']._serialized_start=1471
-  _globals['_GETBUDGETREQUEST']._serialized_end=1489
-  _globals['_GETBUDGETRESPONSE']._serialized_start=1491
-  _globals['_GETBUDGETRESPONSE']._serialized_end=1561
-  _globals['_SETBUDGETREQUEST']._serialized_start=1563
-  _globals['_SETBUDGETREQUEST']._serialized_end=1632
-  _globals['_SETBUDGETRESPONSE']._serialized_start=1634
-  _globals['_SETBUDGETRESPONSE']._serialized_end=1702
-  _globals['_COSTSERVICE']._serialized_start=1705
-  _globals['_COSTSERVICE']._serialized_end=2061
+  _globals['_SETTLEMENT']._serialized_end=865
+  _globals['_SETTLED']._serialized_start=867
+  _globals['_SETTLED']._serialized_end=930
+  _globals['_AUTHORIZEREQUEST']._serialized_start=933
+  _globals['_AUTHORIZEREQUEST']._serialized_end=1067
+  _globals['_AUTHORIZERESPONSE']._serialized_start=1070
+  _globals['_AUTHORIZERESPONSE']._serialized_end=1224
+  _globals['_RESERVED']._serialized_start=1226
+  _globals['_RESERVED']._serialized_end=1274
+  _globals['_DENIED']._serialized_start=1276
+  _globals['_DENIED']._serialized_end=1376
+  _globals['_SETTLEREQUEST']._serialized_start=1378
+  _globals['_SETTLEREQUEST']._serialized_end=1452
+  _globals['_SETTLERESPONSE']._serialized_start=1454
+  _globals['_SETTLERESPONSE']._serialized_end=1515
+  _globals['_GETBUDGETREQUEST']._serialized_start=1517
+  _globals['_GETBUDGETREQUEST']._serialized_end=1535
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1537
+  _globals['_GETBUDGETRESPONSE']._serialized_end=1607
+  _globals['_SETBUDGETREQUEST']._serialized_start=1609
+  _globals['_SETBUDGETREQUEST']._serialized_end=1678
+  _globals['_SETBUDGETRESPONSE']._serialized_start=1680
+  _globals['_SETBUDGETRESPONSE']._serialized_end=1748
+  _globals['_COSTSERVICE']._serialized_start=1751
+  _globals['_COSTSERVICE']._serialized_end=2107
 # @@protoc_insertion_point(module_scope)

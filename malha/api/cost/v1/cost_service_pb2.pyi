@@ -48,18 +48,20 @@ class ToolUse(_message.Message):
     def __init__(self, tool: _Optional[str] = ..., price_microusd: _Optional[int] = ...) -> None: ...
 
 class Settlement(_message.Message):
-    __slots__ = ("key", "usage", "amount_microusd", "at_ceiling", "release")
+    __slots__ = ("key", "usage", "amount_microusd", "at_ceiling", "release", "free")
     KEY_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     AT_CEILING_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
+    FREE_FIELD_NUMBER: _ClassVar[int]
     key: str
     usage: _usage_pb2.Usage
     amount_microusd: int
     at_ceiling: bool
     release: bool
-    def __init__(self, key: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., amount_microusd: _Optional[int] = ..., at_ceiling: bool = ..., release: bool = ...) -> None: ...
+    free: Reservation
+    def __init__(self, key: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., amount_microusd: _Optional[int] = ..., at_ceiling: bool = ..., release: bool = ..., free: _Optional[_Union[Reservation, _Mapping]] = ...) -> None: ...
 
 class Settled(_message.Message):
     __slots__ = ("key", "cost")

@@ -138,7 +138,7 @@ class Record(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JournalEvent, _Mapping]]] = ..., written_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class JournalEvent(_message.Message):
-    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "decided", "proposed", "replayed", "dropped", "content")
+    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "step_settled", "decided", "proposed", "replayed", "dropped", "content")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     CLAIMED_FIELD_NUMBER: _ClassVar[int]
     STEP_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +148,7 @@ class JournalEvent(_message.Message):
     PARKED_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    STEP_SETTLED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
     PROPOSED_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
@@ -162,12 +163,13 @@ class JournalEvent(_message.Message):
     parked: Parked
     cancel_requested: CancelRequested
     finished: Finished
+    step_settled: StepSettled
     decided: Decided
     proposed: Proposed
     replayed: Replayed
     dropped: Dropped
     content: Sealed
-    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., decided: _Optional[_Union[Decided, _Mapping]] = ..., proposed: _Optional[_Union[Proposed, _Mapping]] = ..., replayed: _Optional[_Union[Replayed, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., step_settled: _Optional[_Union[StepSettled, _Mapping]] = ..., decided: _Optional[_Union[Decided, _Mapping]] = ..., proposed: _Optional[_Union[Proposed, _Mapping]] = ..., replayed: _Optional[_Union[Replayed, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
 
 class Sealed(_message.Message):
     __slots__ = ("key_id", "nonce", "ciphertext")
@@ -344,6 +346,16 @@ class StepFinished(_message.Message):
     from_cache: bool
     truncated: bool
     def __init__(self, key: _Optional[str] = ..., step: _Optional[int] = ..., outcome: _Optional[_Union[StepOutcome, str]] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., error_reason: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., from_cache: bool = ..., truncated: bool = ...) -> None: ...
+
+class StepSettled(_message.Message):
+    __slots__ = ("key", "step", "cost")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    step: int
+    cost: _usage_pb2.Cost
+    def __init__(self, key: _Optional[str] = ..., step: _Optional[int] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ...) -> None: ...
 
 class StepAbandoned(_message.Message):
     __slots__ = ("key", "step", "how", "cost")

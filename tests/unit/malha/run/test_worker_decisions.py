@@ -22,7 +22,6 @@ from malha.run import (
     other_item,
     rebase,
     resume,
-    settlement,
     settlements,
 )
 from malha.run.limits import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
@@ -223,14 +222,15 @@ SETTLEMENTS = [
 def test_an_attempt_is_settled_by_how_it_ended(
     case: str, kind: StepKind, end: JournalEvent, figures: tuple[str, object]
 ) -> None:
-    (found,) = settlements(closed(kind, end).steps)
+    state = closed(kind, end)
+    (found,) = settlements(state, state.steps)
     assert found.key == ONE
     assert (found.WhichOneof("figures"), getattr(found, figures[0])) == figures, case
 
 
 def test_an_open_attempt_is_not_settled() -> None:
     state = state_of(RUN.claimed(), RUN.record(started(key(1, FIRST)), epoch=FIRST))
-    assert settlement(state.steps[0]) is None
+    assert settlements(state, state.steps) == []
 
 
 @pytest.mark.parametrize(("records", "size"), [(MAX_RECORDS - 10, 0), (5, MAX_BYTES - MAX_RECORD_BYTES)])
