@@ -92,7 +92,7 @@ ATTACKS = [
 ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     query=st.one_of(
         st.sampled_from(ATTACKS), st.text(max_size=80), st.text('"*^:(){}-+ANDORNOT ', max_size=40)
