@@ -33,6 +33,7 @@ _CODES: Mapping[int, int] = MappingProxyType(
         ErrorReason.ERROR_REASON_REQUEST_TOO_LARGE: code_pb2.INVALID_ARGUMENT,
         ErrorReason.ERROR_REASON_ROUTE_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_RUN_NOT_FOUND: code_pb2.NOT_FOUND,
+        ErrorReason.ERROR_REASON_KEY_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_AGENT_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_TOOL_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND: code_pb2.NOT_FOUND,
@@ -60,6 +61,7 @@ _CODES: Mapping[int, int] = MappingProxyType(
         ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN: code_pb2.ABORTED,
         ErrorReason.ERROR_REASON_TOO_MANY_DELIVERIES: code_pb2.ABORTED,
         ErrorReason.ERROR_REASON_TOOL_FAILED: code_pb2.ABORTED,
+        ErrorReason.ERROR_REASON_READER_TOO_SLOW: code_pb2.ABORTED,
         ErrorReason.ERROR_REASON_APPROVAL_REJECTED: code_pb2.ABORTED,
         # An upstream is away; the same call may succeed later.
         ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE: code_pb2.UNAVAILABLE,

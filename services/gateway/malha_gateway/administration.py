@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.gateway.v1.admin_service_pb2 import CreateApiKeyRequest
 from malha.clock import Clock
-from malha.errors import invalid
+from malha.errors import ErrorReason, MalhaError, invalid
 from malha_gateway.authentication import Authenticator, require
 from malha_gateway.keys import LIFETIME, StoredKey, digest, new_key
 from malha_gateway.ports import KeyStore
@@ -46,17 +46,18 @@ class Administration:
         await self._store.put(key)
         return key, api_key
 
-    async def revoke(self, by: Principal, key_id: str) -> None:
-        """End a key of one's own tenant; an operator may end any.
+    async def revoke(self, by: Principal, key_id: str) -> Principal:
+        """End a key of one's own tenant; an operator may end any. Answers whose it was.
 
         Raises:
-            MalhaError: FIELD_INVALID where there is no such key within reach.
+            MalhaError: KEY_NOT_FOUND where there is no such key within reach.
         """
         key = await self._store.find(key_id)
         if key is None or (key.principal.tenant != by.tenant and "operator" not in by.scopes):
-            raise invalid("key_id", "there is no such key")
+            raise MalhaError(ErrorReason.ERROR_REASON_KEY_NOT_FOUND, "there is no such key")
         await self._store.revoke(key_id, self._clock.now())
         self._authenticator.forget(key_id)
+        return key.principal
 
     def _expiry(self, request: CreateApiKeyRequest) -> datetime:
         now = self._clock.now()

@@ -26,7 +26,7 @@ from malha.limits.valkey import Valkey
 from malha.run import Sealer
 from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams, read_master_key
 from malha.sqlite import Database
-from malha.wire import Identity, Peer, Server
+from malha.wire import Identity, Peer, Server, acting_for
 from malha_gateway.adapters.cost import CostPeer
 from malha_gateway.adapters.guard import GuardPeer
 from malha_gateway.adapters.key_store import SqliteKeyStore
@@ -41,6 +41,7 @@ from malha_gateway.following import Following
 from malha_gateway.rates import Rates
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
+from malha_gateway.revocation import Revocation
 from malha_gateway.runs import House, Runs
 from malha_gateway.servicer import (
     AdminServicer,
@@ -144,6 +145,10 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         )
         following = await stack.enter_async_context(Following(journal, view))
         heartbeat = settings.heartbeat_seconds
+        administration = Administration(keys, authenticator, clock)
+        revocation = Revocation(
+            administration, planner, runs, acting_for, clock, memory_seconds=settings.key_memory_seconds
+        )
 
         server = Server("gateway", authenticate=authenticate, max_concurrent=settings.max_concurrent)
         server.add(
@@ -160,7 +165,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         server.add(add_AgentServiceServicer_to_server, AgentServicer(runs))
         server.add(
             add_AdminServiceServicer_to_server,
-            AdminServicer(Administration(keys, authenticator, clock), cost, budgets),
+            AdminServicer(administration, revocation, cost, budgets),
         )
         dead = DeadRuns(journal=journal, view=view, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))

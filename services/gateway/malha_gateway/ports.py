@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
 from malha_gateway.keys import StoredKey
+
+
+class Acting(Protocol):
+    """Makes what happens inside happen for a principal, within a time."""
+
+    def __call__(self, principal: Principal, *, timeout: float) -> AbstractContextManager[object]:
+        """For ``timeout`` seconds at most."""
+        ...
 
 
 class Guard(Protocol):

@@ -40,6 +40,7 @@ from malha_gateway.knowledge import ingest
 from malha_gateway.ports import Cost, Planner, Retrieval
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
+from malha_gateway.revocation import Revocation
 from malha_gateway.runs import Runs
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -180,10 +181,12 @@ class AdminServicer(AdminServiceServicer):
     def __init__(
         self,
         administration: Administration,
+        revocation: Revocation,
         cost: Cost,
         budgets: Remembered[tuple[str, str], Sequence[BudgetStatus]],
     ) -> None:
         self._administration = administration
+        self._revocation = revocation
         self._cost = cost
         self._budgets = budgets
 
@@ -200,8 +203,8 @@ class AdminServicer(AdminServiceServicer):
     async def RevokeApiKey(
         self, request: admin_pb.RevokeApiKeyRequest, _context: Context
     ) -> admin_pb.RevokeApiKeyResponse:
-        await self._administration.revoke(_allowed("admin"), request.key_id)
-        return admin_pb.RevokeApiKeyResponse()
+        cancelled = await self._revocation.revoke(_allowed("admin"), request.key_id)
+        return admin_pb.RevokeApiKeyResponse(runs_cancelled=cancelled)
 
     async def SetBudget(
         self, request: admin_pb.SetBudgetRequest, _context: Context

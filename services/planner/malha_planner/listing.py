@@ -23,7 +23,7 @@ from malha.api.planner.v1.planner_service_pb2 import (
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha_planner.ports import RunsTable
 
-FIELDS = ("status", "agent", "session_id")
+FIELDS = ("status", "agent", "session_id", "key_id", "open")
 _DEFAULT_SIZE = 20
 _STATUSES = [name.removeprefix("RUN_STATUS_") for name in RunStatus.keys()[1:]]
 _TERM = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"\\]*)"|([\w.-]+))\s*')
@@ -55,6 +55,8 @@ def parse_filter(text: str) -> dict[str, str]:
         end = conjunction.end()
     if "status" in where and where["status"] not in _STATUSES:
         raise invalid("filter", f"status is one of {', '.join(_STATUSES)}")
+    if where.get("open", "true") not in ("true", "false"):
+        raise invalid("filter", "open is true or false")
     return where
 
 

@@ -22,6 +22,7 @@ def row_of(state: RunState, last: Entry, *, accepted_sequence: int, idle: timede
         usage=state.usage,
         cost=state.cost,
         trace_id=_trace_id(state.accepted.traceparent),
+        key_id=state.accepted.principal.key_id,
     )
     if state.finished is not None and state.finished_at is not None:
         row.finish_time.CopyFrom(stamp(state.finished_at))

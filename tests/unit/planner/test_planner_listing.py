@@ -53,6 +53,20 @@ async def test_a_run_accepted_between_two_pages_moves_nothing(table: SqliteRunsT
     assert [one.run_id for one in second.rows] == ["run-1"]
 
 
+async def test_the_open_runs_of_a_key_are_found(table: SqliteRunsTable) -> None:
+    states = ["QUEUED", "RUNNING", "WAITING", "SUCCEEDED", "DEAD", "RUNNING"]
+    rows = [row(number, status=status) for number, status in enumerate(states, 1)]
+    for one in rows:
+        one.row.key_id = "k2" if one.row.run_id == "run-6" else "k1"
+    await table.upsert(rows, followed=6)
+    page = await list_runs(table, "acme", ListRunsRequest(filter='key_id = "k1" AND open = true'))
+    assert [one.run_id for one in page.rows] == ["run-3", "run-2", "run-1"]
+    page = await list_runs(table, "acme", ListRunsRequest(filter='key_id = "k1" AND open = "false"'))
+    assert [one.run_id for one in page.rows] == ["run-5", "run-4"]
+    with pytest.raises(MalhaError):
+        parse_filter("open = perhaps")
+
+
 async def test_another_tenants_runs_are_not_there(table: SqliteRunsTable) -> None:
     await table.upsert([row(1), row(2, tenant="other")], followed=2)
     page = await list_runs(table, "acme", ListRunsRequest())

@@ -44,8 +44,10 @@ class RevokeApiKeyRequest(_message.Message):
     def __init__(self, key_id: _Optional[str] = ...) -> None: ...
 
 class RevokeApiKeyResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("runs_cancelled",)
+    RUNS_CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    runs_cancelled: int
+    def __init__(self, runs_cancelled: _Optional[int] = ...) -> None: ...
 
 class SetBudgetRequest(_message.Message):
     __slots__ = ("budget",)

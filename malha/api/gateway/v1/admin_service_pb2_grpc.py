@@ -69,7 +69,9 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """RevokeApiKey ends a key. It is refused from the next call on.
+        """RevokeApiKey ends a key. It is refused from the next call on, and its open
+        runs are asked to end before this answers. Calling again is harmless, and
+        finishes what a failure left; KEY_NOT_FOUND where there is no such key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

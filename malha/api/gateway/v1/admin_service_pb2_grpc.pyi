@@ -136,7 +136,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServi
     """CreateApiKey makes a key and answers its secret, once; only its hash is kept."""
 
     RevokeApiKey: _AdminServiceRevokeApiKeyType
-    """RevokeApiKey ends a key. It is refused from the next call on."""
+    """RevokeApiKey ends a key. It is refused from the next call on, and its open
+    runs are asked to end before this answers. Calling again is harmless, and
+    finishes what a failure left; KEY_NOT_FOUND where there is no such key.
+    """
 
     SetBudget: _AdminServiceSetBudgetType
     """SetBudget sets a hard limit on a tenant or a key. It holds from the next call on."""
@@ -180,7 +183,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: malha.api.gateway.v1.admin_service_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> typing.Union[malha.api.gateway.v1.admin_service_pb2.RevokeApiKeyResponse, collections.abc.Awaitable[malha.api.gateway.v1.admin_service_pb2.RevokeApiKeyResponse]]:
-        """RevokeApiKey ends a key. It is refused from the next call on."""
+        """RevokeApiKey ends a key. It is refused from the next call on, and its open
+        runs are asked to end before this answers. Calling again is harmless, and
+        finishes what a failure left; KEY_NOT_FOUND where there is no such key.
+        """
 
     @abc.abstractmethod
     def SetBudget(

@@ -67,7 +67,7 @@ class DeadRow(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., row: _Optional[_Union[RunRow, _Mapping]] = ...) -> None: ...
 
 class RunRow(_message.Message):
-    __slots__ = ("run_id", "agent", "status", "session_id", "create_time", "finish_time", "error_reason", "usage", "cost", "trace_id")
+    __slots__ = ("run_id", "agent", "status", "session_id", "create_time", "finish_time", "error_reason", "usage", "cost", "trace_id", "key_id")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class RunRow(_message.Message):
     USAGE_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     agent: str
     status: str
@@ -88,4 +89,5 @@ class RunRow(_message.Message):
     usage: _usage_pb2.Usage
     cost: _usage_pb2.Cost
     trace_id: str
-    def __init__(self, run_id: _Optional[str] = ..., agent: _Optional[str] = ..., status: _Optional[str] = ..., session_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_reason: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., trace_id: _Optional[str] = ...) -> None: ...
+    key_id: str
+    def __init__(self, run_id: _Optional[str] = ..., agent: _Optional[str] = ..., status: _Optional[str] = ..., session_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_reason: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., trace_id: _Optional[str] = ..., key_id: _Optional[str] = ...) -> None: ...

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.sqlite import Database
+from malha_planner.listing import FIELDS
 from malha_planner.ports import Due, Row
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 _UPSERT = """
 INSERT INTO runs (tenant, run_id, last_sequence, accepted_sequence, updated_us,
-                  work_class, status, agent, session_id, row, due_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  work_class, status, agent, session_id, row, due_us, key_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant, run_id) DO UPDATE SET
     last_sequence = excluded.last_sequence, updated_us = excluded.updated_us,
     status = excluded.status, row = excluded.row, due_us = excluded.due_us, reminders = 0
@@ -39,6 +40,8 @@ WHERE tenant = :tenant AND accepted_sequence < :before
   AND (:status IS NULL OR status = :status)
   AND (:agent IS NULL OR agent = :agent)
   AND (:session_id IS NULL OR session_id = :session_id)
+  AND (:key_id IS NULL OR key_id = :key_id)
+  AND (:open IS NULL OR (status IN ('QUEUED', 'RUNNING', 'WAITING')) = (:open = 'true'))
 ORDER BY accepted_sequence DESC LIMIT :limit
 """
 _DEAD = """
@@ -92,7 +95,7 @@ class SqliteRunsTable:
             "tenant": tenant,
             "before": _NEWEST if before is None else before,
             "limit": limit,
-            **{name: where.get(name) for name in ("status", "agent", "session_id")},
+            **{name: where.get(name) for name in FIELDS},
         }
 
         def read(connection: sqlite3.Connection) -> list[tuple[int, RunRow]]:
@@ -129,6 +132,7 @@ def _values(row: Row) -> tuple[str | int | bytes | None, ...]:
         shown.session_id,
         shown.SerializeToString(),
         _micros(row.due) if row.due is not None else None,
+        shown.key_id,
     )
 
 
