@@ -82,7 +82,8 @@ async def _tripped(point: str, how: signal.Signals, after: int, scene: Scene) ->
 
 async def _end(fault: Fault, scene: Scene) -> None:
     pid = scene.mesh.pids()[fault.where]
-    os.kill(pid, signal.SIGKILL if fault.kind is Kind.KILL else signal.SIGTERM)
+    with suppress(ProcessLookupError):  # another fault was quicker, and that is as good
+        os.kill(pid, signal.SIGKILL if fault.kind is Kind.KILL else signal.SIGTERM)
     await _replaced(pid, scene)
 
 

@@ -50,12 +50,15 @@ async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", sa
             _callers(scene.mesh) as (client, session),
         ):
             load = Load(client, session, seed)
-            for wave in waves:
-                await _wave(wave, scene, load, injected, say)
-                if any(not run.ended for run in load.runs):
-                    break  # stuck: nothing more can be learnt here
-                if broken and not (found := await _judged(scene, client, load)).good:
-                    return injected + found
+            try:
+                for wave in waves:
+                    await _wave(wave, scene, load, injected, say)
+                    if any(not run.ended for run in load.runs):
+                        break  # stuck: nothing more can be learnt here
+                    if broken and not (found := await _judged(scene, client, load)).good:
+                        return injected + found
+            finally:
+                await load.drain(0.0)
             verdict = injected + await _judged(scene, client, load)
             if not verdict.good:
                 log = Path(tempfile.gettempdir()) / f"malha-faults-{seed}.log"
