@@ -123,7 +123,7 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         return "run.approval_requested" if proposed.approvals else "run.notified"
     elif kind == "decided":
         decided = event.decided
-        if not state.counts(decided):
+        if not state.heeded:
             return ""
         fact.step, fact.hash = decided.step, decided.hash.hex()
         fact.status = _spelled(Decision.Name(decided.decision), "DECISION_")

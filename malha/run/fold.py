@@ -16,7 +16,6 @@ from malha.api.run.v1.record_pb2 import (
     Answered,
     CancelRequested,
     Claimed,
-    Decided,
     Dropped,
     FinalStatus,
     Finished,
@@ -222,12 +221,11 @@ class RunState:
             return ended or not self.waiting()
         return self.parked.key in self.outcomes
 
-    def counts(self, decided: Decided) -> bool:
-        """Whether a decision just folded was counted: it came in time."""
-        if decided.key:
-            return self.outcomes[decided.key].decided == decided
-        proposal = self.proposal(decided.step)
-        return proposal is not None and any(one.decided == decided for one in proposal.rulings)
+    @property
+    def heeded(self) -> bool:
+        """Whether the decision in the last record counts: it came in time, and decided something."""
+        rulings = [*self.outcomes.values(), *(ruling for one in self.proposals for ruling in one.rulings)]
+        return any(ruling.sequence == self.last_sequence for ruling in rulings)
 
     def fruitless_deliveries(self, item: int, delivery: int) -> int:
         """Of the item's ``delivery`` deliveries, those after the last that brought a result."""
@@ -406,7 +404,7 @@ def _parked(state: RunState, event: JournalEvent, entry: Entry) -> None:
 
 def _decided(state: RunState, event: JournalEvent, entry: Entry) -> None:
     decided = event.decided
-    ruling = Ruling(decided, event.content, entry.time)
+    ruling = Ruling(decided, event.content, entry.sequence, entry.time)
     if decided.key:
         state.outcomes.setdefault(decided.key, ruling)
         return

@@ -33,6 +33,8 @@ class Ruling:
 
     decided: Decided
     words: Sealed
+    """Sealed content: comment and result."""
+    sequence: int
     at: datetime
 
 

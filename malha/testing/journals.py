@@ -5,7 +5,17 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from malha.api.common.v1.usage_pb2 import Usage
-from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus, JournalEvent, Record, StepKind, StepOutcome
+from malha.api.run.v1.record_pb2 import (
+    Abandonment,
+    Decision,
+    FinalStatus,
+    JournalEvent,
+    Parked,
+    ParkReason,
+    Record,
+    StepKind,
+    StepOutcome,
+)
 from malha.run import Entry, step_key
 from malha.testing.records import RecordsOf, abandoned, ended, finished, started
 
@@ -23,6 +33,7 @@ _ENDS = [
     FinalStatus.FINAL_STATUS_CANCELLED,
     FinalStatus.FINAL_STATUS_DEAD,
 ]
+_DECISIONS = [Decision.DECISION_APPROVE, Decision.DECISION_REJECT, Decision.DECISION_END_RUN]
 _amounts = st.integers(0, 10**9)
 
 
@@ -34,9 +45,31 @@ def stored(records: list[Record]) -> list[Entry]:
     ]
 
 
+def _asked(
+    draw: st.DrawFn, run: RecordsOf, step: int, epoch: int, events: list[JournalEvent]
+) -> list[Record]:
+    """The run proposes calls, parks, and hears decisions; whoever claims it next goes on."""
+    wanted = draw(st.lists(st.integers(0, 2), min_size=1, max_size=3))
+    expires = START + timedelta(seconds=draw(st.integers(0, 20)))
+    for place, approvals in enumerate(wanted, step + 1):
+        event = run.proposed(place, approvals=approvals)
+        event.proposed.rejection_ends_run = draw(st.booleans())
+        event.proposed.expire_time.FromDatetime(expires)
+        events.append(event)
+    parked = Parked(reason=ParkReason.PARK_REASON_APPROVAL)
+    parked.wake_at.FromDatetime(expires)
+    records = [run.record(*events, JournalEvent(parked=parked), epoch=epoch)]
+    for _ in range(draw(st.integers(0, 5))):
+        place = draw(st.integers(step + 1, step + len(wanted)))
+        by = draw(st.sampled_from(["ana", "bea", "carl"]))
+        records.append(run.decided(place, draw(st.sampled_from(_DECISIONS)), by))
+    return records
+
+
 @st.composite
 def journals(draw: st.DrawFn) -> list[Entry]:
-    """Accepted, then claims, steps with ends of every kind, cancellations, perhaps an end and a replay."""
+    """Accepted, then claims, steps with ends of every kind, questions to people and what they said,
+    cancellations, perhaps an end and a replay."""
     run = RecordsOf("acme", "a" * 52)
     records = [run.accepted()]
     open_keys: list[str] = []
@@ -65,7 +98,10 @@ def journals(draw: st.DrawFn) -> list[Entry]:
             kind = draw(st.sampled_from([StepKind.STEP_KIND_MODEL, StepKind.STEP_KIND_TOOL]))
             events.append(started(key, kind))
             open_keys.append(key)
-        if events:
+        if epoch and draw(st.integers(0, 4)) == 0:
+            records += _asked(draw, run, step, epoch, events)
+            epoch = 0
+        elif events:
             records.append(run.record(*events, epoch=epoch))
         elif draw(st.booleans()):
             records.append(run.cancel())

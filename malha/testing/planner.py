@@ -27,7 +27,7 @@ from malha.api.cost.v1.cost_service_pb2 import (
 )
 from malha.api.guard.v1.guard_service_pb2 import CheckRequest, CheckResponse, Judgement
 from malha.api.run.v1.chat_pb2 import ChatMessage, Citation, Role, ToolCall
-from malha.api.run.v1.record_pb2 import Action, Effect, StepOutcome, Verdict
+from malha.api.run.v1.record_pb2 import Action, Effect, Risk, StepOutcome, Verdict
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import (
     ExecuteRequest,
@@ -39,6 +39,7 @@ from malha.api.tools.v1.tools_service_pb2 import (
 )
 from malha.errors import ErrorReason, MalhaError
 from malha_planner.ports import ModelReply
+from malha_tools.clearing import check_clearance
 
 MODEL_MICROUSD = 10
 """What a model call costs; its ceiling is ten times that."""
@@ -207,15 +208,19 @@ class MemoryToolbox:
         effect: Effect = Effect.EFFECT_READ,
         price: int = 0,
         harmless: bool = True,
+        risk: Risk = Risk.RISK_UNSPECIFIED,
+        version: str = "1",
     ) -> None:
         """Offer a tool."""
         tool = Tool(
             name=name,
+            version=version,
             description=name,
-            input_schema_json="{}",
+            input_schema_json='{"type": "object"}',
             effect=effect,
             price_microusd=price,
             harmless=harmless,
+            risk=risk,
         )
         tool.timeout.seconds = 10
         self._tools[name] = tool, function
@@ -234,10 +239,12 @@ class MemoryToolbox:
         if request.key in self.records:
             raise MalhaError(ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN, "it began")
         tool, function = self._tools[request.tool]
+        arguments = orjson.loads(request.arguments_json)
+        check_clearance(tool, arguments, request.clearance)
         if tool.effect == Effect.EFFECT_ONCE:
             self.records[request.key] = None
         self.ran.append((request.key, request.tool))
-        result = await function(orjson.loads(request.arguments_json))
+        result = await function(arguments)
         if not result.price_microusd:
             result.price_microusd = tool.price_microusd
         self.records[request.key] = result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.common.v1.usage_pb2 import Cost, Usage
 from malha.api.run.v1.record_pb2 import (
@@ -9,6 +11,8 @@ from malha.api.run.v1.record_pb2 import (
     Accepted,
     CancelRequested,
     Claimed,
+    Decided,
+    Decision,
     Dropped,
     Effect,
     FinalStatus,
@@ -16,8 +20,10 @@ from malha.api.run.v1.record_pb2 import (
     JournalEvent,
     Parked,
     ParkReason,
+    Proposed,
     Record,
     Replayed,
+    Risk,
     RunLimits,
     StepAbandoned,
     StepFinished,
@@ -63,6 +69,22 @@ class RecordsOf:
     def parked(self, epoch: int, key: str = "") -> Record:
         parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN, key=key)
         return self.record(JournalEvent(parked=parked), epoch=epoch)
+
+    def proposed(
+        self, step: int, *, approvals: int = 1, hash_: bytes = b"h" * 32, **more: Any
+    ) -> JournalEvent:
+        """People are told of a call, or asked."""
+        risk = (Risk.RISK_MEDIUM, Risk.RISK_HIGH, Risk.RISK_CRITICAL)[approvals]
+        given = {"step": step, "tool": "stop", "tool_version": "1", "risk": risk, "hash": hash_, **more}
+        return JournalEvent(proposed=Proposed(approvals=approvals, **given))
+
+    def decided(
+        self, step: int, decision: Decision, by: str = "bea", *, hash_: bytes = b"h" * 32, key: str = ""
+    ) -> Record:
+        """Somebody decided."""
+        return self.record(
+            JournalEvent(decided=Decided(decision=decision, hash=hash_, step=step, by=by, key=key))
+        )
 
 
 def started(key: str, kind: StepKind = StepKind.STEP_KIND_MODEL, name: str = "model-1") -> JournalEvent:

@@ -26,7 +26,7 @@ from malha.api.run.v1.record_pb2 import (
     RunLimits,
 )
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.clock import SystemClock
+from malha.clock import Clock, SystemClock
 from malha.run import RunState, Sealer, fold, run_id_for
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.planner import (
@@ -40,6 +40,7 @@ from malha.testing.planner import (
 )
 from malha.wire.call import acting_for
 from malha_planner.agents import Agent, Catalogue
+from malha_planner.approval_policy import ApprovalPolicy
 from malha_planner.ports import Boundaries, NoBoundaries
 from malha_planner.worker import Worker
 
@@ -49,13 +50,15 @@ TENANT = "acme"
 class Shop:
     """Everything a run meets, and a way to accept runs and look at what became of them."""
 
-    def __init__(self) -> None:
-        self.journal = MemoryJournal()
+    def __init__(self, clock: Clock | None = None) -> None:
+        """`clock` is the journal's: what expires does so by it."""
+        self.journal = MemoryJournal(clock)
         self.sealer = Sealer(MemoryKeyRing())
         self.ledger = MemoryLedger()
         self.toolbox = MemoryToolbox()
         self.guard = WordGuard()
         self.model = ScriptedModel()
+        self.approvals = ApprovalPolicy()
         self.counted = 0
         """How often the ONCE tool "count" acted."""
         self.toolbox.add("add", self._add, price=5)
@@ -71,7 +74,9 @@ class Shop:
 
     def worker(self, boundaries: Boundaries | None = None, *, ack_wait: float = 30.0) -> Worker:
         """A worker process."""
-        agent = Agent(Card(name="helper", tools=["*harmless"], model="scripted/m"), "You help.")
+        agent = Agent(
+            Card(name="helper", tools=["*harmless"], model="scripted/m"), "You help.", self.approvals
+        )
         agent.card.min_tier = Tier.TIER_FREE
         return Worker(
             name="w",

@@ -53,17 +53,16 @@ class Approvals:
         tenant, run_id = principal.tenant, request.run_id
         state = await self._state(tenant, run_id)
         decided = decision(state, request, principal.subject)
+        request.step = decided.step
         words = await self._guarded(request, decided, state.accepted.agent)
         sealed = await self._sealer.seal(tenant, run_id, "decided", words)
 
         def decide(state: RunState) -> Record:
-            now = decision(state, request, principal.subject)
-            now.verdict.CopyFrom(decided.verdict)
-            event = JournalEvent(decided=now, content=sealed)
-            return record_of(event, tenant, run_id, self._clock)
+            decision(state, request, principal.subject)  # the run may have moved on meanwhile
+            return record_of(JournalEvent(decided=decided, content=sealed), tenant, run_id, self._clock)
 
         state = await amend(self._journal, tenant, run_id, decide)
-        if not state.counts(decided) and (proposal := state.proposal(decided.step)) is not None:
+        if not state.heeded and (proposal := state.proposal(decided.step)) is not None:
             raise expired(proposal)  # by the time it was stored; the fold left it out
         return await self._view.run(state)
 

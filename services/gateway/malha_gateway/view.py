@@ -168,7 +168,7 @@ class View:
                 told = shown.approval_requested if event.proposed.approvals else shown.notified
                 told.CopyFrom(await self._approvals.proposal(state, proposal))
             case "decided":
-                if not state.counts(event.decided):
+                if not state.heeded:
                     return False
                 shown.decided.CopyFrom(await self._decided(state, event.decided))
             case "parked":

@@ -59,6 +59,7 @@ async def tell(run: ClaimedRun, proposed: Proposed, tool: Tool, call: ToolCall) 
 async def park_for_outcomes(run: ClaimedRun, unknown: Sequence[StepStarted]) -> None:
     """Stop until a person says what became of these calls, which are paid for meanwhile: one after the
     other. Raises ParkedRun."""
+    unknown = sorted(unknown, key=lambda started: started.step)
     for started in unknown:
         run.purse.owe(started, Settlement(at_ceiling=True))
         if run.lease.state.cancel_requested is not None:

@@ -49,6 +49,14 @@ SELECT accepted_sequence, tenant, row FROM runs
 WHERE status = 'DEAD' AND accepted_sequence < :before AND (:tenant = '' OR tenant = :tenant)
 ORDER BY accepted_sequence DESC LIMIT :limit
 """
+_WAITING = """
+SELECT accepted_sequence, row FROM runs
+WHERE tenant = :tenant AND accepted_sequence < :before AND status = 'WAITING'
+  AND (:agent IS NULL OR agent = :agent)
+  AND (:session_id IS NULL OR session_id = :session_id)
+ORDER BY accepted_sequence DESC LIMIT :limit
+"""
+"""A page of few among many: the index that serves it knows the waiting runs alone."""
 _NEWEST = 2**63 - 1
 
 
@@ -98,10 +106,12 @@ class SqliteRunsTable:
             **{name: where.get(name) for name in FIELDS},
         }
 
+        query = _WAITING if values["status"] == "WAITING" else _PAGE
+
         def read(connection: sqlite3.Connection) -> list[tuple[int, RunRow]]:
             return [
                 (found["accepted_sequence"], RunRow.FromString(found["row"]))
-                for found in connection.execute(_PAGE, values)
+                for found in connection.execute(query, values)
             ]
 
         return await self._database.read(read)
