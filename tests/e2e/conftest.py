@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+import yaml
 
 from malha.errors import ErrorReason, MalhaError
 from malha.testing import scripted_agents
@@ -25,9 +26,17 @@ from malha.testing.span_sink import SpanSink
 
 ROOT = Path(__file__).parents[2]
 OUT_OF_ORDER = "nimbus"
+PLANT = ROOT / "examples" / "plant"
+KEEPER = yaml.safe_load((PLANT / "agents" / "line-keeper.yaml").read_text(encoding="utf-8"))
 AGENTS = {
     "scripted": {"tools": ["calculator"]},
     "frugal": {"tools": ["calculator"], "limits": {"max_output_tokens": 20}},
+    "keeper": {key: KEEPER[key] for key in ("tools", "approvals", "preauthorised")},
+    "strict-keeper": {"tools": KEEPER["tools"], "approvals": {"on_rejection": "end_run"}},
+    "hasty-keeper": {
+        "tools": KEEPER["tools"],
+        "approvals": {"expires_seconds": 1, "on_rejection": "end_run"},
+    },
 }
 RECOVERS_WITHIN = 30.0
 EXTRA_TOOLS = {"tests.e2e.unseen.tools:TideTimes": {}, "tests.e2e.unseen.tools:FerryFare": {}}
@@ -61,12 +70,18 @@ async def around() -> AsyncIterator[Around]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mesh(around: Around, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
     state = tmp_path_factory.mktemp("mesh")
+    lines = state / "lines.json"
+    lines.write_text((PLANT / "lines.json").read_text(encoding="utf-8"), encoding="utf-8")
+    plant = {
+        f"examples.plant.lines:{tool}": {"file": str(lines)}
+        for tool in ("line_reading", "stop_line", "set_line_speed")
+    }
     environment = {
         **scripted_agents.settings(state / "scripted", around.models.base_url, AGENTS),
         "MALHA_OTLP_ENDPOINT": around.spans.endpoint,
         "MALHA_PLANNER_ACK_WAIT_SECONDS": "2",
         "MALHA_TOOLS_PRICE_PROVIDERS": json.dumps(around.prices.urls),
-        "MALHA_TOOLS_EXTRA_TOOLS": json.dumps(EXTRA_TOOLS),
+        "MALHA_TOOLS_EXTRA_TOOLS": json.dumps(EXTRA_TOOLS | plant),
     }
     async with Mesh(state, environment) as mesh:
         yield mesh
