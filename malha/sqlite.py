@@ -32,7 +32,7 @@ class Database:
     """One SQLite file. Open with :meth:`open`, close with :meth:`close`."""
 
     def __init__(self, path: Path, *, durable: bool) -> None:
-        self._path = path
+        self.path = path
         self._durable = durable
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._room = asyncio.Semaphore(_WAITING)
@@ -83,10 +83,11 @@ class Database:
         self._readers.shutdown(wait=True)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten; see malha.scouring
         connection.row_factory = sqlite3.Row
         return connection
 
@@ -98,8 +99,8 @@ class Database:
         return connection
 
     def _migrate(self, migrations: Path) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".migrating").open("w") as turn:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".migrating").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)  # replicas start together, and each script is for one of them
             self._apply(migrations)
 

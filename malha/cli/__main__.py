@@ -152,6 +152,27 @@ def cancel(run_id: str, reason: Annotated[str, typer.Option(help="Kept in the ru
 
 
 @app.command()
+def erase(
+    run_id: Annotated[str, typer.Argument(help="The run; it must be over.")] = "",
+    tenant: Annotated[str, typer.Option(help="Erase all runs of this tenant, and its data key.")] = "",
+) -> None:
+    """Erase a run, or all of a tenant. There is no way back."""
+    if bool(run_id) == bool(tenant):
+        console.print("name a run, or --tenant TENANT")
+        raise typer.Exit(2)
+
+    async def main(client: Client) -> int:
+        if tenant:
+            console.print(f"erased {await client.erase_tenant(tenant)} runs and the data key of {tenant}")
+        else:
+            await client.erase(run_id)
+            console.print("erased")
+        return 0
+
+    run(main)
+
+
+@app.command()
 def agents() -> None:
     """List the agents within reach."""
 

@@ -17,6 +17,7 @@ import grpc.aio
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
 from malha.api.gateway.v1 import (
+    admin_service_pb2,
     admin_service_pb2_grpc,
     agent_service_pb2,
     agent_service_pb2_grpc,
@@ -149,6 +150,15 @@ class Client:
             run_id=run_id, hash=hash, decision=decision, comment=comment, result=result, step=step
         )
         return (await self._call(self._runs.DecideApproval, request)).run
+
+    async def erase(self, run_id: str) -> None:
+        """Erase a run that is over; nothing of it is left when this returns. Needs the scope "admin"."""
+        await self._call(self.admin.EraseRun, admin_service_pb2.EraseRunRequest(run_id=run_id))
+
+    async def erase_tenant(self, tenant: str) -> int:
+        """Erase all runs of a tenant and its data key; how many there were. Needs the scope "operator"."""
+        request = admin_service_pb2.EraseTenantRequest(tenant=tenant)
+        return (await self._call(self.admin.EraseTenant, request)).runs
 
     async def events(self, run_id: str, *, after: str = "") -> AsyncIterator[run_pb2.RunEvent]:
         """The run's events from ``after`` on, each once, until the run is over.

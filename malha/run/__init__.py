@@ -4,6 +4,7 @@ Everything here is pure except ``malha.run.nats_journal``, the adapter over NATS
 """
 
 from malha.run.accept import accept, amend
+from malha.run.archive import Archive, JournalWithArchive, is_archived, opens, pack, unpack
 from malha.run.call_hash import NoCanonicalFormError, attempt_hash, call_hash
 from malha.run.claim import (
     MAX_CLAIMS,
@@ -14,10 +15,10 @@ from malha.run.claim import (
     other_item,
     wake_time,
 )
-from malha.run.facts import facts, wakes, without_content
+from malha.run.facts import erasure, facts, wakes, without_content
 from malha.run.fold import BrokenJournalError, RunState, StepState, fold, fold_whatever
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
-from malha.run.keys import StepKey, parse_step_key, run_id_for, step_key, subject
+from malha.run.keys import StepKey, erased_id, parse_step_key, run_id_for, step_key, subject
 from malha.run.limits import check_room
 from malha.run.position import Position, parse_position
 from malha.run.proposals import APPROVALS_NEEDED, Proposal, Ruling, Standing
@@ -29,6 +30,7 @@ __all__ = [
     "APPROVALS_NEEDED",
     "MAX_CLAIMS",
     "MAX_DELIVERIES",
+    "Archive",
     "BrokenJournalError",
     "ClaimDecision",
     "DataKey",
@@ -36,6 +38,7 @@ __all__ = [
     "Entry",
     "Fenced",
     "Journal",
+    "JournalWithArchive",
     "KeyRing",
     "NoCanonicalFormError",
     "Position",
@@ -55,11 +58,16 @@ __all__ = [
     "call_hash",
     "check_room",
     "decide_claim",
+    "erased_id",
+    "erasure",
     "facts",
     "fold",
     "fold_whatever",
     "goes_on",
+    "is_archived",
+    "opens",
     "other_item",
+    "pack",
     "parse_position",
     "parse_step_key",
     "rebase",
@@ -69,6 +77,7 @@ __all__ = [
     "settlements",
     "step_key",
     "subject",
+    "unpack",
     "wake_time",
     "wakes",
     "without_content",

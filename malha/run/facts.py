@@ -79,6 +79,18 @@ def _facts_of_broken(entry: Entry, state: RunState) -> list[tuple[str, RunFact]]
     return [("run.finished", fact)]
 
 
+def erasure(entry: Entry) -> tuple[str, RunFact] | None:
+    """The fact of an erasure, for a record that is one; it stands alone and has no state."""
+    if not entry.record.events or not entry.record.events[0].HasField("erased"):
+        return None
+    record = entry.record
+    position = str(Position(entry.sequence, 0))
+    by = record.events[0].erased.by
+    return "run.erased", RunFact(
+        tenant=record.tenant, run_id=record.run_id, position=position, status="erased", by=by
+    )
+
+
 def without_content(entry: Entry) -> Entry:
     """The same entry with sealed contents left out, so that a follower's states stay small."""
     thin = Record()
@@ -130,7 +142,7 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
     elif kind == "parked":
         fact.status = "waiting"
         fact.error_reason = ParkReason.Name(event.parked.reason).removeprefix("PARK_REASON_")
-    elif kind == "cancel_requested":
+    elif kind == "cancel_requested" or kind == "archived":
         fact.status = _spelled(RunStatus.Name(state.status), "RUN_STATUS_")
     elif kind == "finished":
         fact.status = _spelled(FinalStatus.Name(event.finished.status), "FINAL_STATUS_")

@@ -40,6 +40,12 @@ def run_id_for(tenant: str, idempotency_key: str | None) -> str:
     return b32encode(hashlib.sha256(seed).digest()).decode().rstrip("=").lower()
 
 
+def erased_id(tenant: str, run_id: str) -> str:
+    """The name under which a run's erasure is recorded: shaped as a run id, and no way back to it."""
+    seed = tenant.encode() + b"\x02" + run_id.encode()
+    return b32encode(hashlib.sha256(seed).digest()).decode().rstrip("=").lower()
+
+
 def subject(tenant: str, run_id: str) -> str:
     """``malha.run.<tenant>.<run>``. Raises ValueError for what is not one subject token each."""
     if not _TENANT.fullmatch(tenant) or not RUN_ID.fullmatch(run_id):

@@ -71,4 +71,6 @@ PLANNER_BROKEN = Counter(
     "malha_planner_broken_journals_total", "Runs dead of a journal that no correct writer left. Alarm on any."
 )
 PLANNER_REMINDED = Counter("malha_planner_reminded_runs_total", "Hints given by the timer.")
+PLANNER_ARCHIVED = Counter("malha_planner_archived_runs_total", "Journals moved to the archive.")
+PLANNER_ERASED = Counter("malha_planner_erased_runs_total", "Runs erased.")
 PLANNER_LEADING = Gauge("malha_planner_leading", "1 while this process's follower leads.")

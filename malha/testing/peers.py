@@ -29,7 +29,7 @@ from malha.api.retrieval.v1.retrieval_service_pb2_grpc import (
     add_RetrievalServiceServicer_to_server,
 )
 from malha.api.run.v1.record_pb2 import Action, Verdict
-from malha.errors import invalid
+from malha.errors import ErrorReason, MalhaError, invalid
 from malha.stack.secrets import Secrets
 from malha.wire import Identity, Server, current
 
@@ -61,6 +61,8 @@ class FakePlanner(PlannerServiceServicer):
     def __init__(self) -> None:
         self.rows: list[planner_pb.RunRow] = []
         self.asked: list[planner_pb.ListRunsRequest] = []
+        self.erased: list[tuple[str, str]] = []
+        """(tenant, run id); all of the tenant where that is empty."""
 
     async def ListAgents(
         self, _request: planner_pb.ListAgentsRequest, _context: Context
@@ -82,6 +84,23 @@ class FakePlanner(PlannerServiceServicer):
     ) -> planner_pb.ListDeadRunsResponse:
         rows = [planner_pb.DeadRow(tenant=request.tenant or "other", row=row) for row in self.rows]
         return planner_pb.ListDeadRunsResponse(rows=rows)
+
+    async def GetArchivedJournal(
+        self, request: planner_pb.GetArchivedJournalRequest, _context: Context
+    ) -> planner_pb.GetArchivedJournalResponse:
+        raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, f"nothing is archived: {request.run_id}")
+
+    async def EraseRun(
+        self, request: planner_pb.EraseRunRequest, _context: Context
+    ) -> planner_pb.EraseRunResponse:
+        self.erased.append((current().principal.tenant, request.run_id))
+        return planner_pb.EraseRunResponse()
+
+    async def EraseTenant(
+        self, request: planner_pb.EraseTenantRequest, _context: Context
+    ) -> planner_pb.EraseTenantResponse:
+        self.erased.append((request.tenant, ""))
+        return planner_pb.EraseTenantResponse(runs=1)
 
 
 class FakeCost(CostServiceServicer):

@@ -259,6 +259,10 @@ class MemoryToolbox:
             return ResolveResponse(resolution=Resolution.RESOLUTION_UNKNOWN)
         return ResolveResponse(resolution=Resolution.RESOLUTION_RESULT, result=result)
 
+    async def erase(self, run_id: str) -> None:
+        """Forget what ran for a run, as `malha_planner.ports.Effects`."""
+        self.records = {key: result for key, result in self.records.items() if f"/{run_id}/" not in key}
+
 
 class WordGuard:
     """Blocks texts with "poison" in them and masks the word "secret"."""

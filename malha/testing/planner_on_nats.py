@@ -6,23 +6,35 @@ Each part can be started and stopped alone, and more than once: two followers ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
 import nats.errors
+import nats.js.errors
 import orjson
 
 from malha.clock import SystemClock
-from malha.run.nats_journal import EVENTS, WORK, Connection, NatsJournal
+from malha.run import JournalWithArchive
+from malha.run.nats_journal import EVENTS, WORK, Connection, NatsJournal, NatsKeyRing
 from malha.sqlite import Database
 from malha.testing.shop import Shop, until
+from malha.wire import acting_for
+from malha_planner.adapters.archive import SqliteArchive
+from malha_planner.adapters.database_files import DatabaseFiles
+from malha_planner.adapters.erasing_streams import NatsStreams
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.pipeline import Pipeline
 from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
 from malha_planner.adapters.work_stream import Handler, NatsWaker, NatsWork
+from malha_planner.archiving import Archivist
+from malha_planner.erase_requests import EraseRequests
+from malha_planner.erasing import Eraser
 from malha_planner.follower import Follower
+from malha_planner.ports import Chore, Keys
 from malha_planner.tasks import end
 
 
@@ -32,8 +44,10 @@ class PlannerOnNats(Shop):
     def __init__(self, connection: Connection, state: Path, *, ack_wait: float = 2.0) -> None:
         super().__init__()
         self.connection = connection
-        self.journal = NatsJournal(connection)  # type: ignore[assignment] # the same port
+        self.stream_journal = NatsJournal(connection)
         self.ack_wait = ack_wait
+        self.chores: list[Chore] = []
+        """What followers made from now on do besides."""
         self._state = state
         self._stack = AsyncExitStack()
         self._tasks: dict[asyncio.Task[None], asyncio.Event | None] = {}
@@ -42,6 +56,12 @@ class PlannerOnNats(Shop):
         database = await Database.open(self._state / "planner.db", MIGRATIONS, durable=False)
         self._stack.push_async_callback(database.close)
         self.table = SqliteRunsTable(database)
+        archive_database = await SqliteArchive.open(self._state / "archive.db")
+        self._stack.push_async_callback(archive_database.close)
+        self.archive = SqliteArchive(archive_database)
+        self.journal = JournalWithArchive(self.stream_journal, self.archive)  # type: ignore[assignment] # the same port
+        self.streams = NatsStreams(self.connection)
+        self.disk = DatabaseFiles(self._state / "planner.db", self._state / "archive.db")
         self.pipeline = Pipeline(self.connection)
         self._stack.push_async_callback(self.pipeline.close)
         return self
@@ -64,6 +84,45 @@ class PlannerOnNats(Shop):
             clock=SystemClock(),
             ack_wait=self.ack_wait,
             lead_every=0.1,
+            chores=self.chores,
+        )
+
+    def archivist(self, after: timedelta = timedelta()) -> Archivist:
+        """A chore that archives runs so long after their end. Its parts are those of this planner by then."""
+        return Archivist(
+            journal=self.stream_journal,
+            shelf=self.archive,
+            table=self.table,
+            streams=self.streams,
+            waker=NatsWaker(self.pipeline),
+            clock=SystemClock(),
+            after=after,
+        )
+
+    def eraser(self) -> Eraser:
+        """A chore that erases what `erase_requests` takes."""
+        return Eraser(
+            journal=self.stream_journal,
+            shelf=self.archive,
+            erasures=self.archive,
+            table=self.table,
+            streams=self.streams,
+            effects=self.toolbox,
+            acting=acting_for,
+            disk=self.disk,
+            clock=SystemClock(),
+        )
+
+    def erase_requests(self, keys: Keys | None = None) -> EraseRequests:
+        """Where to ask for erasures."""
+        return EraseRequests(
+            journal=self.stream_journal,
+            shelf=self.archive,
+            erasures=self.archive,
+            table=self.table,
+            keys=keys or NatsKeyRing(self.connection, bytes(32)),
+            disk=self.disk,
+            clock=SystemClock(),
         )
 
     def start_follower(self) -> asyncio.Task[None]:
@@ -109,8 +168,9 @@ class PlannerOnNats(Shop):
         info = await self.connection.js.stream_info(EVENTS)
         found = []
         for sequence in range(1, info.state.last_seq + 1):
-            message = await self.connection.js.get_msg(EVENTS, seq=sequence)
-            found.append(orjson.loads(message.data or b"{}"))
+            with contextlib.suppress(nats.js.errors.NotFoundError):  # erased
+                message = await self.connection.js.get_msg(EVENTS, seq=sequence)
+                found.append(orjson.loads(message.data or b"{}"))
         return found
 
     async def queued(self) -> int:

@@ -184,10 +184,10 @@ class Shop:
             await self.worker().handle(item)
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Let everything else go on until the condition holds; 10 s at most."""
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+    """Let everything else go on until the condition holds, for so many seconds at most."""
     # no asyncio.timeout: a condition that asks NATS may lose its cancellation (cpython issue 86296)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, "the condition does not come to hold"
         await asyncio.sleep(0)

@@ -7,6 +7,7 @@
 from malha.run.nats_journal.connection import Connection, connect
 from malha.run.nats_journal.journal import NatsJournal, entry_of
 from malha.run.nats_journal.key_ring import NatsKeyRing, read_master_key
+from malha.run.nats_journal.overwriting import overwrite
 from malha.run.nats_journal.streams import (
     EVENT_SUBJECTS,
     EVENTS,
@@ -37,6 +38,7 @@ __all__ = [
     "ensure_streams",
     "entry_of",
     "event_subject",
+    "overwrite",
     "read_master_key",
     "work_subject",
 ]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import nats.errors
 from google.protobuf.message import DecodeError
@@ -22,6 +23,7 @@ from malha.run.nats_journal.streams import RUNS
 from malha.run.nats_journal.subject_log import Refused, Stored, SubjectLog, TooLargeError
 
 _RINGS_KEPT = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NatsJournal:
@@ -121,7 +123,10 @@ def entry_of(message: Msg) -> Entry:
     if metadata.stream != RUNS:
         raise ValueError("not a record of the journal")
     record = Record.FromString(message.data)
-    return Entry(metadata.sequence.stream, metadata.timestamp, record, len(message.data))
+    # from whole numbers: as a float, the time would differ by a microsecond from what a load answers
+    nanoseconds = int(message.reply.split(".")[-2])
+    time = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    return Entry(metadata.sequence.stream, time, record, len(message.data))
 
 
 def _entry(stored: Stored) -> Entry:

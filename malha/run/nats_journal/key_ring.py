@@ -13,10 +13,12 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from nats.aio.msg import Msg
 
 from malha.api.run.v1.record_pb2 import Sealed
 from malha.run.nats_journal.connection import Connection
-from malha.run.nats_journal.streams import KEYS, key_subject
+from malha.run.nats_journal.overwriting import overwrite
+from malha.run.nats_journal.streams import KEY_SUBJECTS, KEYS, key_subject
 from malha.run.nats_journal.subject_log import Refused, SubjectLog
 from malha.run.sealing import DataKey, UnsealableError
 
@@ -40,10 +42,26 @@ class NatsKeyRing:
     """``malha.run.KeyRing`` on the stream KEYS; opened keys are kept in memory, the newest tenants' only."""
 
     def __init__(self, connection: Connection, master_key: bytes, *, patience: float = 10.0) -> None:
+        self._connection = connection
         self._log = SubjectLog(connection, KEYS, patience=patience)
         self._master = AESGCM(master_key)
         self._master_id = _key_id(master_key)
         self._kept: OrderedDict[str, list[DataKey]] = OrderedDict()
+
+    async def listen(self) -> None:
+        """From now on forget a tenant's keys when another process makes or destroys one."""
+        await self._connection.nc.subscribe(KEY_SUBJECTS, cb=self._on_key)
+
+    async def destroy(self, tenant: str) -> None:
+        """Erase the tenant's keys: whatever they sealed stays closed, wherever a copy of it is. Then make a
+        new one, by which all who listen learn of it."""
+        for stored in await self._log.load(key_subject(tenant)):
+            await overwrite(self._connection, KEYS, stored.sequence)
+        self._kept.pop(tenant, None)
+        await self._create(tenant)
+
+    async def _on_key(self, message: Msg) -> None:
+        self._kept.pop(message.subject.rpartition(".")[2], None)
 
     async def current(self, tenant: str) -> DataKey:
         keys = self._kept.get(tenant) or await self._load(tenant) or await self._create(tenant)

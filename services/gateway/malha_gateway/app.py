@@ -23,7 +23,7 @@ from malha.api.run.v1.record_pb2 import RunLimits
 from malha.clock import SystemClock
 from malha.limits.on_valkey import ValkeyRateLimiter
 from malha.limits.valkey import Valkey
-from malha.run import Sealer
+from malha.run import JournalWithArchive, Sealer
 from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams, read_master_key
 from malha.sqlite import Database
 from malha.wire import Identity, Peer, Server, acting_for
@@ -83,8 +83,9 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         stack.push_async_callback(nats.close)
         await ensure_streams(nats)
         master_key = await asyncio.to_thread(read_master_key, settings.secrets_dir / "master.key")
-        journal = NatsJournal(nats, clock=clock)
-        sealer = Sealer(NatsKeyRing(nats, master_key))
+        key_ring = NatsKeyRing(nats, master_key)
+        await key_ring.listen()
+        sealer = Sealer(key_ring)
         view = View(sealer)
 
         valkey = Valkey(settings.valkey_url)
@@ -101,6 +102,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         retrieval_peer = peer("retrieval", settings.retrieval_target)
         guard, planner = GuardPeer(guard_peer), PlannerPeer(planner_peer)
         cost, retrieval = CostPeer(cost_peer), RetrievalPeer(retrieval_peer)
+        journal = JournalWithArchive(NatsJournal(nats, clock=clock), planner)
 
         readiness = Readiness(
             [
@@ -165,7 +167,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         server.add(add_AgentServiceServicer_to_server, AgentServicer(runs))
         server.add(
             add_AdminServiceServicer_to_server,
-            AdminServicer(administration, revocation, cost, budgets),
+            AdminServicer(administration, revocation, cost, budgets, planner),
         )
         dead = DeadRuns(journal=journal, view=view, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))

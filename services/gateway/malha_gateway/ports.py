@@ -51,6 +51,14 @@ class Planner(Protocol):
         """A page of the dead, of one tenant or, for an empty name, of all."""
         ...
 
+    async def erase_run(self, run_id: str) -> None:
+        """Erase a run of the tenant; done when this returns."""
+        ...
+
+    async def erase_tenant(self, tenant: str) -> int:
+        """Erase a tenant's runs and its key; how many runs there were."""
+        ...
+
 
 class Cost(Protocol):
     """The judge of money, for the current principal."""

@@ -176,7 +176,7 @@ class AgentServicer(AgentServiceServicer):
 
 
 class AdminServicer(AdminServiceServicer):
-    """Keys and budgets. Scope "admin"."""
+    """Keys, budgets and erasure. Scope "admin"; a tenant is erased by an "operator"."""
 
     def __init__(
         self,
@@ -184,7 +184,9 @@ class AdminServicer(AdminServiceServicer):
         revocation: Revocation,
         cost: Cost,
         budgets: Remembered[tuple[str, str], Sequence[BudgetStatus]],
+        planner: Planner,
     ) -> None:
+        self._planner = planner
         self._administration = administration
         self._revocation = revocation
         self._cost = cost
@@ -205,6 +207,19 @@ class AdminServicer(AdminServiceServicer):
     ) -> admin_pb.RevokeApiKeyResponse:
         cancelled = await self._revocation.revoke(_allowed("admin"), request.key_id)
         return admin_pb.RevokeApiKeyResponse(runs_cancelled=cancelled)
+
+    async def EraseRun(
+        self, request: admin_pb.EraseRunRequest, _context: Context
+    ) -> admin_pb.EraseRunResponse:
+        _allowed("admin")
+        await self._planner.erase_run(request.run_id)
+        return admin_pb.EraseRunResponse()
+
+    async def EraseTenant(
+        self, request: admin_pb.EraseTenantRequest, _context: Context
+    ) -> admin_pb.EraseTenantResponse:
+        _allowed("operator")
+        return admin_pb.EraseTenantResponse(runs=await self._planner.erase_tenant(request.tenant))
 
     async def SetBudget(
         self, request: admin_pb.SetBudgetRequest, _context: Context

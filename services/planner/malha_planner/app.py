@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 from malha import ids, lifecycle
 from malha.api.planner.v1.planner_service_pb2_grpc import add_PlannerServiceServicer_to_server
 from malha.clock import SystemClock
-from malha.run import Sealer
+from malha.run import JournalWithArchive, Sealer
 from malha.run.nats_journal import (
     Connection,
     NatsJournal,
@@ -20,6 +21,9 @@ from malha.run.nats_journal import (
 from malha.sqlite import Database
 from malha.wire import Identity, Peer, Server, acting_for
 from malha_planner.adapters.agent_files import SHIPPED, read_agents
+from malha_planner.adapters.archive import SqliteArchive
+from malha_planner.adapters.database_files import DatabaseFiles
+from malha_planner.adapters.erasing_streams import NatsStreams
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.guard import GuardPeer
 from malha_planner.adapters.ledger import CostLedger
@@ -30,6 +34,9 @@ from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
 from malha_planner.adapters.toolbox import ToolsPeer
 from malha_planner.adapters.work_stream import NatsWaker, NatsWork
 from malha_planner.agents import Catalogue
+from malha_planner.archiving import Archivist
+from malha_planner.erase_requests import EraseRequests
+from malha_planner.erasing import Eraser
 from malha_planner.follower import Follower
 from malha_planner.models.registry import open_models
 from malha_planner.ports import Boundaries, NoBoundaries
@@ -80,8 +87,14 @@ async def main(
         nats = await connected(echo=True)
         await ensure_streams(nats)
         master_key = await asyncio.to_thread(read_master_key, settings.secrets_dir / "master.key")
+        keys = NatsKeyRing(nats, master_key)
+        await keys.listen()
+        archive_database = await SqliteArchive.open(settings.state_dir / "archive.db")
+        stack.push_async_callback(archive_database.close)
+        shelf = SqliteArchive(archive_database)
         # a connection of its own, so that what the workers write does not ring their own doorbells
-        journal = NatsJournal(await connected(echo=False), clock=clock)
+        stream_journal = NatsJournal(await connected(echo=False), clock=clock)
+        journal = JournalWithArchive(stream_journal, shelf)
         pipeline = Pipeline(nats)
         stack.push_async_callback(pipeline.close)
 
@@ -90,14 +103,15 @@ async def main(
             stack.push_async_callback(made.close)
             return made
 
+        tools = ToolsPeer(peer("tools", settings.tools_target), clock)
         worker = Worker(
             name=f"planner-{ids.ulid()}",
             journal=journal,
-            sealer=Sealer(NatsKeyRing(nats, master_key)),
+            sealer=Sealer(keys),
             catalogue=catalogue,
             models=models,
             ledger=CostLedger(peer("cost", settings.cost_target)),
-            toolbox=ToolsPeer(peer("tools", settings.tools_target), clock),
+            toolbox=tools,
             guard=GuardPeer(peer("guard", settings.guard_target)),
             acting=acting_for,
             boundaries=boundaries or NoBoundaries(),
@@ -110,18 +124,51 @@ async def main(
             tenant_concurrency=settings.tenant_concurrency,
             ack_wait=settings.ack_wait_seconds,
         )
+        waker = NatsWaker(pipeline)
+        streams = NatsStreams(nats)
+        disk = DatabaseFiles(settings.state_dir / "planner.db", settings.state_dir / "archive.db")
+        archivist = Archivist(
+            journal=stream_journal,
+            shelf=shelf,
+            table=table,
+            streams=streams,
+            waker=waker,
+            clock=clock,
+            after=timedelta(seconds=settings.archive_after_seconds),
+        )
+        eraser = Eraser(
+            journal=stream_journal,
+            shelf=shelf,
+            erasures=shelf,
+            table=table,
+            streams=streams,
+            effects=tools,
+            acting=acting_for,
+            disk=disk,
+            clock=clock,
+        )
+        requests = EraseRequests(
+            journal=stream_journal,
+            shelf=shelf,
+            erasures=shelf,
+            table=table,
+            keys=keys,
+            disk=disk,
+            clock=clock,
+        )
         follower = Follower(
             journal=journal,
             feed=NatsRecordFeed(nats),
             announcer=NatsAnnouncer(nats, pipeline),
-            waker=NatsWaker(pipeline),
+            waker=waker,
             table=table,
             clock=clock,
             ack_wait=settings.ack_wait_seconds,
             lead_every=settings.lead_every_seconds,
+            chores=[archivist, eraser],
         )
         server = Server("planner", identity=identity, allow=CALLERS)
-        server.add(add_PlannerServiceServicer_to_server, PlannerServicer(catalogue, table))
+        server.add(add_PlannerServiceServicer_to_server, PlannerServicer(catalogue, table, shelf, requests))
 
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follower.run())

@@ -28,6 +28,7 @@ _PLAIN = (
     "error_reason",
     "risk",
     "hash",
+    "by",
 )
 _TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 

@@ -24,6 +24,7 @@ from malha.run import (
     Journal,
     Position,
     RunState,
+    erasure,
     fold_whatever,
     wakes,
     without_content,
@@ -33,6 +34,7 @@ from malha.telemetry.logs import log
 from malha_planner.outbox import Outbox
 from malha_planner.ports import (
     Announcer,
+    Chore,
     Hint,
     Overtaken,
     RecordFeed,
@@ -74,6 +76,7 @@ class Follower:
         clock: Clock,
         ack_wait: float,
         lead_every: float,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._journal = journal
         self._feed = feed
@@ -83,6 +86,7 @@ class Follower:
         self._clock = clock
         self._idle = timedelta(seconds=3 * ack_wait)
         self._lead_every = lead_every
+        self._chores = chores
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
     @property
@@ -109,14 +113,25 @@ class Follower:
         """Follow from the last announced position until that fails. Raises Overtaken or MalhaError."""
         self._known.clear()
         fence, announced = await self._announcer.last()
+        # The table may be behind the events, or lost; and where no event is kept any more it knows better.
+        begin = await self._table.followed()
+        if announced.sequence:
+            begin = min(begin, announced.sequence - 1)
         outbox = Outbox(
-            self._announcer, self._table, self._clock, fence=fence, announced=announced, idle=self._idle
+            self._announcer,
+            self._table,
+            self._clock,
+            fence=fence,
+            announced=announced,
+            told=begin,
+            idle=self._idle,
         )
         timer = Timer(self._table, self._waker, self._clock, idle=self._idle, leads=outbox.check)
         parts = [
-            asyncio.create_task(self._follow(outbox, announced)),
+            asyncio.create_task(self._follow(outbox, announced, begin)),
             asyncio.create_task(outbox.run()),
             asyncio.create_task(timer.run()),
+            *(asyncio.create_task(chore.run(outbox)) for chore in self._chores),
         ]
         try:
             ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -140,11 +155,7 @@ class Follower:
                 return
             stuck_at = position if behind else None
 
-    async def _follow(self, outbox: Outbox, announced: Position) -> None:
-        # The table may be behind the events, or lost; and where no event is kept any more it knows better.
-        begin = await self._table.followed()
-        if announced.sequence:
-            begin = min(begin, announced.sequence - 1)
+    async def _follow(self, outbox: Outbox, announced: Position, begin: int) -> None:
         async with self._feed.after(begin) as batches:
             metrics.PLANNER_LEADING.set(1)
             async for batch in batches:
@@ -154,6 +165,9 @@ class Follower:
     async def _digest(self, batch: Sequence[Entry], outbox: Outbox, announced: Position) -> None:
         hints: list[Hint] = []
         for entry in batch:
+            if (erased := erasure(entry)) is not None:
+                outbox.tell(entry, [erased])
+                continue
             try:
                 known, wake = await self._fold(entry)
             except BrokenJournalError as error:

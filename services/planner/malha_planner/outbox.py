@@ -7,8 +7,10 @@ one transaction, one answer for a whole batch of events.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
+from malha.api.event.v1.event_pb2 import RunFact
 from malha.clock import Clock
 from malha.run import Entry, Position, RunState, facts
 from malha.telemetry import metrics
@@ -26,6 +28,7 @@ class Outbox:
     Args:
         fence: sequence of the last event.
         announced: the position it announced; events up to there are not told again.
+        told: the sequence up to which everything was announced before this leadership.
         idle: how long a runnable run may stand still before it wants a hint.
     """
 
@@ -37,6 +40,7 @@ class Outbox:
         *,
         fence: int,
         announced: Position,
+        told: int,
         idle: timedelta,
     ) -> None:
         self._announcer = announcer
@@ -50,19 +54,28 @@ class Outbox:
         self._events: list[Announcement] = []
         self._moved: dict[tuple[str, str], tuple[RunState, Entry, int]] = {}
         self._records = 0
-        self._seen = self._told = 0
+        self._seen = self._told = told
         self._something = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
 
+    @property
+    def told(self) -> int:
+        """The sequence up to which everything is in the table and announced."""
+        return self._told
+
     def put(self, entry: Entry, state: RunState, *, accepted_sequence: int) -> None:
         """Take a record; `state` is the fold up to and including it."""
         self._moved[state.tenant, state.run_id] = state, entry, accepted_sequence
-        for event_type, fact in facts(entry, state):
+        self.tell(entry, facts(entry, state))
+
+    def tell(self, entry: Entry, told: Iterable[tuple[str, RunFact]]) -> None:
+        """Take what a record announces."""
+        for event_type, fact in told:
             position = Position(entry.sequence, int(fact.position.rpartition(".")[2]))
             if position > self._announced:
                 body = cloud_event(event_type, fact, entry.time)
-                self._events.append(Announcement(state.tenant, event_type, position, body))
+                self._events.append(Announcement(fact.tenant, event_type, position, body))
         self._seen = entry.sequence
         self._records += 1
         self._something.set()

@@ -21,7 +21,9 @@ from malha.api.cost.v1.cost_service_pb2 import (
     SettleResponse,
 )
 from malha.api.guard.v1.guard_service_pb2 import CheckRequest, CheckResponse
+from malha.api.planner.v1.erasure_pb2 import Erasure
 from malha.api.planner.v1.planner_service_pb2 import RunRow
+from malha.api.run.v1.archive_pb2 import ArchivedRecord
 from malha.api.run.v1.chat_pb2 import ChatMessage, Citation
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import (
@@ -264,6 +266,16 @@ class RunsTable(Protocol):
     async def reminded(self, runs: Sequence[tuple[Due, datetime]]) -> None:
         """Each run got a hint and is due again at the time beside it, unless it moved on meanwhile."""
 
+    async def archivable(self, moment: datetime, *, told: int, limit: int) -> list[tuple[str, str]]:
+        """(tenant, run id) of runs that ended by the moment and whose journals are not archived, the oldest
+        first; of those whose last record is at most `told`."""
+
+    async def archived(self, tenant: str, run_id: str, *, through: int) -> None:
+        """The run's records through that sequence are in the archive and gone from the stream."""
+
+    async def remove(self, tenant: str, run_id: str, *, through: int) -> None:
+        """Forget the run, and refuse its row from now on unless it has a record after that sequence."""
+
     async def page(
         self, tenant: str, where: Mapping[str, str], *, before: int | None, limit: int
     ) -> list[tuple[int, RunRow]]:
@@ -274,6 +286,90 @@ class RunsTable(Protocol):
 
     async def dead(self, tenant: str, *, before: int | None, limit: int) -> list[tuple[int, str, RunRow]]:
         """(accepted sequence, tenant, row) of the dead runs of a tenant, or of all for "", newest first."""
+
+
+class Shelf(Protocol):
+    """Where journals are kept once they left the stream; what is stored is on disk."""
+
+    async def put(self, tenant: str, run_id: str, entries: Sequence[Entry]) -> bool:
+        """Keep a journal, unless it is there or was erased; whether it is there now."""
+
+    async def records(self, tenant: str, run_id: str) -> Sequence[ArchivedRecord]:
+        """The journal as it is kept; empty for a run that is not there."""
+
+    async def entries(self, tenant: str, run_id: str) -> list[Entry]:
+        """The same as entries (`malha.run.Archive`)."""
+
+    async def remove(self, tenant: str, run_id: str, *, through: int) -> None:
+        """Delete a journal that ends at or before that sequence."""
+
+
+class Erasures(Protocol):
+    """What is to be erased, durably, from the asking to the end."""
+
+    async def ask(self, erasure: Erasure) -> None:
+        """Keep it until it is done; one that was asked for already stays as it is."""
+
+    async def asked(self, *, limit: int) -> list[Erasure]:
+        """Those that are not done."""
+
+    async def waits(self, tenant: str, run_id: str) -> bool:
+        """Whether an erasure of the run is not done."""
+
+    async def done(self, erasure: Erasure) -> None:
+        """Forget what was to be erased."""
+
+
+class Streams(Protocol):
+    """Deletes messages so that their bytes are overwritten. What is gone already is no error."""
+
+    async def erase_records(self, sequences: Sequence[int]) -> None:
+        """Records of one journal, its first before all others."""
+
+    async def erase_events(self, sequences: Sequence[int]) -> None:
+        """The events that announced these records."""
+
+    async def clear_queue(self) -> bool:
+        """Let go of hints that were taken out of the queue; false while others wait in it."""
+
+
+class Effects(Protocol):
+    """What the tools service keeps of a run of the current principal's tenant."""
+
+    async def erase(self, run_id: str) -> None:
+        """Erase it; asked again it changes nothing."""
+
+
+class Keys(Protocol):
+    """Tenants' data keys."""
+
+    async def destroy(self, tenant: str) -> None:
+        """Erase the tenant's keys and make a new one: what they sealed stays closed, wherever it is."""
+
+
+class Disk(Protocol):
+    """The files of the planner's databases."""
+
+    async def scour(self, ids: Sequence[str]) -> None:
+        """Leave no byte of deleted rows behind, those with these ids first of all."""
+
+
+class Leadership(Protocol):
+    """One follower's time as the leader."""
+
+    @property
+    def told(self) -> int:
+        """The sequence up to which everything is in the table and announced."""
+
+    async def check(self) -> None:
+        """Raise Overtaken where another follower leads by now."""
+
+
+class Chore(Protocol):
+    """Something that only the leader may do."""
+
+    async def run(self, leadership: Leadership) -> None:
+        """Do it for ever. Raises Overtaken, or MalhaError where a store is away."""
 
 
 class Acting(Protocol):

@@ -44,5 +44,8 @@ class Settings(ServiceSettings):
     """The lease on a work item. Low: takeover is fast, heartbeats cost more."""
     lead_every_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
     """How often a standby follower tries to lead."""
+    archive_after_seconds: float = Field(default=24 * 3600.0, ge=0.0)
+    """How long after its end a run's journal moves to the archive. Low: NATS stays small, and whoever reads
+    the run later waits for the planner; high: NATS must hold more."""
     grace_seconds: float = Field(default=15.0, ge=0.0, le=600.0)
     """How long runs under way may go on after SIGTERM; then their items are left to the next worker."""

@@ -51,10 +51,11 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
         database = await SqliteEffectRecords.open(settings.state_dir / "tools.db")
         stack.push_async_callback(database.close)
         cache, quota = _limits(settings, stack)
-        execution = Execution(registry, SqliteEffectRecords(database, clock), cache, quota)
+        records = SqliteEffectRecords(database, clock)
+        execution = Execution(registry, records, cache, quota)
         stack.push_async_callback(execution.close)
         server = Server("tools", identity=identity, allow=CALLERS, max_concurrent=settings.max_concurrent)
-        server.add(add_ToolsServiceServicer_to_server, ToolsServicer(registry, execution))
+        server.add(add_ToolsServiceServicer_to_server, ToolsServicer(registry, execution, records))
         yield server
 
 

@@ -99,6 +99,10 @@ class EffectRecords(Protocol):
         is tombstoned; one that began an EFFECT_ONCE is UNKNOWN."""
         ...
 
+    async def erase(self, tenant: str, run_id: str) -> None:
+        """Delete all of a run, bytes included."""
+        ...
+
 
 class ResultCache(Protocol):
     """Results of EFFECT_READ tools, kept a tenant. It may forget anything at any time."""

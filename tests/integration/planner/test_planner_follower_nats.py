@@ -181,6 +181,7 @@ async def test_a_follower_that_was_overtaken_reminds_nobody(planner: PlannerOnNa
         SystemClock(),
         fence=fence,
         announced=announced,
+        told=0,
         idle=timedelta(seconds=1),
     )
     await outbox.check()

@@ -96,7 +96,8 @@ async def test_a_tenant_sees_its_events_live(user: Connect) -> None:
         ("gateway", "$JS.API.CONSUMER.CREATE.RUNS.x.malha.run.>", b"{}"),
         ("gateway", "$JS.API.STREAM.PURGE.RUNS", b"{}"),
         ("planner", "$JS.API.STREAM.DELETE.RUNS", b"{}"),
-        ("planner", "$JS.API.STREAM.MSG.DELETE.RUNS", b'{"seq":1}'),
+        ("planner", "$JS.API.STREAM.PURGE.RUNS", b"{}"),
+        ("gateway", "$JS.API.STREAM.MSG.DELETE.RUNS", b'{"seq":1}'),
     ],
 )
 async def test_what_is_not_granted_is_not_answered(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from malha.api.common.v1 import usage_pb2 as malha_dot_api_dot_common_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emalha/api/event/v1/event.proto\x12\x12malha.api.event.v1\x1a\x1fmalha/api/common/v1/usage.proto\"\x8a\x02\n\x07RunFact\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\r\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\x0e\n\x06status\x18\x08 \x01(\t\x12\x14\n\x0c\x65rror_reason\x18\t \x01(\t\x12)\n\x05usage\x18\n \x01(\x0b\x32\x1a.malha.api.common.v1.Usage\x12\'\n\x04\x63ost\x18\x0b \x01(\x0b\x32\x19.malha.api.common.v1.Cost\x12\x0c\n\x04risk\x18\x0c \x01(\t\x12\x0c\n\x04hash\x18\r \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emalha/api/event/v1/event.proto\x12\x12malha.api.event.v1\x1a\x1fmalha/api/common/v1/usage.proto\"\x96\x02\n\x07RunFact\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\r\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\x0e\n\x06status\x18\x08 \x01(\t\x12\x14\n\x0c\x65rror_reason\x18\t \x01(\t\x12)\n\x05usage\x18\n \x01(\x0b\x32\x1a.malha.api.common.v1.Usage\x12\'\n\x04\x63ost\x18\x0b \x01(\x0b\x32\x19.malha.api.common.v1.Cost\x12\x0c\n\x04risk\x18\x0c \x01(\t\x12\x0c\n\x04hash\x18\r \x01(\t\x12\n\n\x02\x62y\x18\x0e \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'malha.api.event.v1.event_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RUNFACT']._serialized_start=88
-  _globals['_RUNFACT']._serialized_end=354
+  _globals['_RUNFACT']._serialized_end=366
 # @@protoc_insertion_point(module_scope)

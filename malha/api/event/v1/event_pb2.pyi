@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RunFact(_message.Message):
-    __slots__ = ("tenant", "run_id", "position", "agent", "step", "kind", "name", "status", "error_reason", "usage", "cost", "risk", "hash")
+    __slots__ = ("tenant", "run_id", "position", "agent", "step", "kind", "name", "status", "error_reason", "usage", "cost", "risk", "hash", "by")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class RunFact(_message.Message):
     COST_FIELD_NUMBER: _ClassVar[int]
     RISK_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     run_id: str
     position: str
@@ -34,4 +35,5 @@ class RunFact(_message.Message):
     cost: _usage_pb2.Cost
     risk: str
     hash: str
-    def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., position: _Optional[str] = ..., agent: _Optional[str] = ..., step: _Optional[int] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., error_reason: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., risk: _Optional[str] = ..., hash: _Optional[str] = ...) -> None: ...
+    by: str
+    def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., position: _Optional[str] = ..., agent: _Optional[str] = ..., step: _Optional[int] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[str] = ..., error_reason: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., risk: _Optional[str] = ..., hash: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...

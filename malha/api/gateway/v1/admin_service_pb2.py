@@ -29,7 +29,7 @@ from malha.api.common.v1 import principal_pb2 as malha_dot_api_dot_common_dot_v1
 from malha.api.cost.v1 import budget_pb2 as malha_dot_api_dot_cost_dot_v1_dot_budget__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/admin_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#malha/api/common/v1/principal.proto\x1a\x1emalha/api/cost/v1/budget.proto\"\xf9\x01\n\x13\x43reateApiKeyRequest\x12\x34\n\x06tenant\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,62})?$\x12\x1b\n\x07subject\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x31\n\x04tier\x18\x03 \x01(\x0e\x32\x19.malha.api.common.v1.TierB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12+\n\x06scopes\x18\x04 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x10\"\x11r\x0f\x32\r^[a-z]{1,32}$\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x14\x43reateApiKeyResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x13RevokeApiKeyRequest\x12\x19\n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\".\n\x14RevokeApiKeyResponse\x12\x16\n\x0eruns_cancelled\x18\x01 \x01(\x05\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.Budget\"\x12\n\x10GetBudgetRequest\"F\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus2\x99\x04\n\x0c\x41\x64minService\x12\x80\x01\n\x0c\x43reateApiKey\x12).malha.api.gateway.v1.CreateApiKeyRequest\x1a*.malha.api.gateway.v1.CreateApiKeyResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/admin/keys:\x01*\x12\x90\x01\n\x0cRevokeApiKey\x12).malha.api.gateway.v1.RevokeApiKeyRequest\x1a*.malha.api.gateway.v1.RevokeApiKeyResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/v1/admin/keys/{key_id}:revoke:\x01*\x12z\n\tSetBudget\x12&.malha.api.gateway.v1.SetBudgetRequest\x1a\'.malha.api.gateway.v1.SetBudgetResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/admin/budgets:\x01*\x12w\n\tGetBudget\x12&.malha.api.gateway.v1.GetBudgetRequest\x1a\'.malha.api.gateway.v1.GetBudgetResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/admin/budgetsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/admin_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#malha/api/common/v1/principal.proto\x1a\x1emalha/api/cost/v1/budget.proto\"\xf9\x01\n\x13\x43reateApiKeyRequest\x12\x34\n\x06tenant\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,62})?$\x12\x1b\n\x07subject\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x31\n\x04tier\x18\x03 \x01(\x0e\x32\x19.malha.api.common.v1.TierB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12+\n\x06scopes\x18\x04 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x10\"\x11r\x0f\x32\r^[a-z]{1,32}$\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x14\x43reateApiKeyResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x13RevokeApiKeyRequest\x12\x19\n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\".\n\x14RevokeApiKeyResponse\x12\x16\n\x0eruns_cancelled\x18\x01 \x01(\x05\"8\n\x0f\x45raseRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\"\x12\n\x10\x45raseRunResponse\"G\n\x12\x45raseTenantRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,62}$\"#\n\x13\x45raseTenantResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.Budget\"\x12\n\x10GetBudgetRequest\"F\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus2\xb1\x06\n\x0c\x41\x64minService\x12\x80\x01\n\x0c\x43reateApiKey\x12).malha.api.gateway.v1.CreateApiKeyRequest\x1a*.malha.api.gateway.v1.CreateApiKeyResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/admin/keys:\x01*\x12\x90\x01\n\x0cRevokeApiKey\x12).malha.api.gateway.v1.RevokeApiKeyRequest\x1a*.malha.api.gateway.v1.RevokeApiKeyResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/v1/admin/keys/{key_id}:revoke:\x01*\x12\x83\x01\n\x08\x45raseRun\x12%.malha.api.gateway.v1.EraseRunRequest\x1a&.malha.api.gateway.v1.EraseRunResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/admin/runs/{run_id}:erase:\x01*\x12\x8f\x01\n\x0b\x45raseTenant\x12(.malha.api.gateway.v1.EraseTenantRequest\x1a).malha.api.gateway.v1.EraseTenantResponse\"+\x82\xd3\xe4\x93\x02%\" /v1/admin/tenants/{tenant}:erase:\x01*\x12z\n\tSetBudget\x12&.malha.api.gateway.v1.SetBudgetRequest\x1a\'.malha.api.gateway.v1.SetBudgetResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/admin/budgets:\x01*\x12w\n\tGetBudget\x12&.malha.api.gateway.v1.GetBudgetRequest\x1a\'.malha.api.gateway.v1.GetBudgetResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/admin/budgetsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,12 +46,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['scopes']._serialized_options = b'\272H\030\222\001\025\020\020\"\021r\0172\r^[a-z]{1,32}$'
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_ERASERUNREQUEST'].fields_by_name['run_id']._loaded_options = None
+  _globals['_ERASERUNREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\022r\0202\016^[a-z2-7]{52}$'
+  _globals['_ERASETENANTREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_ERASETENANTREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\036r\0342\032^[a-z0-9][a-z0-9_-]{0,62}$'
   _globals['_SETBUDGETREQUEST'].fields_by_name['budget']._loaded_options = None
   _globals['_SETBUDGETREQUEST'].fields_by_name['budget']._serialized_options = b'\272H\003\310\001\001'
   _globals['_ADMINSERVICE'].methods_by_name['CreateApiKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['CreateApiKey']._serialized_options = b'\202\323\344\223\002\023\"\016/v1/admin/keys:\001*'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\202\323\344\223\002#\"\036/v1/admin/keys/{key_id}:revoke:\001*'
+  _globals['_ADMINSERVICE'].methods_by_name['EraseRun']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['EraseRun']._serialized_options = b'\202\323\344\223\002\"\"\035/v1/admin/runs/{run_id}:erase:\001*'
+  _globals['_ADMINSERVICE'].methods_by_name['EraseTenant']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['EraseTenant']._serialized_options = b'\202\323\344\223\002%\" /v1/admin/tenants/{tenant}:erase:\001*'
   _globals['_ADMINSERVICE'].methods_by_name['SetBudget']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['SetBudget']._serialized_options = b'\202\323\344\223\002\026\"\021/v1/admin/budgets:\001*'
   _globals['_ADMINSERVICE'].methods_by_name['GetBudget']._loaded_options = None
@@ -64,14 +72,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEAPIKEYREQUEST']._serialized_end=633
   _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=635
   _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=681
-  _globals['_SETBUDGETREQUEST']._serialized_start=683
-  _globals['_SETBUDGETREQUEST']._serialized_end=752
-  _globals['_SETBUDGETRESPONSE']._serialized_start=754
-  _globals['_SETBUDGETRESPONSE']._serialized_end=816
-  _globals['_GETBUDGETREQUEST']._serialized_start=818
-  _globals['_GETBUDGETREQUEST']._serialized_end=836
-  _globals['_GETBUDGETRESPONSE']._serialized_start=838
-  _globals['_GETBUDGETRESPONSE']._serialized_end=908
-  _globals['_ADMINSERVICE']._serialized_start=911
-  _globals['_ADMINSERVICE']._serialized_end=1448
+  _globals['_ERASERUNREQUEST']._serialized_start=683
+  _globals['_ERASERUNREQUEST']._serialized_end=739
+  _globals['_ERASERUNRESPONSE']._serialized_start=741
+  _globals['_ERASERUNRESPONSE']._serialized_end=759
+  _globals['_ERASETENANTREQUEST']._serialized_start=761
+  _globals['_ERASETENANTREQUEST']._serialized_end=832
+  _globals['_ERASETENANTRESPONSE']._serialized_start=834
+  _globals['_ERASETENANTRESPONSE']._serialized_end=869
+  _globals['_SETBUDGETREQUEST']._serialized_start=871
+  _globals['_SETBUDGETREQUEST']._serialized_end=940
+  _globals['_SETBUDGETRESPONSE']._serialized_start=942
+  _globals['_SETBUDGETRESPONSE']._serialized_end=1004
+  _globals['_GETBUDGETREQUEST']._serialized_start=1006
+  _globals['_GETBUDGETREQUEST']._serialized_end=1024
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1026
+  _globals['_GETBUDGETRESPONSE']._serialized_end=1096
+  _globals['_ADMINSERVICE']._serialized_start=1099
+  _globals['_ADMINSERVICE']._serialized_end=1916
 # @@protoc_insertion_point(module_scope)

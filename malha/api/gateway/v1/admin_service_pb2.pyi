@@ -49,6 +49,28 @@ class RevokeApiKeyResponse(_message.Message):
     runs_cancelled: int
     def __init__(self, runs_cancelled: _Optional[int] = ...) -> None: ...
 
+class EraseRunRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class EraseRunResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EraseTenantRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+
+class EraseTenantResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: int
+    def __init__(self, runs: _Optional[int] = ...) -> None: ...
+
 class SetBudgetRequest(_message.Message):
     __slots__ = ("budget",)
     BUDGET_FIELD_NUMBER: _ClassVar[int]

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """AdminService manages keys and budgets. Every call needs the scope "admin".
+    """AdminService manages keys and budgets, and erases. Every call needs the scope "admin".
     """
 
     def __init__(self, channel):
@@ -45,6 +45,16 @@ class AdminServiceStub(object):
                 request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeApiKeyResponse.FromString,
                 _registered_method=True)
+        self.EraseRun = channel.unary_unary(
+                '/malha.api.gateway.v1.AdminService/EraseRun',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseRunRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseRunResponse.FromString,
+                _registered_method=True)
+        self.EraseTenant = channel.unary_unary(
+                '/malha.api.gateway.v1.AdminService/EraseTenant',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseTenantRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseTenantResponse.FromString,
+                _registered_method=True)
         self.SetBudget = channel.unary_unary(
                 '/malha.api.gateway.v1.AdminService/SetBudget',
                 request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetRequest.SerializeToString,
@@ -58,7 +68,7 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """AdminService manages keys and budgets. Every call needs the scope "admin".
+    """AdminService manages keys and budgets, and erases. Every call needs the scope "admin".
     """
 
     def CreateApiKey(self, request, context):
@@ -72,6 +82,25 @@ class AdminServiceServicer(object):
         """RevokeApiKey ends a key. It is refused from the next call on, and its open
         runs are asked to end before this answers. Calling again is harmless, and
         finishes what a failure left; KEY_NOT_FOUND where there is no such key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseRun(self, request, context):
+        """EraseRun erases a run of the caller's tenant that is over, and answers when no
+        byte of it is left but for its amounts in the ledger. Its id is unknown from
+        then on; the idempotency key it was made with may make a new run. An answer
+        that is lost changes nothing: the erasure goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseTenant(self, request, context):
+        """EraseTenant erases all runs of a tenant, and the data key they were sealed
+        with. It needs the scope "operator". Runs that are still going are in its way:
+        RUN_NOT_FINISHED. Ask again until it answers zero runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +133,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeApiKeyResponse.SerializeToString,
             ),
+            'EraseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseRun,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseRunRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseRunResponse.SerializeToString,
+            ),
+            'EraseTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseTenant,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseTenantRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseTenantResponse.SerializeToString,
+            ),
             'SetBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.SetBudget,
                     request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetRequest.FromString,
@@ -123,7 +162,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """AdminService manages keys and budgets. Every call needs the scope "admin".
+    """AdminService manages keys and budgets, and erases. Every call needs the scope "admin".
     """
 
     @staticmethod
@@ -170,6 +209,60 @@ class AdminService(object):
             '/malha.api.gateway.v1.AdminService/RevokeApiKey',
             malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeApiKeyRequest.SerializeToString,
             malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.AdminService/EraseRun',
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseRunRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.AdminService/EraseTenant',
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseTenantRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.EraseTenantResponse.FromString,
             options,
             channel_credentials,
             insecure,

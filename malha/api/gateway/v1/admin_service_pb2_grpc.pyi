@@ -57,6 +57,38 @@ _AdminServiceRevokeApiKeyType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceEraseRunType = typing_extensions.TypeVar(
+    '_AdminServiceEraseRunType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseRunRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseRunResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseRunRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseRunResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseRunRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseRunResponse,
+    ],
+)
+
+_AdminServiceEraseTenantType = typing_extensions.TypeVar(
+    '_AdminServiceEraseTenantType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse,
+    ],
+)
+
 _AdminServiceSetBudgetType = typing_extensions.TypeVar(
     '_AdminServiceSetBudgetType',
     grpc.UnaryUnaryMultiCallable[
@@ -89,8 +121,8 @@ _AdminServiceGetBudgetType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServiceRevokeApiKeyType, _AdminServiceSetBudgetType, _AdminServiceGetBudgetType]):
-    """AdminService manages keys and budgets. Every call needs the scope "admin"."""
+class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServiceRevokeApiKeyType, _AdminServiceEraseRunType, _AdminServiceEraseTenantType, _AdminServiceSetBudgetType, _AdminServiceGetBudgetType]):
+    """AdminService manages keys and budgets, and erases. Every call needs the scope "admin"."""
 
     @typing.overload
     def __init__(self: AdminServiceStub[
@@ -101,6 +133,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServi
         grpc.UnaryUnaryMultiCallable[
             malha.api.gateway.v1.admin_service_pb2.RevokeApiKeyRequest,
             malha.api.gateway.v1.admin_service_pb2.RevokeApiKeyResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.EraseRunRequest,
+            malha.api.gateway.v1.admin_service_pb2.EraseRunResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.EraseTenantRequest,
+            malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             malha.api.gateway.v1.admin_service_pb2.SetBudgetRequest,
@@ -123,6 +163,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServi
             malha.api.gateway.v1.admin_service_pb2.RevokeApiKeyResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.EraseRunRequest,
+            malha.api.gateway.v1.admin_service_pb2.EraseRunResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.EraseTenantRequest,
+            malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             malha.api.gateway.v1.admin_service_pb2.SetBudgetRequest,
             malha.api.gateway.v1.admin_service_pb2.SetBudgetResponse,
         ],
@@ -141,6 +189,19 @@ class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServi
     finishes what a failure left; KEY_NOT_FOUND where there is no such key.
     """
 
+    EraseRun: _AdminServiceEraseRunType
+    """EraseRun erases a run of the caller's tenant that is over, and answers when no
+    byte of it is left but for its amounts in the ledger. Its id is unknown from
+    then on; the idempotency key it was made with may make a new run. An answer
+    that is lost changes nothing: the erasure goes on.
+    """
+
+    EraseTenant: _AdminServiceEraseTenantType
+    """EraseTenant erases all runs of a tenant, and the data key they were sealed
+    with. It needs the scope "operator". Runs that are still going are in its way:
+    RUN_NOT_FINISHED. Ask again until it answers zero runs.
+    """
+
     SetBudget: _AdminServiceSetBudgetType
     """SetBudget sets a hard limit on a tenant or a key. It holds from the next call on."""
 
@@ -157,6 +218,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
         malha.api.gateway.v1.admin_service_pb2.RevokeApiKeyResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseRunRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseRunResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantRequest,
+        malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         malha.api.gateway.v1.admin_service_pb2.SetBudgetRequest,
         malha.api.gateway.v1.admin_service_pb2.SetBudgetResponse,
     ],
@@ -167,7 +236,7 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
 ]
 
 class AdminServiceServicer(metaclass=abc.ABCMeta):
-    """AdminService manages keys and budgets. Every call needs the scope "admin"."""
+    """AdminService manages keys and budgets, and erases. Every call needs the scope "admin"."""
 
     @abc.abstractmethod
     def CreateApiKey(
@@ -186,6 +255,29 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         """RevokeApiKey ends a key. It is refused from the next call on, and its open
         runs are asked to end before this answers. Calling again is harmless, and
         finishes what a failure left; KEY_NOT_FOUND where there is no such key.
+        """
+
+    @abc.abstractmethod
+    def EraseRun(
+        self,
+        request: malha.api.gateway.v1.admin_service_pb2.EraseRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.admin_service_pb2.EraseRunResponse, collections.abc.Awaitable[malha.api.gateway.v1.admin_service_pb2.EraseRunResponse]]:
+        """EraseRun erases a run of the caller's tenant that is over, and answers when no
+        byte of it is left but for its amounts in the ledger. Its id is unknown from
+        then on; the idempotency key it was made with may make a new run. An answer
+        that is lost changes nothing: the erasure goes on.
+        """
+
+    @abc.abstractmethod
+    def EraseTenant(
+        self,
+        request: malha.api.gateway.v1.admin_service_pb2.EraseTenantRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse, collections.abc.Awaitable[malha.api.gateway.v1.admin_service_pb2.EraseTenantResponse]]:
+        """EraseTenant erases all runs of a tenant, and the data key they were sealed
+        with. It needs the scope "operator". Runs that are still going are in its way:
+        RUN_NOT_FINISHED. Ask again until it answers zero runs.
         """
 
     @abc.abstractmethod

@@ -26,9 +26,10 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from malha.api.common.v1 import usage_pb2 as malha_dot_api_dot_common_dot_v1_dot_usage__pb2
 from malha.api.planner.v1 import agent_pb2 as malha_dot_api_dot_planner_dot_v1_dot_agent__pb2
+from malha.api.run.v1 import archive_pb2 as malha_dot_api_dot_run_dot_v1_dot_archive__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*malha/api/planner/v1/planner_service.proto\x12\x14malha.api.planner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmalha/api/common/v1/usage.proto\x1a malha/api/planner/v1/agent.proto\"\x13\n\x11ListAgentsRequest\"A\n\x12ListAgentsResponse\x12+\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1b.malha.api.planner.v1.Agent\"g\n\x0fListRunsRequest\x12\x18\n\x06\x66ilter\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"W\n\x10ListRunsResponse\x12*\n\x04rows\x18\x01 \x03(\x0b\x32\x1c.malha.api.planner.v1.RunRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x13ListDeadRunsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\\\n\x14ListDeadRunsResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.malha.api.planner.v1.DeadRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x07\x44\x65\x61\x64Row\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12)\n\x03row\x18\x02 \x01(\x0b\x32\x1c.malha.api.planner.v1.RunRow\"\xb9\x02\n\x06RunRow\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x65rror_reason\x18\x07 \x01(\t\x12)\n\x05usage\x18\x08 \x01(\x0b\x32\x1a.malha.api.common.v1.Usage\x12\'\n\x04\x63ost\x18\t \x01(\x0b\x32\x19.malha.api.common.v1.Cost\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x0e\n\x06key_id\x18\x0b \x01(\t2\xb3\x02\n\x0ePlannerService\x12_\n\nListAgents\x12\'.malha.api.planner.v1.ListAgentsRequest\x1a(.malha.api.planner.v1.ListAgentsResponse\x12Y\n\x08ListRuns\x12%.malha.api.planner.v1.ListRunsRequest\x1a&.malha.api.planner.v1.ListRunsResponse\x12\x65\n\x0cListDeadRuns\x12).malha.api.planner.v1.ListDeadRunsRequest\x1a*.malha.api.planner.v1.ListDeadRunsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*malha/api/planner/v1/planner_service.proto\x12\x14malha.api.planner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmalha/api/common/v1/usage.proto\x1a malha/api/planner/v1/agent.proto\x1a\x1emalha/api/run/v1/archive.proto\"\x13\n\x11ListAgentsRequest\"A\n\x12ListAgentsResponse\x12+\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1b.malha.api.planner.v1.Agent\"g\n\x0fListRunsRequest\x12\x18\n\x06\x66ilter\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"W\n\x10ListRunsResponse\x12*\n\x04rows\x18\x01 \x03(\x0b\x32\x1c.malha.api.planner.v1.RunRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x13ListDeadRunsRequest\x12\x17\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\\\n\x14ListDeadRunsResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.malha.api.planner.v1.DeadRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x07\x44\x65\x61\x64Row\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12)\n\x03row\x18\x02 \x01(\x0b\x32\x1c.malha.api.planner.v1.RunRow\"Q\n\x19GetArchivedJournalRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x04\"^\n\x1aGetArchivedJournalResponse\x12\x32\n\x07journal\x18\x01 \x01(\x0b\x32!.malha.api.run.v1.ArchivedJournal\x12\x0c\n\x04more\x18\x02 \x01(\x08\"8\n\x0f\x45raseRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\"\x12\n\x10\x45raseRunResponse\"G\n\x12\x45raseTenantRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,62}$\"#\n\x13\x45raseTenantResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\"\xb9\x02\n\x06RunRow\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x65rror_reason\x18\x07 \x01(\t\x12)\n\x05usage\x18\x08 \x01(\x0b\x32\x1a.malha.api.common.v1.Usage\x12\'\n\x04\x63ost\x18\t \x01(\x0b\x32\x19.malha.api.common.v1.Cost\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x0e\n\x06key_id\x18\x0b \x01(\t2\xeb\x04\n\x0ePlannerService\x12_\n\nListAgents\x12\'.malha.api.planner.v1.ListAgentsRequest\x1a(.malha.api.planner.v1.ListAgentsResponse\x12Y\n\x08ListRuns\x12%.malha.api.planner.v1.ListRunsRequest\x1a&.malha.api.planner.v1.ListRunsResponse\x12\x65\n\x0cListDeadRuns\x12).malha.api.planner.v1.ListDeadRunsRequest\x1a*.malha.api.planner.v1.ListDeadRunsResponse\x12w\n\x12GetArchivedJournal\x12/.malha.api.planner.v1.GetArchivedJournalRequest\x1a\x30.malha.api.planner.v1.GetArchivedJournalResponse\x12Y\n\x08\x45raseRun\x12%.malha.api.planner.v1.EraseRunRequest\x1a&.malha.api.planner.v1.EraseRunResponse\x12\x62\n\x0b\x45raseTenant\x12(.malha.api.planner.v1.EraseTenantRequest\x1a).malha.api.planner.v1.EraseTenantResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,22 +48,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEADRUNSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_LISTDEADRUNSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTDEADRUNSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
-  _globals['_LISTAGENTSREQUEST']._serialized_start=197
-  _globals['_LISTAGENTSREQUEST']._serialized_end=216
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=218
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=283
-  _globals['_LISTRUNSREQUEST']._serialized_start=285
-  _globals['_LISTRUNSREQUEST']._serialized_end=388
-  _globals['_LISTRUNSRESPONSE']._serialized_start=390
-  _globals['_LISTRUNSRESPONSE']._serialized_end=477
-  _globals['_LISTDEADRUNSREQUEST']._serialized_start=479
-  _globals['_LISTDEADRUNSREQUEST']._serialized_end=585
-  _globals['_LISTDEADRUNSRESPONSE']._serialized_start=587
-  _globals['_LISTDEADRUNSRESPONSE']._serialized_end=679
-  _globals['_DEADROW']._serialized_start=681
-  _globals['_DEADROW']._serialized_end=749
-  _globals['_RUNROW']._serialized_start=752
-  _globals['_RUNROW']._serialized_end=1065
-  _globals['_PLANNERSERVICE']._serialized_start=1068
-  _globals['_PLANNERSERVICE']._serialized_end=1375
+  _globals['_GETARCHIVEDJOURNALREQUEST'].fields_by_name['run_id']._loaded_options = None
+  _globals['_GETARCHIVEDJOURNALREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\022r\0202\016^[a-z2-7]{52}$'
+  _globals['_ERASERUNREQUEST'].fields_by_name['run_id']._loaded_options = None
+  _globals['_ERASERUNREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\022r\0202\016^[a-z2-7]{52}$'
+  _globals['_ERASETENANTREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_ERASETENANTREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\036r\0342\032^[a-z0-9][a-z0-9_-]{0,62}$'
+  _globals['_LISTAGENTSREQUEST']._serialized_start=229
+  _globals['_LISTAGENTSREQUEST']._serialized_end=248
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=250
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=315
+  _globals['_LISTRUNSREQUEST']._serialized_start=317
+  _globals['_LISTRUNSREQUEST']._serialized_end=420
+  _globals['_LISTRUNSRESPONSE']._serialized_start=422
+  _globals['_LISTRUNSRESPONSE']._serialized_end=509
+  _globals['_LISTDEADRUNSREQUEST']._serialized_start=511
+  _globals['_LISTDEADRUNSREQUEST']._serialized_end=617
+  _globals['_LISTDEADRUNSRESPONSE']._serialized_start=619
+  _globals['_LISTDEADRUNSRESPONSE']._serialized_end=711
+  _globals['_DEADROW']._serialized_start=713
+  _globals['_DEADROW']._serialized_end=781
+  _globals['_GETARCHIVEDJOURNALREQUEST']._serialized_start=783
+  _globals['_GETARCHIVEDJOURNALREQUEST']._serialized_end=864
+  _globals['_GETARCHIVEDJOURNALRESPONSE']._serialized_start=866
+  _globals['_GETARCHIVEDJOURNALRESPONSE']._serialized_end=960
+  _globals['_ERASERUNREQUEST']._serialized_start=962
+  _globals['_ERASERUNREQUEST']._serialized_end=1018
+  _globals['_ERASERUNRESPONSE']._serialized_start=1020
+  _globals['_ERASERUNRESPONSE']._serialized_end=1038
+  _globals['_ERASETENANTREQUEST']._serialized_start=1040
+  _globals['_ERASETENANTREQUEST']._serialized_end=1111
+  _globals['_ERASETENANTRESPONSE']._serialized_start=1113
+  _globals['_ERASETENANTRESPONSE']._serialized_end=1148
+  _globals['_RUNROW']._serialized_start=1151
+  _globals['_RUNROW']._serialized_end=1464
+  _globals['_PLANNERSERVICE']._serialized_start=1467
+  _globals['_PLANNERSERVICE']._serialized_end=2086
 # @@protoc_insertion_point(module_scope)

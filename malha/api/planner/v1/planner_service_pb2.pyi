@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from malha.api.common.v1 import usage_pb2 as _usage_pb2
 from malha.api.planner.v1 import agent_pb2 as _agent_pb2
+from malha.api.run.v1 import archive_pb2 as _archive_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -65,6 +66,44 @@ class DeadRow(_message.Message):
     tenant: str
     row: RunRow
     def __init__(self, tenant: _Optional[str] = ..., row: _Optional[_Union[RunRow, _Mapping]] = ...) -> None: ...
+
+class GetArchivedJournalRequest(_message.Message):
+    __slots__ = ("run_id", "after")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    after: int
+    def __init__(self, run_id: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class GetArchivedJournalResponse(_message.Message):
+    __slots__ = ("journal", "more")
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    journal: _archive_pb2.ArchivedJournal
+    more: bool
+    def __init__(self, journal: _Optional[_Union[_archive_pb2.ArchivedJournal, _Mapping]] = ..., more: bool = ...) -> None: ...
+
+class EraseRunRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class EraseRunResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EraseTenantRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+
+class EraseTenantResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: int
+    def __init__(self, runs: _Optional[int] = ...) -> None: ...
 
 class RunRow(_message.Message):
     __slots__ = ("run_id", "agent", "status", "session_id", "create_time", "finish_time", "error_reason", "usage", "cost", "trace_id", "key_id")

@@ -51,6 +51,21 @@ class PlannerServiceStub(object):
                 request_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsResponse.FromString,
                 _registered_method=True)
+        self.GetArchivedJournal = channel.unary_unary(
+                '/malha.api.planner.v1.PlannerService/GetArchivedJournal',
+                request_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.GetArchivedJournalRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.GetArchivedJournalResponse.FromString,
+                _registered_method=True)
+        self.EraseRun = channel.unary_unary(
+                '/malha.api.planner.v1.PlannerService/EraseRun',
+                request_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseRunRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseRunResponse.FromString,
+                _registered_method=True)
+        self.EraseTenant = channel.unary_unary(
+                '/malha.api.planner.v1.PlannerService/EraseTenant',
+                request_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseTenantRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseTenantResponse.FromString,
+                _registered_method=True)
 
 
 class PlannerServiceServicer(object):
@@ -79,6 +94,32 @@ class PlannerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetArchivedJournal(self, request, context):
+        """GetArchivedJournal answers the journal of a run that was moved to the archive,
+        a page at a time. A run that is not there: RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseRun(self, request, context):
+        """EraseRun erases a run that is over, and answers when no byte of it is left in
+        the journal, the archive, the events, the table of runs and the records of
+        tools. An answer that is lost, or late, changes nothing: the erasure goes on.
+        Errors: RUN_NOT_FOUND, RUN_NOT_FINISHED, DEADLINE_EXCEEDED (it goes on).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseTenant(self, request, context):
+        """EraseTenant erases all runs of a tenant, then its data key. It may be asked
+        again until nothing is left. Errors: as EraseRun, RUN_NOT_FINISHED where runs are still going.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlannerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +137,21 @@ def add_PlannerServiceServicer_to_server(servicer, server):
                     servicer.ListDeadRuns,
                     request_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsRequest.FromString,
                     response_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsResponse.SerializeToString,
+            ),
+            'GetArchivedJournal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetArchivedJournal,
+                    request_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.GetArchivedJournalRequest.FromString,
+                    response_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.GetArchivedJournalResponse.SerializeToString,
+            ),
+            'EraseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseRun,
+                    request_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseRunRequest.FromString,
+                    response_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseRunResponse.SerializeToString,
+            ),
+            'EraseTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseTenant,
+                    request_deserializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseTenantRequest.FromString,
+                    response_serializer=malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseTenantResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +237,87 @@ class PlannerService(object):
             '/malha.api.planner.v1.PlannerService/ListDeadRuns',
             malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsRequest.SerializeToString,
             malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.ListDeadRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetArchivedJournal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.planner.v1.PlannerService/GetArchivedJournal',
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.GetArchivedJournalRequest.SerializeToString,
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.GetArchivedJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.planner.v1.PlannerService/EraseRun',
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseRunRequest.SerializeToString,
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.planner.v1.PlannerService/EraseTenant',
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseTenantRequest.SerializeToString,
+            malha_dot_api_dot_planner_dot_v1_dot_planner__service__pb2.EraseTenantResponse.FromString,
             options,
             channel_credentials,
             insecure,

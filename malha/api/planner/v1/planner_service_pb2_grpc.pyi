@@ -73,7 +73,55 @@ _PlannerServiceListDeadRunsType = typing_extensions.TypeVar(
     ],
 )
 
-class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerServiceListRunsType, _PlannerServiceListDeadRunsType]):
+_PlannerServiceGetArchivedJournalType = typing_extensions.TypeVar(
+    '_PlannerServiceGetArchivedJournalType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalRequest,
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalRequest,
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalRequest,
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse,
+    ],
+)
+
+_PlannerServiceEraseRunType = typing_extensions.TypeVar(
+    '_PlannerServiceEraseRunType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseRunRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseRunResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseRunRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseRunResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseRunRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseRunResponse,
+    ],
+)
+
+_PlannerServiceEraseTenantType = typing_extensions.TypeVar(
+    '_PlannerServiceEraseTenantType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseTenantRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseTenantResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseTenantRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseTenantResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseTenantRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseTenantResponse,
+    ],
+)
+
+class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerServiceListRunsType, _PlannerServiceListDeadRunsType, _PlannerServiceGetArchivedJournalType, _PlannerServiceEraseRunType, _PlannerServiceEraseTenantType]):
     """PlannerService answers what the gateway asks about agents and past runs. Runs
     themselves pass between the two through the journal.
     """
@@ -92,6 +140,18 @@ class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerS
             malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
             malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.GetArchivedJournalRequest,
+            malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.EraseRunRequest,
+            malha.api.planner.v1.planner_service_pb2.EraseRunResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.EraseTenantRequest,
+            malha.api.planner.v1.planner_service_pb2.EraseTenantResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -108,6 +168,18 @@ class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerS
             malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
             malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.GetArchivedJournalRequest,
+            malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.EraseRunRequest,
+            malha.api.planner.v1.planner_service_pb2.EraseRunResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.planner.v1.planner_service_pb2.EraseTenantRequest,
+            malha.api.planner.v1.planner_service_pb2.EraseTenantResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ListAgents: _PlannerServiceListAgentsType
@@ -118,6 +190,23 @@ class PlannerServiceStub(typing.Generic[_PlannerServiceListAgentsType, _PlannerS
 
     ListDeadRuns: _PlannerServiceListDeadRunsType
     """ListDeadRuns answers a page of the dead runs of one tenant or of all, newest first. Scope "operator"."""
+
+    GetArchivedJournal: _PlannerServiceGetArchivedJournalType
+    """GetArchivedJournal answers the journal of a run that was moved to the archive,
+    a page at a time. A run that is not there: RUN_NOT_FOUND.
+    """
+
+    EraseRun: _PlannerServiceEraseRunType
+    """EraseRun erases a run that is over, and answers when no byte of it is left in
+    the journal, the archive, the events, the table of runs and the records of
+    tools. An answer that is lost, or late, changes nothing: the erasure goes on.
+    Errors: RUN_NOT_FOUND, RUN_NOT_FINISHED, DEADLINE_EXCEEDED (it goes on).
+    """
+
+    EraseTenant: _PlannerServiceEraseTenantType
+    """EraseTenant erases all runs of a tenant, then its data key. It may be asked
+    again until nothing is left. Errors: as EraseRun, RUN_NOT_FINISHED where runs are still going.
+    """
 
 PlannerServiceAsyncStub: typing_extensions.TypeAlias = PlannerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -131,6 +220,18 @@ PlannerServiceAsyncStub: typing_extensions.TypeAlias = PlannerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.planner.v1.planner_service_pb2.ListDeadRunsRequest,
         malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalRequest,
+        malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseRunRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseRunResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.planner.v1.planner_service_pb2.EraseTenantRequest,
+        malha.api.planner.v1.planner_service_pb2.EraseTenantResponse,
     ],
 ]
 
@@ -162,5 +263,37 @@ class PlannerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse, collections.abc.Awaitable[malha.api.planner.v1.planner_service_pb2.ListDeadRunsResponse]]:
         """ListDeadRuns answers a page of the dead runs of one tenant or of all, newest first. Scope "operator"."""
+
+    @abc.abstractmethod
+    def GetArchivedJournal(
+        self,
+        request: malha.api.planner.v1.planner_service_pb2.GetArchivedJournalRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse, collections.abc.Awaitable[malha.api.planner.v1.planner_service_pb2.GetArchivedJournalResponse]]:
+        """GetArchivedJournal answers the journal of a run that was moved to the archive,
+        a page at a time. A run that is not there: RUN_NOT_FOUND.
+        """
+
+    @abc.abstractmethod
+    def EraseRun(
+        self,
+        request: malha.api.planner.v1.planner_service_pb2.EraseRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.planner.v1.planner_service_pb2.EraseRunResponse, collections.abc.Awaitable[malha.api.planner.v1.planner_service_pb2.EraseRunResponse]]:
+        """EraseRun erases a run that is over, and answers when no byte of it is left in
+        the journal, the archive, the events, the table of runs and the records of
+        tools. An answer that is lost, or late, changes nothing: the erasure goes on.
+        Errors: RUN_NOT_FOUND, RUN_NOT_FINISHED, DEADLINE_EXCEEDED (it goes on).
+        """
+
+    @abc.abstractmethod
+    def EraseTenant(
+        self,
+        request: malha.api.planner.v1.planner_service_pb2.EraseTenantRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.planner.v1.planner_service_pb2.EraseTenantResponse, collections.abc.Awaitable[malha.api.planner.v1.planner_service_pb2.EraseTenantResponse]]:
+        """EraseTenant erases all runs of a tenant, then its data key. It may be asked
+        again until nothing is left. Errors: as EraseRun, RUN_NOT_FINISHED where runs are still going.
+        """
 
 def add_PlannerServiceServicer_to_server(servicer: PlannerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

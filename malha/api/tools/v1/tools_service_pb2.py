@@ -29,7 +29,7 @@ from malha.api.run.v1 import record_pb2 as malha_dot_api_dot_run_dot_v1_dot_reco
 from malha.api.tools.v1 import tool_pb2 as malha_dot_api_dot_tools_dot_v1_dot_tool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/tools/v1/tools_service.proto\x12\x12malha.api.tools.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bmalha/api/run/v1/chat.proto\x1a\x1dmalha/api/run/v1/record.proto\x1a\x1dmalha/api/tools/v1/tool.proto\"\x12\n\x10ListToolsRequest\"<\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x18.malha.api.tools.v1.Tool\"\xac\x01\n\x0e\x45xecuteRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x17\n\x04tool\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12!\n\x0e\x61rguments_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04\x12\x15\n\rallowed_tools\x18\x04 \x03(\t\x12.\n\tclearance\x18\x05 \x01(\x0b\x32\x1b.malha.api.run.v1.Clearance\"A\n\x0f\x45xecuteResponse\x12.\n\x06result\x18\x01 \x01(\x0b\x32\x1e.malha.api.tools.v1.ToolResult\"\xb4\x02\n\nToolResult\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.malha.api.run.v1.StepOutcome\x12\x13\n\x0bresult_json\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12-\n\tcitations\x18\x04 \x03(\x0b\x32\x1a.malha.api.run.v1.Citation\x12\x14\n\x0c\x65rror_reason\x18\x05 \x01(\t\x12\x12\n\nerror_text\x18\x06 \x01(\t\x12*\n\x07\x65lapsed\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nfrom_cache\x18\x08 \x01(\x08\x12\x11\n\ttruncated\x18\t \x01(\x08\x12\x16\n\x0eprice_microusd\x18\n \x01(\x03\x12\x0f\n\x07partial\x18\x0b \x01(\x08\")\n\x0eResolveRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"u\n\x0fResolveResponse\x12\x32\n\nresolution\x18\x01 \x01(\x0e\x32\x1e.malha.api.tools.v1.Resolution\x12.\n\x06result\x18\x02 \x01(\x0b\x32\x1e.malha.api.tools.v1.ToolResult*r\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x15\n\x11RESOLUTION_RESULT\x10\x01\x12\x19\n\x15RESOLUTION_TOMBSTONED\x10\x02\x12\x16\n\x12RESOLUTION_UNKNOWN\x10\x03\x32\x90\x02\n\x0cToolsService\x12X\n\tListTools\x12$.malha.api.tools.v1.ListToolsRequest\x1a%.malha.api.tools.v1.ListToolsResponse\x12R\n\x07\x45xecute\x12\".malha.api.tools.v1.ExecuteRequest\x1a#.malha.api.tools.v1.ExecuteResponse\x12R\n\x07Resolve\x12\".malha.api.tools.v1.ResolveRequest\x1a#.malha.api.tools.v1.ResolveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/tools/v1/tools_service.proto\x12\x12malha.api.tools.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bmalha/api/run/v1/chat.proto\x1a\x1dmalha/api/run/v1/record.proto\x1a\x1dmalha/api/tools/v1/tool.proto\"\x12\n\x10ListToolsRequest\"<\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x18.malha.api.tools.v1.Tool\"\xac\x01\n\x0e\x45xecuteRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x17\n\x04tool\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12!\n\x0e\x61rguments_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04\x12\x15\n\rallowed_tools\x18\x04 \x03(\t\x12.\n\tclearance\x18\x05 \x01(\x0b\x32\x1b.malha.api.run.v1.Clearance\"A\n\x0f\x45xecuteResponse\x12.\n\x06result\x18\x01 \x01(\x0b\x32\x1e.malha.api.tools.v1.ToolResult\"\xb4\x02\n\nToolResult\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.malha.api.run.v1.StepOutcome\x12\x13\n\x0bresult_json\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12-\n\tcitations\x18\x04 \x03(\x0b\x32\x1a.malha.api.run.v1.Citation\x12\x14\n\x0c\x65rror_reason\x18\x05 \x01(\t\x12\x12\n\nerror_text\x18\x06 \x01(\t\x12*\n\x07\x65lapsed\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nfrom_cache\x18\x08 \x01(\x08\x12\x11\n\ttruncated\x18\t \x01(\x08\x12\x16\n\x0eprice_microusd\x18\n \x01(\x03\x12\x0f\n\x07partial\x18\x0b \x01(\x08\")\n\x0eResolveRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"u\n\x0fResolveResponse\x12\x32\n\nresolution\x18\x01 \x01(\x0e\x32\x1e.malha.api.tools.v1.Resolution\x12.\n\x06result\x18\x02 \x01(\x0b\x32\x1e.malha.api.tools.v1.ToolResult\"8\n\x0f\x45raseRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\"\x12\n\x10\x45raseRunResponse*r\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x15\n\x11RESOLUTION_RESULT\x10\x01\x12\x19\n\x15RESOLUTION_TOMBSTONED\x10\x02\x12\x16\n\x12RESOLUTION_UNKNOWN\x10\x03\x32\xe7\x02\n\x0cToolsService\x12X\n\tListTools\x12$.malha.api.tools.v1.ListToolsRequest\x1a%.malha.api.tools.v1.ListToolsResponse\x12R\n\x07\x45xecute\x12\".malha.api.tools.v1.ExecuteRequest\x1a#.malha.api.tools.v1.ExecuteResponse\x12R\n\x07Resolve\x12\".malha.api.tools.v1.ResolveRequest\x1a#.malha.api.tools.v1.ResolveResponse\x12U\n\x08\x45raseRun\x12#.malha.api.tools.v1.EraseRunRequest\x1a$.malha.api.tools.v1.EraseRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,8 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXECUTEREQUEST'].fields_by_name['arguments_json']._serialized_options = b'\272H\006r\004\030\200\200\004'
   _globals['_RESOLVEREQUEST'].fields_by_name['key']._loaded_options = None
   _globals['_RESOLVEREQUEST'].fields_by_name['key']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
-  _globals['_RESOLUTION']._serialized_start=1011
-  _globals['_RESOLUTION']._serialized_end=1125
+  _globals['_ERASERUNREQUEST'].fields_by_name['run_id']._loaded_options = None
+  _globals['_ERASERUNREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\022r\0202\016^[a-z2-7]{52}$'
+  _globals['_RESOLUTION']._serialized_start=1089
+  _globals['_RESOLUTION']._serialized_end=1203
   _globals['_LISTTOOLSREQUEST']._serialized_start=214
   _globals['_LISTTOOLSREQUEST']._serialized_end=232
   _globals['_LISTTOOLSRESPONSE']._serialized_start=234
@@ -60,6 +62,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVEREQUEST']._serialized_end=890
   _globals['_RESOLVERESPONSE']._serialized_start=892
   _globals['_RESOLVERESPONSE']._serialized_end=1009
-  _globals['_TOOLSSERVICE']._serialized_start=1128
-  _globals['_TOOLSSERVICE']._serialized_end=1400
+  _globals['_ERASERUNREQUEST']._serialized_start=1011
+  _globals['_ERASERUNREQUEST']._serialized_end=1067
+  _globals['_ERASERUNRESPONSE']._serialized_start=1069
+  _globals['_ERASERUNRESPONSE']._serialized_end=1087
+  _globals['_TOOLSSERVICE']._serialized_start=1206
+  _globals['_TOOLSSERVICE']._serialized_end=1565
 # @@protoc_insertion_point(module_scope)

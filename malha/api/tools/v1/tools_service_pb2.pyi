@@ -94,3 +94,13 @@ class ResolveResponse(_message.Message):
     resolution: Resolution
     result: ToolResult
     def __init__(self, resolution: _Optional[_Union[Resolution, str]] = ..., result: _Optional[_Union[ToolResult, _Mapping]] = ...) -> None: ...
+
+class EraseRunRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class EraseRunResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -50,6 +50,11 @@ class ToolsServiceStub(object):
                 request_serializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.ResolveRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.ResolveResponse.FromString,
                 _registered_method=True)
+        self.EraseRun = channel.unary_unary(
+                '/malha.api.tools.v1.ToolsService/EraseRun',
+                request_serializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.EraseRunRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.EraseRunResponse.FromString,
+                _registered_method=True)
 
 
 class ToolsServiceServicer(object):
@@ -84,6 +89,14 @@ class ToolsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseRun(self, request, context):
+        """EraseRun forgets what tools did for a run that is over: arguments, results and
+        keys. Asked again it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ToolsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +114,11 @@ def add_ToolsServiceServicer_to_server(servicer, server):
                     servicer.Resolve,
                     request_deserializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.ResolveRequest.FromString,
                     response_serializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.ResolveResponse.SerializeToString,
+            ),
+            'EraseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseRun,
+                    request_deserializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.EraseRunRequest.FromString,
+                    response_serializer=malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.EraseRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +203,33 @@ class ToolsService(object):
             '/malha.api.tools.v1.ToolsService/Resolve',
             malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.ResolveRequest.SerializeToString,
             malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.ResolveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.tools.v1.ToolsService/EraseRun',
+            malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.EraseRunRequest.SerializeToString,
+            malha_dot_api_dot_tools_dot_v1_dot_tools__service__pb2.EraseRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

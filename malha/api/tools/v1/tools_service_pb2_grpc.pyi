@@ -73,7 +73,23 @@ _ToolsServiceResolveType = typing_extensions.TypeVar(
     ],
 )
 
-class ToolsServiceStub(typing.Generic[_ToolsServiceListToolsType, _ToolsServiceExecuteType, _ToolsServiceResolveType]):
+_ToolsServiceEraseRunType = typing_extensions.TypeVar(
+    '_ToolsServiceEraseRunType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.tools.v1.tools_service_pb2.EraseRunRequest,
+        malha.api.tools.v1.tools_service_pb2.EraseRunResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.tools.v1.tools_service_pb2.EraseRunRequest,
+        malha.api.tools.v1.tools_service_pb2.EraseRunResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.tools.v1.tools_service_pb2.EraseRunRequest,
+        malha.api.tools.v1.tools_service_pb2.EraseRunResponse,
+    ],
+)
+
+class ToolsServiceStub(typing.Generic[_ToolsServiceListToolsType, _ToolsServiceExecuteType, _ToolsServiceResolveType, _ToolsServiceEraseRunType]):
     """ToolsService runs tools on behalf of agents."""
 
     @typing.overload
@@ -90,6 +106,10 @@ class ToolsServiceStub(typing.Generic[_ToolsServiceListToolsType, _ToolsServiceE
             malha.api.tools.v1.tools_service_pb2.ResolveRequest,
             malha.api.tools.v1.tools_service_pb2.ResolveResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.tools.v1.tools_service_pb2.EraseRunRequest,
+            malha.api.tools.v1.tools_service_pb2.EraseRunResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -105,6 +125,10 @@ class ToolsServiceStub(typing.Generic[_ToolsServiceListToolsType, _ToolsServiceE
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.tools.v1.tools_service_pb2.ResolveRequest,
             malha.api.tools.v1.tools_service_pb2.ResolveResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.tools.v1.tools_service_pb2.EraseRunRequest,
+            malha.api.tools.v1.tools_service_pb2.EraseRunResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -126,6 +150,11 @@ class ToolsServiceStub(typing.Generic[_ToolsServiceListToolsType, _ToolsServiceE
     never ran is tombstoned: no later Execute can use it.
     """
 
+    EraseRun: _ToolsServiceEraseRunType
+    """EraseRun forgets what tools did for a run that is over: arguments, results and
+    keys. Asked again it changes nothing.
+    """
+
 ToolsServiceAsyncStub: typing_extensions.TypeAlias = ToolsServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.tools.v1.tools_service_pb2.ListToolsRequest,
@@ -138,6 +167,10 @@ ToolsServiceAsyncStub: typing_extensions.TypeAlias = ToolsServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.tools.v1.tools_service_pb2.ResolveRequest,
         malha.api.tools.v1.tools_service_pb2.ResolveResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.tools.v1.tools_service_pb2.EraseRunRequest,
+        malha.api.tools.v1.tools_service_pb2.EraseRunResponse,
     ],
 ]
 
@@ -175,6 +208,16 @@ class ToolsServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.tools.v1.tools_service_pb2.ResolveResponse, collections.abc.Awaitable[malha.api.tools.v1.tools_service_pb2.ResolveResponse]]:
         """Resolve tells what became of an effect key whose caller crashed. A key that
         never ran is tombstoned: no later Execute can use it.
+        """
+
+    @abc.abstractmethod
+    def EraseRun(
+        self,
+        request: malha.api.tools.v1.tools_service_pb2.EraseRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.tools.v1.tools_service_pb2.EraseRunResponse, collections.abc.Awaitable[malha.api.tools.v1.tools_service_pb2.EraseRunResponse]]:
+        """EraseRun forgets what tools did for a run that is over: arguments, results and
+        keys. Asked again it changes nothing.
         """
 
 def add_ToolsServiceServicer_to_server(servicer: ToolsServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

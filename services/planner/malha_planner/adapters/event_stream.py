@@ -14,7 +14,7 @@ from malha_planner.adapters.pipeline import Outgoing, Pipeline
 from malha_planner.ports import Announcement, Overtaken
 
 _FENCE = "Nats-Expected-Last-Sequence"
-_POSITION = "Malha-Position"
+POSITION = "Malha-Position"
 _WRONG_LAST_SEQUENCE = 10071
 _SLICE = 512
 
@@ -37,7 +37,7 @@ class NatsAnnouncer:
             return last, Position(0, 0)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise errors.unavailable("nats") from error
-        return last, parse_position((message.headers or {})[_POSITION])
+        return last, parse_position((message.headers or {})[POSITION])
 
     async def publish(self, events: Sequence[Announcement], *, fence: int) -> int:
         for start in range(0, len(events), _SLICE):
@@ -46,7 +46,7 @@ class NatsAnnouncer:
                 Outgoing(
                     event_subject(event.tenant, event.type),
                     event.body,
-                    {_FENCE: str(fence + place), _POSITION: str(event.position)},
+                    {_FENCE: str(fence + place), POSITION: str(event.position)},
                 )
                 for place, event in enumerate(batch)
             ]

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from malha.api.planner.v1.planner_service_pb2 import RunRow
+from malha.run import erased_id
 from malha.sqlite import Database
 from malha_planner.listing import FIELDS
 from malha_planner.ports import Due, Row
@@ -17,10 +18,12 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _UPSERT = """
 INSERT INTO runs (tenant, run_id, last_sequence, accepted_sequence, updated_us,
                   work_class, status, agent, session_id, row, due_us, key_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+WHERE NOT EXISTS (SELECT 1 FROM erased WHERE name = ?13 AND through >= ?3)
 ON CONFLICT (tenant, run_id) DO UPDATE SET
-    last_sequence = excluded.last_sequence, updated_us = excluded.updated_us,
-    status = excluded.status, row = excluded.row, due_us = excluded.due_us, reminders = 0
+    accepted_sequence = excluded.accepted_sequence, last_sequence = excluded.last_sequence,
+    updated_us = excluded.updated_us, status = excluded.status, row = excluded.row,
+    due_us = excluded.due_us, reminders = 0
 WHERE runs.last_sequence < excluded.last_sequence
 """
 _FOLLOWED = """
@@ -34,6 +37,18 @@ WHERE status IN ('QUEUED', 'RUNNING', 'WAITING') AND due_us <= ? ORDER BY due_us
 _REMINDED = """
 UPDATE runs SET due_us = ?, reminders = reminders + 1 WHERE tenant = ? AND run_id = ? AND last_sequence = ?
 """
+_ARCHIVABLE = """
+SELECT tenant, run_id FROM runs
+WHERE archived = 0 AND status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
+  AND updated_us <= ? AND last_sequence <= ?
+ORDER BY updated_us LIMIT ?
+"""
+_ARCHIVED = "UPDATE runs SET archived = 1 WHERE tenant = ? AND run_id = ? AND last_sequence <= ?"
+_ERASED = """
+INSERT INTO erased (name, through) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET through = max(through, excluded.through)
+"""
+_REMOVE = "DELETE FROM runs WHERE tenant = ? AND run_id = ? AND last_sequence <= ?"
 _PAGE = """
 SELECT accepted_sequence, row FROM runs
 WHERE tenant = :tenant AND accepted_sequence < :before
@@ -96,6 +111,25 @@ class SqliteRunsTable:
 
         await self._database.write(write)
 
+    async def archivable(self, moment: datetime, *, told: int, limit: int) -> list[tuple[str, str]]:
+        def read(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            return [tuple(found) for found in connection.execute(_ARCHIVABLE, (_micros(moment), told, limit))]
+
+        return await self._database.read(read)
+
+    async def archived(self, tenant: str, run_id: str, *, through: int) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(_ARCHIVED, (tenant, run_id, through))
+
+        await self._database.write(write)
+
+    async def remove(self, tenant: str, run_id: str, *, through: int) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(_ERASED, (erased_id(tenant, run_id), through))
+            connection.execute(_REMOVE, (tenant, run_id, through))
+
+        await self._database.write(write)
+
     async def page(
         self, tenant: str, where: Mapping[str, str], *, before: int | None, limit: int
     ) -> list[tuple[int, RunRow]]:
@@ -143,6 +177,7 @@ def _values(row: Row) -> tuple[str | int | bytes | None, ...]:
         shown.SerializeToString(),
         _micros(row.due) if row.due is not None else None,
         shown.key_id,
+        erased_id(row.tenant, shown.run_id),
     )
 
 

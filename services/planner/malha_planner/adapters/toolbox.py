@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import (
+    EraseRunRequest,
     ExecuteRequest,
     ExecuteResponse,
     ListToolsRequest,
@@ -19,11 +20,12 @@ from malha.wire import Peer, current
 _SECONDS = 5.0
 _FRESH = 5.0
 """Seconds a list of tools is used again: a hop less for each run, and Execute checks access anyway."""
+_ERASING = 20.0  # the records' file may have to be written anew
 _REMEMBERED = 1024
 
 
 class ToolsPeer:
-    """`malha_planner.ports.Toolbox` over gRPC."""
+    """`malha_planner.ports.Toolbox` and `malha_planner.ports.Effects` over gRPC."""
 
     def __init__(self, peer: Peer, clock: Clock) -> None:
         self._peer = peer
@@ -58,3 +60,8 @@ class ToolsPeer:
             self._stub.Resolve, request, timeout=_SECONDS, idempotent=True
         )
         return answer
+
+    async def erase(self, run_id: str) -> None:
+        await self._peer.call(
+            self._stub.EraseRun, EraseRunRequest(run_id=run_id), timeout=_ERASING, idempotent=True
+        )

@@ -10,6 +10,7 @@ from malha.api.run.v1.record_pb2 import Effect as EffectKind
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import Clock
 from malha.errors import unavailable
+from malha.scouring import scour
 from malha.sqlite import Database, Work
 from malha.telemetry import log
 from malha_tools.ports import Effect, Fate
@@ -86,6 +87,22 @@ class SqliteEffectRecords:
             return _result(row) or Fate.UNKNOWN
 
         return await self._write(work)
+
+    async def erase(self, tenant: str, run_id: str) -> None:
+        prefix = f"{tenant}/{run_id}/"
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "DELETE FROM effects WHERE tenant = ? AND key >= ? AND key < ?",
+                (tenant, prefix, prefix[:-1] + "0"),  # "0" follows "/"
+            )
+
+        await self._write(work)
+        try:
+            await scour(self._database.path, [run_id.encode()])
+        except sqlite3.Error as error:
+            log.error("effect_records_not_scoured", exc_info=error)
+            raise unavailable("tools") from None
 
     async def _write(self, work: Work[T]) -> T:
         try:
