@@ -120,8 +120,7 @@ def _money(state: RunState, ledger: Sequence[LedgerLine], verdict: Verdict) -> N
     corrected = 0
     for step in state.steps:
         lines = by_key.pop(step.key, [])
-        end = step.finished or step.abandoned
-        journaled = end.cost.amount_microusd if end is not None else 0
+        journaled = step.cost.amount_microusd if step.cost is not None else 0
         spent = sum(line.spent for line in lines)
         if not lines and (journaled or step.started.kind == StepKind.STEP_KIND_MODEL):
             off(f"{step.key} has no entry, the journal says {journaled}")

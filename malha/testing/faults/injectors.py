@@ -15,10 +15,12 @@ from malha.testing.faults.plan import Fault, Kind
 from malha.testing.faults.service import CLOCK_FILE
 from malha.testing.faults.tripwires import Tripped, Tripwires
 from malha.testing.mesh import Mesh
+from malha.testing.model_server import ModelServer
 
 _REACHED_WITHIN = 6.0
 _BACK_WITHIN = 40.0
 _LOOK = 0.01
+_ANSWERS_CUT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Scene:
     mesh: Mesh
     links: Links
     wires: Tripwires
+    models: ModelServer
     folder: Path
     disk: Path | None
     """A small file system under the broker's store; None where none could be mounted."""
@@ -39,6 +42,12 @@ async def inject(fault: Fault, scene: Scene) -> bool:
     match fault.kind:
         case Kind.KILL_AT | Kind.STOP_AT:
             return await _at_a_boundary(fault, scene)
+        case Kind.ZOMBIE:
+            return await _zombie(fault, scene)
+        case Kind.MODEL:
+            scene.models.add(
+                {"times": _ANSWERS_CUT, "latency_ms": 100, "disconnect": fault.where, "text": "It"}
+            )
         case Kind.KILL | Kind.RESTART:
             await _end(fault, scene)
         case Kind.STOP:
@@ -73,8 +82,22 @@ async def _at_a_boundary(fault: Fault, scene: Scene) -> bool:
     return True
 
 
-async def _tripped(point: str, how: signal.Signals, after: int, scene: Scene) -> Tripped | None:
-    scene.wires.arm(point, how, after=after)
+async def _zombie(fault: Fault, scene: Scene) -> bool:
+    """Who was away so long that others took its runs over goes on for one step, and dies of it."""
+    tripped = await _tripped(f"{fault.where}.before", signal.SIGSTOP, fault.after, scene, doomed=True)
+    if tripped is None:
+        return False
+    await asyncio.sleep(fault.size)
+    with suppress(ProcessLookupError):
+        os.kill(tripped.pid, signal.SIGCONT)
+    await _replaced(tripped.pid, scene)
+    return True
+
+
+async def _tripped(
+    point: str, how: signal.Signals, after: int, scene: Scene, *, doomed: bool = False
+) -> Tripped | None:
+    scene.wires.arm(point, how, after=after, doomed=doomed)
     await _once(lambda: scene.wires.tripped(point) is not None, _REACHED_WITHIN)
     scene.wires.disarm(point)
     return scene.wires.tripped(point)

@@ -41,6 +41,12 @@ POINTS = tuple(
 )
 """Every point at which a service can be killed."""
 
+_ZOMBIES = (
+    *("planner.call.Authorize", "planner.call.Settle", "planner.call.Execute", "planner.append.intention"),
+    *("planner.append.end", "planner.announce"),
+)
+"""What a worker does that was taken for dead, before it is."""
+
 # Where a point lies behind another fault, that one is laid as well.
 _LOST_ANSWER = "planner.call.Execute.after"
 _LOST_ACT = "tools.effect.finish.before"
@@ -65,8 +71,8 @@ _SHORT = (
         *("delay planner-tools", "kill retrieval", "clock jump forward"),
     ),
     (
-        *("kill nats", "half-open planner-cost", "restart valkey", "pause tools", "kill gateway"),
-        "kill at a boundary planner.announce.after",
+        *("kill nats", "half-open planner-cost", "restart valkey", "pause tools", "cut model answers middle"),
+        "pause beyond the lease and kill at the next boundary planner.call.Authorize",
     ),
     ("full disk nats", "kill at a boundary planner.wake.before", "kill cost", "kill tools"),
 )  # fmt: skip
@@ -77,12 +83,14 @@ class Kind(Enum):
 
     KILL_AT = "kill at a boundary"
     STOP_AT = "pause at a boundary beyond the lease"
+    ZOMBIE = "pause beyond the lease and kill at the next boundary"
     KILL = "kill"
     STOP = "pause"
     RESTART = "restart"
     CUT = "cut"
     DELAY = "delay"
     SILENCE = "half-open"
+    MODEL = "cut model answers"
     DISK = "full disk"
     CLOCK = "clock jump"
 
@@ -111,10 +119,13 @@ def deck() -> list[Fault]:
     return [
         *(Fault(Kind.KILL_AT, point, provoked_by=_provoked(point)) for point in POINTS),
         *(Fault(Kind.STOP_AT, point) for point in POINTS if _owned(point)),
+        *(Fault(Kind.ZOMBIE, name) for name in _ZOMBIES),
         *(Fault(Kind.KILL, process) for process in PROCESSES),
         *(Fault(Kind.STOP, process) for process in PROCESSES),
         *(Fault(Kind.RESTART, process) for process in ("nats", "valkey")),
         *(Fault(kind, link) for kind in (Kind.CUT, Kind.DELAY, Kind.SILENCE) for link in Links.NAMES),
+        Fault(Kind.MODEL, "before"),
+        Fault(Kind.MODEL, "middle"),
         Fault(Kind.DISK, "nats"),
         Fault(Kind.CLOCK, "forward"),
         Fault(Kind.CLOCK, "back"),
@@ -163,6 +174,7 @@ def _timed(card: Fault, chance: random.Random) -> Fault:
     size = {
         Kind.STOP: chance.uniform(2.5, 5.0),
         Kind.STOP_AT: chance.uniform(3.0, 5.0),
+        Kind.ZOMBIE: chance.uniform(3.0, 5.0),
         Kind.DELAY: chance.uniform(0.02, 0.3),
         Kind.SILENCE: chance.uniform(1.0, 6.0),
         Kind.DISK: chance.uniform(1.0, 3.0),

@@ -114,7 +114,7 @@ async def _scene(state: Path, broken: str, *, planners: int) -> AsyncIterator[Sc
             }
             command = ["malha.testing.faults.mesh", "--replicas", f"planner={planners}"]
             async with Mesh(state, environment, command=command) as mesh:
-                yield Scene(mesh, links, Tripwires(folder), folder, disk)
+                yield Scene(mesh, links, Tripwires(folder), models, folder, disk)
 
 
 @asynccontextmanager

@@ -29,11 +29,15 @@ class Tripwires:
         self._folder = folder
         self._passed: Counter[str] = Counter()
 
-    def arm(self, point: str, signum: signal.Signals, *, after: int = 0) -> None:
-        """Lay a wire; the first ``after`` processes' reaches are let pass."""
+    def arm(self, point: str, signum: signal.Signals, *, after: int = 0, doomed: bool = False) -> None:
+        """Lay a wire; the first ``after`` reaches are let pass.
+
+        Args:
+            doomed: who is stopped by it and goes on dies behind the very thing it was about to do.
+        """
         self._tripped(point).unlink(missing_ok=True)
         part = self._folder / f".{point}"
-        part.write_text(json.dumps({"signal": signum, "after": after}))
+        part.write_text(json.dumps({"signal": signum, "after": after, "doomed": doomed}))
         os.replace(part, self._armed(point))
 
     def disarm(self, point: str) -> None:
@@ -48,23 +52,24 @@ class Tripwires:
             return None
         return Tripped(told["pid"], signal.Signals(told["signal"]))
 
-    async def reach(self, point: str) -> None:
-        """For the process under test: pass the point, or meet one's fate."""
+    async def reach(self, point: str) -> bool:
+        """For the process under test: pass the point, or meet one's fate. True for the doomed who live on."""
         try:
             told = json.loads(self._armed(point).read_bytes())
         except FileNotFoundError:
-            return
+            return False
         if self._passed[point] < told["after"]:
             self._passed[point] += 1
-            return
+            return False
         mine = self._folder / f".{point}.{os.getpid()}"
         try:
             os.rename(self._armed(point), mine)
         except FileNotFoundError:
-            return  # another was quicker
+            return False  # another was quicker
         mine.write_text(json.dumps({"pid": os.getpid(), "signal": told["signal"]}))
         os.replace(mine, self._tripped(point))
         os.kill(os.getpid(), told["signal"])
+        return bool(told["doomed"])
 
     def _armed(self, point: str) -> Path:
         return self._folder / f"{point}.armed"

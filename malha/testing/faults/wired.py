@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
+import signal
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -43,11 +45,14 @@ class _Between:
     def __init__(self, wires: Tripwires, name: str) -> None:
         self._wires = wires
         self._name = name
+        self._doomed = False
 
     async def __aenter__(self) -> None:
-        await self._wires.reach(f"{self._name}.before")
+        self._doomed = await self._wires.reach(f"{self._name}.before")
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._doomed:
+            os.kill(os.getpid(), signal.SIGKILL)
         if kind is None:
             await self._wires.reach(f"{self._name}.after")
 
