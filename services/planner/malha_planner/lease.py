@@ -216,12 +216,19 @@ class Lease:
             Interrupted: others wrote into the run.
             MalhaError: DEADLINE_EXCEEDED after `seconds` or at the run's deadline.
         """
-        loop = asyncio.get_running_loop()
         seconds = min(seconds, self.remaining())
+        return await self._interruptible(call, seconds, asyncio.get_running_loop().time() + seconds)
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, unless others write into the run: Interrupted. A process that stands still sleeps longer,
+        and nothing worse: only a call can be late."""
+        await self._interruptible(self._clock.sleep(seconds), seconds + 1, None)
+
+    async def _interruptible(self, call: Awaitable[T], seconds: float, until: float | None) -> T:
         self._call_until = max(self._call_until, self._clock.monotonic() + seconds)
         try:
             async with asyncio.timeout_at(
-                loop.time() if self._interrupted else loop.time() + seconds
+                asyncio.get_running_loop().time() if self._interrupted else until
             ) as scope:
                 self._scopes.add(scope)
                 return await call

@@ -38,7 +38,7 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
     """
     if decision.attempt > 1:
         pause = random.uniform(_PAUSE, 2 * _PAUSE) * decision.attempt  # noqa: S311 - jitter, no secret
-        await run.lease.within(run.clock.sleep(pause), pause + 1)
+        await run.lease.pause(pause)
     with span(f"chat {run.model.name}", kind="client") as traced:
         outcome = await _ask(run, decision, traced)
     if outcome is None:

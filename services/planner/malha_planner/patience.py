@@ -34,7 +34,7 @@ async def patiently(
 
     Raises:
         MalhaError: any other refusal; the last one when time is up.
-        Interrupted: as `Lease.within`, between two attempts.
+        Interrupted: as `Lease.pause`, between two attempts.
     """
     until = clock.monotonic() + max(lease.remaining(), at_least)
     pause = _FIRST
@@ -44,9 +44,6 @@ async def patiently(
         except MalhaError as error:
             if error.reason not in passing or clock.monotonic() + pause > until:
                 raise
-        wait = clock.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, no secret
-        if at_least:
-            await wait
-        else:
-            await lease.within(wait, pause + 1)
+        wait = random.uniform(pause / 2, pause)  # noqa: S311 - jitter, no secret
+        await (clock.sleep(wait) if at_least else lease.pause(wait))
         pause = min(pause * 2, _LONGEST)

@@ -74,7 +74,7 @@ class Purse:
                 raise exceeded(answer.denied)
             await self._lease.write()
             pause = random.uniform(*_ASK_AGAIN)  # noqa: S311 - jitter, no secret
-            await self._lease.within(self._clock.sleep(pause), pause + 1)
+            await self._lease.pause(pause)
 
     async def settle(self) -> None:
         """Settle what is owed, and release what is held for calls that were never made."""

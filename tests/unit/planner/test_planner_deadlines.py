@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+
+import pytest
 
 from malha.api.run.v1.record_pb2 import Abandonment
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.clock import SystemClock
 from malha.testing.planner import CrashAt, asks, says
 from malha.testing.shop import Shop
 from malha_planner.ports import NoAnswerError
@@ -65,3 +69,21 @@ async def test_a_run_whose_time_is_up_in_mid_tool_call_ends_and_gives_back_what_
     assert (await shop.failure(item))[0] == "DEADLINE_EXCEEDED"
     assert shop.ledger.spent == 10
     assert shop.ledger.reserved == 0
+
+
+async def test_a_process_that_stands_still_between_two_attempts_is_not_too_late(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    time = loop.time
+
+    class StandsStill(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            monkeypatch.setattr(loop, "time", lambda: time() + 10)  # as SIGSTOP and SIGCONT do
+            await super().sleep(seconds)
+
+    shop.ledger.away = 1
+    shop.model.script = [says("still here")]
+    item = await shop.accept()
+    await replace(shop.worker(), clock=StandsStill()).handle(item)
+    assert (await shop.answer(item)).text == "still here"
