@@ -32,6 +32,7 @@ from malha.api.gateway.v1 import (
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
 from malha.api.run.v1 import record_pb2
+from malha.api.run.v1.record_pb2 import Priority
 from malha.errors import ErrorReason
 from malha.wire import codec
 
@@ -91,6 +92,8 @@ class Client:
         session_id: str = "",
         idempotency_key: str = "",
         limits: run_service_pb2.RunLimitsRequest | None = None,
+        work_class: str = "",
+        priority: Priority = Priority.PRIORITY_UNSPECIFIED,
     ) -> run_pb2.Run:
         """Start a run and return at once; it will end even if nobody waits."""
         request = run_service_pb2.CreateRunRequest(
@@ -99,6 +102,8 @@ class Client:
             session_id=session_id,
             idempotency_key=idempotency_key,
             limits=limits,
+            work_class=work_class,
+            priority=priority,
         )
         return (await self._call(self._runs.CreateRun, request)).run
 

@@ -3,6 +3,7 @@
 Everything here is pure except ``malha.run.nats_journal``, the adapter over NATS JetStream.
 """
 
+from malha.api.run.v1.record_pb2 import Priority
 from malha.run.accept import accept, amend
 from malha.run.archive import Archive, JournalWithArchive, is_archived, opens, pack, unpack
 from malha.run.call_hash import NoCanonicalFormError, attempt_hash, call_hash
@@ -19,6 +20,7 @@ from malha.run.facts import erasure, facts, wakes, without_content
 from malha.run.fold import BrokenJournalError, RunState, StepState, fold, fold_whatever
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
 from malha.run.keys import StepKey, erased_id, parse_step_key, run_id_for, step_key, subject
+from malha.run.lane import lane_of, parse_lane
 from malha.run.limits import check_room
 from malha.run.position import Position, parse_position
 from malha.run.proposals import APPROVALS_NEEDED, Proposal, Ruling, Standing
@@ -42,6 +44,7 @@ __all__ = [
     "KeyRing",
     "NoCanonicalFormError",
     "Position",
+    "Priority",
     "Proposal",
     "Rebase",
     "Resume",
@@ -65,9 +68,11 @@ __all__ = [
     "fold_whatever",
     "goes_on",
     "is_archived",
+    "lane_of",
     "opens",
     "other_item",
     "pack",
+    "parse_lane",
     "parse_position",
     "parse_step_key",
     "rebase",

@@ -62,6 +62,9 @@ GATEWAY_RUNS_FOLLOWED = Gauge("malha_gateway_runs_followed", "Runs whose journal
 # planner
 PLANNER_RUNS = Counter("malha_planner_runs_total", "Runs ended by a worker.", ("status", "reason"))
 PLANNER_ITEMS = Counter("malha_planner_items_total", "Work items, by what was made of them.", ("outcome",))
+PLANNER_QUEUED = Gauge(
+    "malha_planner_queued_items", "Work items queued or under way, of all planners.", ("work_class",)
+)
 PLANNER_BUSY = Gauge("malha_planner_busy_slots", "Runs being worked on.")
 PLANNER_STEPS = Histogram(
     "malha_planner_step_seconds", "Time of one model or tool call.", ("kind", "outcome"), buckets=_LATENCY

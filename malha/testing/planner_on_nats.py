@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ from malha_planner.archiving import Archivist
 from malha_planner.erase_requests import EraseRequests
 from malha_planner.erasing import Eraser
 from malha_planner.follower import Follower
+from malha_planner.lanes import Lanes
 from malha_planner.ports import Chore, Keys
 from malha_planner.tasks import end
 
@@ -48,6 +50,8 @@ class PlannerOnNats(Shop):
         self.ack_wait = ack_wait
         self.chores: list[Chore] = []
         """What followers made from now on do besides."""
+        self.lanes: list[Lanes] = []
+        """Of each worker started."""
         self._state = state
         self._stack = AsyncExitStack()
         self._tasks: dict[asyncio.Task[None], asyncio.Event | None] = {}
@@ -130,15 +134,17 @@ class PlannerOnNats(Shop):
         return self.start(self.follower().run())
 
     def start_worker(
-        self, handler: Handler | None = None, *, concurrency: int = 64, tenant_concurrency: int = 128
+        self,
+        handler: Handler | None = None,
+        *,
+        concurrency: int = 64,
+        caps: Callable[[str], int] = lambda _: 128,
+        shares: Mapping[str, float] | None = None,
     ) -> asyncio.Task[None]:
         """A replica's queue and worker, started; or another handler in the worker's place."""
-        work = NatsWork(
-            self.connection,
-            concurrency=concurrency,
-            tenant_concurrency=tenant_concurrency,
-            ack_wait=self.ack_wait,
-        )
+        lanes = Lanes(concurrency, shares or {}, caps)
+        self.lanes.append(lanes)
+        work = NatsWork(self.connection, lanes, cap=caps, ack_wait=self.ack_wait)
         stop = asyncio.Event()
         handler = handler or self.worker(ack_wait=self.ack_wait).handle
         return self.start(work.serve(handler, stop, grace=5.0), stop)

@@ -171,6 +171,9 @@ BODIES: dict[str, tuple[dict[str, Any], str]] = {
     "below zero": ({"input": "hi", "limits": {"max_iterations": -1}}, "limits.max_iterations"),
     "unknown field": ({"input": "hi", "colour": "red"}, "colour"),
     "unknown field inside": ({"input": "hi", "limits": {"speed": 1}}, "limits.speed"),
+    "no class of work": ({"input": "hi", "work_class": "nightly"}, "work_class"),
+    "no priority": ({"input": "hi", "priority": "PRIORITY_MINE"}, "priority"),
+    "a number for a priority": ({"input": "hi", "priority": 9}, "priority"),
     "no agent's name": ({"input": "hi", "agent": "No Such!"}, "agent"),
 }
 

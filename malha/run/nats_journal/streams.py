@@ -34,9 +34,9 @@ class UnfitServerError(Exception):
     """The nats-server cannot keep the journal's promises; the message says why."""
 
 
-def work_subject(work_class: str, tenant: str) -> str:
-    """``malha.work.<class>.<tenant>``."""
-    return f"malha.work.{work_class}.{tenant}"
+def work_subject(lane: str, tenant: str) -> str:
+    """``malha.work.<class>.<tenant>``; the class with its priority, as ``malha.run.lane_of`` gives it."""
+    return f"malha.work.{lane}.{tenant}"
 
 
 def event_subject(tenant: str, event_type: str) -> str:

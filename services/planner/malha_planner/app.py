@@ -38,6 +38,7 @@ from malha_planner.archiving import Archivist
 from malha_planner.erase_requests import EraseRequests
 from malha_planner.erasing import Eraser
 from malha_planner.follower import Follower
+from malha_planner.lanes import Lanes
 from malha_planner.models.registry import open_models
 from malha_planner.ports import Boundaries, NoBoundaries
 from malha_planner.servicer import PlannerServicer
@@ -118,10 +119,16 @@ async def main(
             clock=clock,
             ack_wait=settings.ack_wait_seconds,
         )
+
+        shares = {str(name): part for name, part in settings.class_shares.items()}
+
+        def cap(tenant: str) -> int:
+            return settings.tenant_concurrencies.get(tenant, settings.tenant_concurrency)
+
         work = NatsWork(
             nats,
-            concurrency=settings.concurrency,
-            tenant_concurrency=settings.tenant_concurrency,
+            Lanes(settings.concurrency, shares, cap),
+            cap=cap,
             ack_wait=settings.ack_wait_seconds,
         )
         waker = NatsWaker(pipeline)

@@ -26,6 +26,7 @@ from malha.run import (
     RunState,
     erasure,
     fold_whatever,
+    lane_of,
     wakes,
     without_content,
 )
@@ -180,7 +181,7 @@ class Follower:
             outbox.put(entry, state, accepted_sequence=known.accepted_sequence)
             if wake and entry.sequence >= announced.sequence:  # before that, its events tell, it was woken
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
-                hints.append(Hint(name, state.accepted.work_class, state.tenant, state.run_id))
+                hints.append(Hint(name, lane_of(state.accepted), state.tenant, state.run_id))
             if state.final or state.parked is not None:  # who waits, waits for nothing
                 self._known.pop((state.tenant, state.run_id), None)
         await self._waker.wake(hints)

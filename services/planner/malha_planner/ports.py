@@ -137,7 +137,7 @@ class Hint:
 
     name: str
     """What makes it the same hint as another."""
-    work_class: str
+    lane: str
     tenant: str
     run_id: str
 
@@ -151,7 +151,7 @@ class Row:
     accepted_sequence: int
     updated: datetime
     """Stored time of its last record."""
-    work_class: str
+    lane: str
     row: RunRow
     due: datetime | None = None
     """When it wants a hint if nothing happened to it until then; None: never."""
@@ -163,7 +163,7 @@ class Due:
 
     tenant: str
     run_id: str
-    work_class: str
+    lane: str
     last_sequence: int
     reminders: int
     """How many hints it got since that record."""

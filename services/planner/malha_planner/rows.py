@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.planner.v1.planner_service_pb2 import RunRow
-from malha.run import Entry, RunState, goes_on, wake_time
+from malha.run import Entry, RunState, goes_on, lane_of, wake_time
 from malha_planner.ports import Row
 from malha_planner.timestamps import stamp
 
@@ -34,7 +34,7 @@ def row_of(state: RunState, last: Entry, *, accepted_sequence: int, idle: timede
         last_sequence=last.sequence,
         accepted_sequence=accepted_sequence,
         updated=last.time,
-        work_class=state.accepted.work_class,
+        lane=lane_of(state.accepted),
         row=row,
         due=_due(state, last, idle),
     )

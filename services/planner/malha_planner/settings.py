@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from malha.settings import ServiceSettings
+
+WorkClass = Literal["interactive", "batch", "cpu"]
 
 
 class Settings(ServiceSettings):
@@ -39,7 +42,15 @@ class Settings(ServiceSettings):
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Runs worked on at once. Too high: memory and latency; too low: the queue grows."""
     tenant_concurrency: int = Field(default=128, ge=1, le=4096)
-    """Items of one tenant and class in flight over all planners (max_ack_pending)."""
+    """Runs of one tenant and class worked on at once, over all planners (max_ack_pending). Those of another
+    priority wait in a queue of their own, and count together within each planner."""
+    tenant_concurrencies: dict[str, Annotated[int, Field(ge=1)]] = Field(default={})
+    """The same for tenants that differ, such as {"acme": 16}. A name that no tenant has does nothing."""
+    class_shares: dict[WorkClass, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default={"batch": 0.5, "cpu": 0.25}
+    )
+    """Part of the concurrency that a class may take; one that is not named may take all. Too high for
+    batches: interactive runs wait until batches end."""
     ack_wait_seconds: float = Field(default=30.0, ge=1.0, le=300.0)
     """The lease on a work item. Low: takeover is fast, heartbeats cost more."""
     lead_every_seconds: float = Field(default=2.0, gt=0.0, le=60.0)

@@ -68,4 +68,4 @@ class Timer:
 
 def _hint(run: Due) -> Hint:
     name = f"{run.tenant}/{run.run_id}:{run.last_sequence}:due-{run.reminders}"
-    return Hint(name, run.work_class, run.tenant, run.run_id)
+    return Hint(name, run.lane, run.tenant, run.run_id)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
 
 from malha.run.nats_journal import WORK
 from malha.testing.planner import HoldAt, asks, says
@@ -10,12 +14,40 @@ from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.servers import RunningServer
 from malha.testing.shop import until
 from malha_planner.adapters.work_stream import NatsWaker
+from malha_planner.lanes import Lane
 from malha_planner.ports import Hint, WorkItem
 
 
-async def wake(planner: PlannerOnNats, tenant: str, count: int) -> None:
-    hints = [Hint(f"{tenant}/{n}", "interactive", tenant, f"run-{n}") for n in range(count)]
-    await NatsWaker(planner.pipeline).wake(hints)
+async def wake(planner: PlannerOnNats, tenant: str, count: int, lane: str = "interactive") -> None:
+    hints = [Hint(f"{tenant}/{lane}/{n}", lane, tenant, f"run-{n}") for n in range(count)]
+    for start in range(0, count, 1000):
+        await NatsWaker(planner.pipeline).wake(hints[start : start + 1000])
+
+
+class Gate:
+    """A handler whose runs end one by one, when they are told to."""
+
+    def __init__(self) -> None:
+        self.begun: list[WorkItem] = []
+        self.ended = 0
+        self._turns = asyncio.Semaphore(0)
+
+    async def __call__(self, item: WorkItem) -> None:
+        self.begun.append(item)
+        await self._turns.acquire()
+        await item.ack()
+        self.ended += 1
+
+    async def end_one(self) -> None:
+        """Let one run end, and wait until it has, and until its slot is taken again."""
+        ended, begun = self.ended, len(self.begun)
+        self._turns.release()
+        await until(lambda: _holds(lambda: self.ended == ended + 1 and len(self.begun) == begun + 1))
+
+    def open(self) -> None:
+        """Let all runs end from now on."""
+        for _ in range(100_000):
+            self._turns.release()
 
 
 async def empty(planner: PlannerOnNats) -> bool:
@@ -66,6 +98,83 @@ async def test_a_tenant_with_a_long_queue_does_not_hold_up_another(planner: Plan
     go.set()
     await until(lambda: empty(planner))
     assert max(place for place, tenant in enumerate(order) if tenant == "lonely") < 40
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+async def test_ten_thousand_queued_runs_delay_another_tenants_first_by_at_most_one_run_a_worker(
+    planner: PlannerOnNats, slots: int
+) -> None:
+    planner.ack_wait = 300.0
+    gate = Gate()
+    await wake(planner, "crowd", 10_000)
+    planner.start_worker(gate, concurrency=slots)
+    await until(lambda: _holds(lambda: len(gate.begun) == slots))
+    await gate.end_one()
+    await wake(planner, "lonely", 1)
+    (lanes,) = planner.lanes
+    await until(lambda: _holds(lambda: lanes.waits(Lane("interactive", "lonely"))))
+    before = gate.ended
+    await gate.end_one()
+    assert gate.begun[-1].tenant == "lonely", "the first slot that came free was its"
+    assert gate.ended == before + 1
+    gate.open()
+
+
+async def test_a_tenants_runs_are_begun_by_their_priority(planner: PlannerOnNats) -> None:
+    planner.ack_wait = 300.0
+    order: list[str] = []
+
+    async def handle(item: WorkItem) -> None:
+        order.append(item.lane.name)  # type: ignore[attr-defined] # it is a NatsItem
+        await item.ack()
+
+    lanes = ["interactive-low", "interactive", "interactive-high"]
+    for lane in lanes:
+        await wake(planner, "acme", 20, lane)
+    started = asyncio.Event()
+
+    async def first(item: WorkItem) -> None:
+        await started.wait()
+        await handle(item)
+
+    planner.start_worker(first, concurrency=1)
+    (taken,) = planner.lanes
+    await until(lambda: _holds(lambda: all(taken.waits(Lane(lane, "acme")) for lane in lanes[:2])))
+    await until(lambda: _busy(planner, 1))
+    started.set()
+    await until(lambda: empty(planner))
+    assert order[1:] == sorted(order[1:], key=lambda lane: -lanes.index(lane))
+
+
+async def test_batches_leave_room_for_interactive_runs(planner: PlannerOnNats) -> None:
+    planner.ack_wait = 300.0
+    gate = Gate()
+    await wake(planner, "acme", 50, "batch")
+    planner.start_worker(gate, concurrency=8, shares={"batch": 0.5})
+    await until(lambda: _busy(planner, 4))
+    await wake(planner, "acme", 3)
+    await until(lambda: _busy(planner, 7))
+    assert sorted(item.lane.work_class for item in gate.begun) == ["batch"] * 4 + ["interactive"] * 3  # type: ignore[attr-defined] # NatsItems
+    gate.open()
+    await until(lambda: empty(planner))
+
+
+async def test_a_tenants_cap_is_its_own_and_holds_from_the_next_start_on(planner: PlannerOnNats) -> None:
+    planner.ack_wait = 300.0
+    caps = {"small": 2, "big": 5}
+    gate = Gate()
+    for tenant in caps:
+        await wake(planner, tenant, 20)
+    worker = planner.start_worker(gate, caps=caps.__getitem__)
+    await until(lambda: _busy(planner, 7))
+    assert Counter(item.tenant for item in gate.begun) == caps
+    await planner.kill(worker)
+    caps["small"] = 4
+    again = Gate()
+    planner.start_worker(again, caps=caps.__getitem__)
+    await until(lambda: _holds(lambda: len(again.begun) == 2))
+    assert [item.tenant for item in again.begun] == ["small"] * 2, "two are still with the killed worker"
+    again.open()
 
 
 async def test_an_item_whose_worker_vanished_is_delivered_again_and_counted(planner: PlannerOnNats) -> None:
@@ -131,7 +240,7 @@ async def test_a_tenants_concurrency_is_capped_by_the_queue(planner: PlannerOnNa
         await item.ack()
 
     planner.ack_wait = 30.0
-    planner.start_worker(handle, tenant_concurrency=2)
+    planner.start_worker(handle, caps=lambda _: 2)
     await wake(planner, "a", 10)
     await until(lambda: _busy(planner, 2))
     info = await planner.connection.js.consumer_info(WORK, "interactive=a")
@@ -181,6 +290,10 @@ async def test_a_worker_paused_beyond_its_lease_loses_the_run_and_sends_nothing(
     pause.go_on.set()
     assert planner.counted == 1
     assert planner.ledger.reserved == 0
+
+
+async def _holds(condition: Callable[[], bool]) -> bool:
+    return condition()
 
 
 async def _busy(planner: PlannerOnNats, count: int) -> bool:

@@ -17,7 +17,7 @@ from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListR
 from malha.api.run.v1.record_pb2 import Action, FinalStatus, Record, RunLimits, StepKind, Verdict
 from malha.clock import SystemClock
 from malha.errors import ErrorReason, MalhaError, unavailable
-from malha.run import Entry, Sealer
+from malha.run import Entry, Priority, Sealer, lane_of
 from malha.testing.clock import FakeClock
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.worker import PlayedRun
@@ -161,6 +161,20 @@ async def test_a_created_run_is_queued_under_resolved_limits(gate: Gate) -> None
     record = gate.journal.entries[0].record
     assert b"17?" not in record.SerializeToString(), "what people say is sealed"
     assert record.events[0].accepted.principal == ANA
+
+
+@pytest.mark.parametrize(
+    ("asked", "lane"),
+    [
+        (CreateRunRequest(input="17?"), "interactive"),
+        (CreateRunRequest(input="17?", work_class="batch"), "batch"),
+        (CreateRunRequest(input="17?", work_class="cpu", priority=Priority.PRIORITY_HIGH), "cpu-high"),
+        (CreateRunRequest(input="17?", priority=Priority.PRIORITY_LOW), "interactive-low"),
+    ],
+)
+async def test_a_run_waits_in_the_queue_it_asks_for(gate: Gate, asked: CreateRunRequest, lane: str) -> None:
+    await gate.runs.create(ANA, asked)
+    assert lane_of(gate.journal.entries[0].record.events[0].accepted) == lane
 
 
 async def test_a_masked_input_is_all_that_is_kept(gate: Gate) -> None:

@@ -60,6 +60,7 @@ def test_what_a_file_leaves_out_is_the_house_default(tmp_path: Path) -> None:
         ("limits: {max_iterations: 0}", "limits.max_iterations"),
         ("tools: [Bad-Name]", "tools.0"),
         ("strategy: magic", "strategy"),
+        ("work_class: nightly", "work_class"),
         ("min_tier: gold", "min_tier"),
         ("model: {provider: openai}", "model.name"),
         ("promt: typo", "promt"),

@@ -11,18 +11,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateRunRequest(_message.Message):
-    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits")
+    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits", "work_class", "priority")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    WORK_CLASS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     agent: str
     input: str
     session_id: str
     idempotency_key: str
     limits: RunLimitsRequest
-    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ...) -> None: ...
+    work_class: str
+    priority: _record_pb2.Priority
+    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ..., work_class: _Optional[str] = ..., priority: _Optional[_Union[_record_pb2.Priority, str]] = ...) -> None: ...
 
 class RunLimitsRequest(_message.Message):
     __slots__ = ("max_iterations", "max_cost_microusd", "max_wall_time_seconds", "max_output_tokens", "max_model_time_seconds")
@@ -45,18 +49,22 @@ class CreateRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
 
 class RunAndWaitRequest(_message.Message):
-    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits")
+    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits", "work_class", "priority")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    WORK_CLASS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     agent: str
     input: str
     session_id: str
     idempotency_key: str
     limits: RunLimitsRequest
-    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ...) -> None: ...
+    work_class: str
+    priority: _record_pb2.Priority
+    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ..., work_class: _Optional[str] = ..., priority: _Optional[_Union[_record_pb2.Priority, str]] = ...) -> None: ...
 
 class RunAndWaitResponse(_message.Message):
     __slots__ = ("run",)

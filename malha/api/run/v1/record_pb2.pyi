@@ -14,6 +14,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRIORITY_UNSPECIFIED: _ClassVar[Priority]
+    PRIORITY_LOW: _ClassVar[Priority]
+    PRIORITY_NORMAL: _ClassVar[Priority]
+    PRIORITY_HIGH: _ClassVar[Priority]
+
 class StepKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STEP_KIND_UNSPECIFIED: _ClassVar[StepKind]
@@ -81,6 +88,10 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_FLAG: _ClassVar[Action]
     ACTION_MASK: _ClassVar[Action]
     ACTION_BLOCK: _ClassVar[Action]
+PRIORITY_UNSPECIFIED: Priority
+PRIORITY_LOW: Priority
+PRIORITY_NORMAL: Priority
+PRIORITY_HIGH: Priority
 STEP_KIND_UNSPECIFIED: StepKind
 STEP_KIND_MODEL: StepKind
 STEP_KIND_TOOL: StepKind
@@ -218,7 +229,7 @@ class RunLimits(_message.Message):
     def __init__(self, max_iterations: _Optional[int] = ..., max_cost_microusd: _Optional[int] = ..., max_wall_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_tokens: _Optional[int] = ..., max_model_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
-    __slots__ = ("principal", "agent", "request_hash", "work_class", "limits", "session_id", "traceparent", "input_verdict")
+    __slots__ = ("principal", "agent", "request_hash", "work_class", "limits", "session_id", "traceparent", "input_verdict", "priority")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -227,6 +238,7 @@ class Accepted(_message.Message):
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     INPUT_VERDICT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     principal: _principal_pb2.Principal
     agent: str
     request_hash: bytes
@@ -235,7 +247,8 @@ class Accepted(_message.Message):
     session_id: str
     traceparent: str
     input_verdict: Verdict
-    def __init__(self, principal: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., agent: _Optional[str] = ..., request_hash: _Optional[bytes] = ..., work_class: _Optional[str] = ..., limits: _Optional[_Union[RunLimits, _Mapping]] = ..., session_id: _Optional[str] = ..., traceparent: _Optional[str] = ..., input_verdict: _Optional[_Union[Verdict, _Mapping]] = ...) -> None: ...
+    priority: Priority
+    def __init__(self, principal: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., agent: _Optional[str] = ..., request_hash: _Optional[bytes] = ..., work_class: _Optional[str] = ..., limits: _Optional[_Union[RunLimits, _Mapping]] = ..., session_id: _Optional[str] = ..., traceparent: _Optional[str] = ..., input_verdict: _Optional[_Union[Verdict, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class Claimed(_message.Message):
     __slots__ = ("worker", "item", "delivery")

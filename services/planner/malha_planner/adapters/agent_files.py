@@ -54,7 +54,7 @@ class _AgentFile(_Strict):
     model: _Model | None = None
     limits: _Limits = _Limits()
     min_tier: Literal["free", "pro", "enterprise"] = "free"
-    work_class: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "interactive"
+    work_class: Literal["interactive", "batch", "cpu"] = "interactive"
     approvals: Approvals = Approvals()
     preauthorised: list[Preauthorised] = []
 

@@ -170,7 +170,7 @@ def _values(row: Row) -> tuple[str | int | bytes | None, ...]:
         row.last_sequence,
         row.accepted_sequence,
         _micros(row.updated),
-        row.work_class,
+        row.lane,
         shown.status,
         shown.agent,
         shown.session_id,

@@ -1,17 +1,17 @@
 """The stream WORK: hints go in once each, and come out lane by lane.
 
 Pulling: many concurrent fetches on one subscription of nats-py decay to one outstanding pull and never
-recover, so there is one inbox for all lanes and one request for each free slot. A plain subscription
-on the subjects rings when a hint is stored; each ring asks its lane for one. Once slots are short, the
-lanes that may have work are asked in turn, without waiting. A sweep each second finds what no ring
-announced: hints whose lease is over, or that were stored while nobody listened.
+recover, so there is one inbox for all lanes, and a question for one item at a time takes a slot. A plain
+subscription on the subjects rings when a hint is being stored; each delivery tells how many more its lane
+has; a sweep each second finds what neither announced: hints whose lease is over, or that were stored
+while nobody listened. Which lane is asked next is not decided here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
@@ -31,10 +31,12 @@ from malha_planner.ports import Hint, WorkItem
 from malha_planner.tasks import end
 
 _MESSAGE_ID = "Nats-Msg-Id"
-_ASK_SECONDS = 2.0
+_ANSWER_SECONDS = 2.0
+_STORED_SECONDS = 0.25
+"""How long after its ring a hint may be stored."""
 _SWEEP_SECONDS = 1.0
 _NO_MESSAGE = 10037
-_WAIT = orjson.dumps({"batch": 1, "expires": int(_ASK_SECONDS * 1e9)})
+_WAIT = orjson.dumps({"batch": 1, "expires": int(_STORED_SECONDS * 1e9)})
 _NO_WAIT = orjson.dumps({"batch": 1, "no_wait": True})
 
 Handler = Callable[[WorkItem], Awaitable[None]]
@@ -48,9 +50,7 @@ class NatsWaker:
 
     async def wake(self, hints: Sequence[Hint]) -> None:
         outgoing = [
-            Outgoing(
-                work_subject(hint.work_class, hint.tenant), hint.run_id.encode(), {_MESSAGE_ID: hint.name}
-            )
+            Outgoing(work_subject(hint.lane, hint.tenant), hint.run_id.encode(), {_MESSAGE_ID: hint.name})
             for hint in hints
         ]
         for answer in await self._pipeline.publish(outgoing):
@@ -60,7 +60,7 @@ class NatsWaker:
     async def now(self) -> datetime:
         nc = self._pipeline.connection.nc
         try:
-            answer = await nc.request(f"$JS.API.STREAM.INFO.{WORK}", timeout=_ASK_SECONDS)
+            answer = await nc.request(f"$JS.API.STREAM.INFO.{WORK}", timeout=_ANSWER_SECONDS)
             return datetime.fromisoformat(orjson.loads(answer.data)["ts"])
         except (nats.errors.Error, TimeoutError, OSError, KeyError) as error:
             raise errors.unavailable("nats") from error
@@ -72,11 +72,14 @@ class NatsItem:
     def __init__(self, connection: Connection, message: Msg, lane: Lane) -> None:
         # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>
         fields = message.reply.split(".")
+        self.lane = lane
         self.tenant = lane.tenant
         self.run_id = message.data.decode()
         self.item = int(fields[-4])
         self.delivery = int(fields[-5])
         self.time = datetime.fromtimestamp(int(fields[-2]) / 1e9, UTC)
+        self.more = int(fields[-1])
+        """Hints in the lane that were not delivered yet, by then."""
         self._connection = connection
         self._reply = message.reply
 
@@ -112,22 +115,28 @@ class NatsItem:
 
 
 class NatsWork:
-    """Takes items out of the queue and hands them to a handler, `concurrency` at a time."""
+    """Takes items out of the queue and hands them to a handler.
+
+    Args:
+        lanes: whose turn it is, and for how many there is room.
+        cap: of a tenant, items of one lane in flight over all planners.
+    """
 
     def __init__(
-        self, connection: Connection, *, concurrency: int, tenant_concurrency: int, ack_wait: float
+        self, connection: Connection, lanes: Lanes, *, cap: Callable[[str], int], ack_wait: float
     ) -> None:
         self._connection = connection
-        self._concurrency = concurrency
-        self._tenant_concurrency = tenant_concurrency
+        self._lanes = lanes
+        self._cap = cap
         self._ack_wait = ack_wait
-        self._lanes = Lanes()
         self._open: set[Lane] = set()
         self._opening: set[Lane] = set()
         self._asked: defaultdict[Lane, deque[float]] = defaultdict(deque)
-        self._outstanding = 0
+        self._more: dict[Lane, int] = {}
+        """What the last delivery of each lane said of those to come."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._inbox = connection.nc.new_inbox()
+        self._queued = Counter[str]()
         self._stopping = False
 
     async def serve(self, handler: Handler, stop: asyncio.Event, *, grace: float) -> None:
@@ -152,44 +161,35 @@ class NatsWork:
             with contextlib.suppress(nats.errors.Error):
                 await inbox.unsubscribe()
 
-    # slots
+    # questions
 
-    def _free(self) -> int:
-        return self._concurrency - self._outstanding - len(self._tasks)
-
-    async def _pump(self) -> None:
-        """Give free slots to lanes with work, in turn."""
-        while self._lanes and self._free() > 0 and not self._stopping:
-            await self._ask(self._lanes.next(), wait=False)
-
-    async def _ask(self, lane: Lane, *, wait: bool) -> None:
-        """Ask a lane for one item; a slot is kept for it until it comes or the lane says no."""
-        self._outstanding += 1
-        self._asked[lane].append(asyncio.get_running_loop().time() + _ASK_SECONDS + 1)
-        with contextlib.suppress(nats.errors.Error):  # unanswered questions lapse in the sweep
-            await self._connection.nc.publish(
-                f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{_durable(lane)}",
-                _WAIT if wait else _NO_WAIT,
-                reply=f"{self._inbox}.{lane.work_class}.{lane.tenant}",
-            )
+    async def _pump(self, rang: Lane | None = None) -> None:
+        """Ask the lanes whose turn it is while there is room; the one that just rang is waited for."""
+        while not self._stopping and (lane := self._lanes.take()) is not None:
+            self._asked[lane].append(asyncio.get_running_loop().time() + _ANSWER_SECONDS)
+            with contextlib.suppress(nats.errors.Error):  # unanswered questions lapse in the sweep
+                await self._connection.nc.publish(
+                    f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{_durable(lane)}",
+                    _WAIT if lane == rang else _NO_WAIT,
+                    reply=f"{self._inbox}.{lane.name}.{lane.tenant}",
+                )
 
     def _answered(self, lane: Lane) -> None:
+        """A question was answered: its slot is free, unless it had lapsed."""
         if asked := self._asked[lane]:
             asked.popleft()
-            self._outstanding -= 1
+            self._lanes.free(lane)
 
     # what comes in
 
     async def _rung(self, message: Msg) -> None:
         """A hint is being stored in this lane."""
         lane = _lane(message.subject)
-        if lane not in self._open:
+        if lane in self._open:
             self._lanes.add(lane)
-            await self._open_lane(lane)
-        elif self._free() > 0:
-            await self._ask(lane, wait=True)
+            await self._pump(lane)
         else:
-            self._lanes.add(lane)
+            await self._open_lane(lane)
 
     async def _delivered(self, message: Msg) -> None:
         lane = _lane(message.subject)
@@ -202,10 +202,15 @@ class NatsWork:
             with contextlib.suppress(MalhaError):
                 await item.give_back()
             return None
+        self._lanes.occupy(lane)
+        self._more[lane] = item.more
+        # one that is delivered again is seldom the only one: its worker had others
+        self._lanes.at_least(lane, max(item.more - len(self._asked[lane]), int(item.delivery > 1)))
         task = asyncio.create_task(self._work(item))
         self._tasks.add(task)
         metrics.PLANNER_BUSY.set(len(self._tasks))
         task.add_done_callback(self._tasks.discard)
+        await self._pump()
         return None
 
     async def _work(self, item: NatsItem) -> None:
@@ -213,9 +218,11 @@ class NatsWork:
             await self._handler(item)
         finally:
             self._tasks.discard(asyncio.current_task())
+            self._lanes.free(item.lane)
             metrics.PLANNER_BUSY.set(len(self._tasks))
-        if self._lanes:
-            await self._pump()
+        if self._more[item.lane]:  # it may have been at its tenant's cap until now
+            self._lanes.at_least(item.lane, 1)
+        await self._pump()
 
     # what no ring announced
 
@@ -229,16 +236,21 @@ class NatsWork:
 
     async def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
-        for asked in self._asked.values():
+        for lane, asked in self._asked.items():
             while asked and asked[0] < now:  # asked of a server that went away
-                asked.popleft()
-                self._outstanding -= 1
+                self._answered(lane)
         info = await self._connection.js.stream_info(WORK, subjects_filter=WORK_SUBJECTS)
-        for subject in info.state.subjects or {}:
+        queued = Counter[str]()
+        for subject, items in (info.state.subjects or {}).items():
             lane = _lane(subject)
-            self._lanes.add(lane)
-            if lane not in self._open:
+            queued[lane.work_class] += items
+            if lane in self._open:
+                self._lanes.at_least(lane, 1)
+            else:
                 await self._open_lane(lane)
+        for work_class in {*self._queued, *queued}:
+            metrics.PLANNER_QUEUED.labels(work_class).set(queued[work_class])
+        self._queued = queued
         await self._pump()
 
     async def _open_lane(self, lane: Lane) -> None:
@@ -255,10 +267,11 @@ class NatsWork:
                     ack_policy=AckPolicy.EXPLICIT,
                     ack_wait=self._ack_wait,
                     max_deliver=-1,
-                    max_ack_pending=self._tenant_concurrency,
+                    max_ack_pending=self._cap(lane.tenant),
                 ),
             )
             self._open.add(lane)
+            self._lanes.at_least(lane, 1)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             log.warning("lane_not_open", error=type(error).__name__)  # the sweep tries again
         finally:
@@ -268,9 +281,9 @@ class NatsWork:
 
 def _lane(subject: str) -> Lane:
     """The lane of a hint's subject, or of the inbox its lane was asked with: the last two parts."""
-    _, work_class, tenant = subject.rsplit(".", 2)
-    return Lane(work_class, tenant)
+    _, name, tenant = subject.rsplit(".", 2)
+    return Lane(name, tenant)
 
 
 def _durable(lane: Lane) -> str:
-    return f"{lane.work_class}={lane.tenant}"
+    return f"{lane.name}={lane.tenant}"
