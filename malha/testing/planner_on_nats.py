@@ -21,6 +21,7 @@ from malha.clock import SystemClock
 from malha.run import JournalWithArchive
 from malha.run.nats_journal import EVENTS, WORK, Connection, NatsJournal, NatsKeyRing
 from malha.sqlite import Database
+from malha.tasks import end
 from malha.testing.shop import Shop, until
 from malha.wire import acting_for
 from malha_planner.adapters.archive import SqliteArchive
@@ -37,7 +38,6 @@ from malha_planner.erasing import Eraser
 from malha_planner.follower import Follower
 from malha_planner.lanes import Lanes
 from malha_planner.ports import Chore, Keys
-from malha_planner.tasks import end
 
 
 class PlannerOnNats(Shop):

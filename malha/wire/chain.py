@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import protovalidate
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.errors import ErrorReason, MalhaError
@@ -66,19 +66,46 @@ class Chain:
             )
         raise TypeError(f"{method.path}: client streams without a response stream are not in the house")
 
-    async def enter(self, method: Method, request: Any, context: Context, seconds: float) -> None:
+    def carried(self, handler: grpc.RpcMethodHandler[Any, Any], method: Method) -> Carried:
+        """A unary handler for callers that come by a trunk."""
+        return Carried(self, handler, method)
+
+    async def answer(
+        self,
+        handler: Callable[..., Any],
+        request: Any,
+        context: Context | None,
+        method: Method,
+        metadata: Mapping[str, str],
+        remaining: float | None,
+    ) -> Any:
+        """Let a request pass to its handler. Raises MalhaError alone, as the caller may see it."""
+        with _observed(method, metadata) as observed:
+            try:
+                await self.enter(method, request, metadata, remaining, _UNARY_SECONDS)
+                async with self._unary:
+                    return await handler(request, context)
+            except Exception as error:
+                raise observed.failed(error) from error
+
+    async def enter(
+        self,
+        method: Method,
+        request: Any,
+        metadata: Mapping[str, str],
+        remaining: float | None,
+        seconds: float,
+    ) -> None:
         """What must hold before a handler runs, in this order.
 
         Authentication comes before everything that costs; the deadline before validation, since work
         that cannot finish is not worth checking; validation last, since its answer tells of the
         contract and strangers are owed none.
         """
-        metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
         if method.public:
             caller, principal = "", Principal()
         else:
             caller, principal = await self._admit(metadata)
-        remaining = context.time_remaining()
         remaining = seconds if remaining is None else min(remaining, _STREAM_SECONDS)
         if remaining < _LEAST_SECONDS:
             raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "no time is left for the call")
@@ -88,21 +115,20 @@ class Chain:
 
     def _unary_unary(self, handler: Callable[..., Any], method: Method) -> Callable[..., Any]:
         async def serve(request: Any, context: Context) -> Any:
-            with _observed(method, context) as observed:
-                try:
-                    await self.enter(method, request, context, _UNARY_SECONDS)
-                    async with self._unary:
-                        return await handler(request, context)
-                except Exception as error:
-                    await codec.abort(context, observed.failed(error))
+            metadata, remaining = _text(context), context.time_remaining()
+            try:
+                return await self.answer(handler, request, context, method, metadata, remaining)
+            except MalhaError as error:
+                await codec.abort(context, error)
 
         return serve
 
     def _streaming(self, handler: Callable[..., Any], method: Method) -> Callable[..., AsyncIterator[Any]]:
         async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
-            with _observed(method, context) as observed:
+            metadata = _text(context)
+            with _observed(method, metadata) as observed:
                 try:
-                    await self.enter(method, request, context, _STREAM_SECONDS)
+                    await self.enter(method, request, metadata, context.time_remaining(), _STREAM_SECONDS)
                     async with self._streams:
                         async for response in handler(request, context):
                             yield response
@@ -112,15 +138,43 @@ class Chain:
         return serve
 
 
+class Carried:
+    """A unary method for callers that come by a trunk: bytes in, bytes out, the same chain between.
+
+    Its handler has no context of gRPC's; what it may ask is in :func:`malha.wire.call.current`.
+    """
+
+    __slots__ = ("_chain", "_deserialize", "_handler", "_method", "_serialize")
+
+    def __init__(self, chain: Chain, handler: grpc.RpcMethodHandler[Any, Any], method: Method) -> None:
+        assert handler.unary_unary is not None
+        assert handler.request_deserializer is not None
+        assert handler.response_serializer is not None
+        self._chain = chain
+        self._method = method
+        self._handler: Callable[..., Any] = handler.unary_unary
+        self._deserialize: Callable[[bytes], Any] = handler.request_deserializer
+        self._serialize: Callable[[Any], bytes] = handler.response_serializer
+
+    async def answer(self, request: bytes, metadata: Mapping[str, str], remaining: float) -> bytes:
+        """The response, serialised. Raises MalhaError as the caller may see it."""
+        try:
+            asked = self._deserialize(request)
+        except DecodeError as error:
+            raise MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "the request cannot be read") from error
+        return self._serialize(
+            await self._chain.answer(self._handler, asked, None, self._method, metadata, remaining)
+        )
+
+
 class _observed:  # noqa: N801  # reads as the context manager it is
     """Span, latency and, for failures of ours, a log line."""
 
     __slots__ = ("_method", "_open", "_span", "_started", "code")
 
-    def __init__(self, method: Method, context: Context) -> None:
+    def __init__(self, method: Method, metadata: Mapping[str, str]) -> None:
         self._method = method
         self.code = "OK"
-        parent = next((v for k, v in context.invocation_metadata() or () if k == "traceparent"), None)
         self._open = span(
             method.path.lstrip("/"),
             kind="server",
@@ -129,7 +183,7 @@ class _observed:  # noqa: N801  # reads as the context manager it is
                 names.RPC_SERVICE: method.service,
                 names.RPC_METHOD: method.name,
             },
-            parent=parent if isinstance(parent, str) else None,
+            parent=metadata.get("traceparent"),
         )
 
     def __enter__(self) -> _observed:
@@ -157,6 +211,11 @@ class _observed:  # noqa: N801  # reads as the context manager it is
         metrics.RPC_IN_FLIGHT.dec()
         metrics.RPC_SERVED.labels(self._method.path, self.code).observe(time.perf_counter() - self._started)
         self._open.__exit__(None, None, None)
+
+
+def _text(context: Context) -> dict[str, str]:
+    """The call's metadata, without what is binary."""
+    return {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
 
 
 def validate(message: Message) -> None:

@@ -65,7 +65,7 @@ def from_rpc(error: grpc.aio.AioRpcError, callee: str) -> MalhaError:
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS and isinstance(value, bytes):
             try:
-                return _from_status(status_pb2.Status.FromString(value))
+                return from_status(status_pb2.Status.FromString(value))
             except DecodeError:
                 break
     code = error.code()
@@ -82,7 +82,8 @@ def from_rpc(error: grpc.aio.AioRpcError, callee: str) -> MalhaError:
     return MalhaError(ErrorReason.ERROR_REASON_INTERNAL, f"{callee} failed")
 
 
-def _from_status(status: status_pb2.Status) -> MalhaError:
+def from_status(status: status_pb2.Status) -> MalhaError:
+    """The error that :func:`to_status` made it from."""
     info = error_details_pb2.ErrorInfo()
     violations: list[tuple[str, str]] = []
     retry_after: float | None = None

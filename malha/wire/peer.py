@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -17,6 +18,7 @@ from malha.telemetry import metrics, traceparent
 from malha.wire import codec
 from malha.wire.call import Call, current
 from malha.wire.identity import Identity
+from malha.wire.trunk import MOST_BYTES, NoTrunkError, Path, Paths, Trunk
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -39,6 +41,7 @@ _TRIM = 0.005  # left to the caller to make use of the answer
 _ATTEMPTS = 3
 _REST = 1.0  # a restarted service is back within seconds, and one trial a second costs it nothing
 _BACKOFF = 0.05
+_NO_TRUNK_SECONDS = 30.0  # how long a callee of an earlier version is called without one
 
 
 class Peer:
@@ -56,7 +59,11 @@ class Peer:
         self.callee = callee
         # one name may resolve to many addresses; a list of addresses has a scheme of its own
         resolved = f"ipv4:{target}" if "," in target else target
-        self.channel = grpc.aio.insecure_channel(resolved, options=_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(resolved, options=_OPTIONS)
+        self._trunk = Trunk(self._channel, callee, replicas=1 + target.count(","))
+        self._no_trunk_until = 0.0
+        self.channel = cast("grpc.aio.Channel", Paths(self._channel))
+        """For generated stubs, which ask a channel for callables and nothing else."""
         self._identity = identity
         self._breaker = Breaker(callee, reset_seconds=_REST)
         self._retries = RetryBudget()
@@ -72,11 +79,12 @@ class Peer:
             MalhaError: what the callee answered, or DEPENDENCY_UNAVAILABLE, or DEADLINE_EXCEEDED.
         """
         call = current()
+        path = cast("Path[Q, R]", method)  # as `channel` hands them out
         self._retries.called()
         attempt = 1
         while True:
             try:
-                return await self._attempt(method, request, call, timeout)
+                return await self._attempt(path, request, call, timeout)
             except MalhaError as error:
                 away = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
                 if not (idempotent and away and attempt < _ATTEMPTS and call.remaining() > _BACKOFF):
@@ -106,18 +114,30 @@ class Peer:
             raise codec.from_rpc(error, self.callee) from None
 
     async def close(self) -> None:
-        """Close the channel."""
-        await self.channel.close()
+        """End what is under way and close the channel."""
+        await self._trunk.close()
+        await self._channel.close()
 
-    async def _attempt(self, method: Unary[Q, R], request: Q, call: Call, timeout: float) -> R:
+    async def _attempt(self, method: Path[Q, R], request: Q, call: Call, timeout: float) -> R:
         remaining = min(timeout, call.remaining() - _TRIM)
         if remaining <= 0:
             raise MalhaError(
                 ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, f"no time is left to ask {self.callee}"
             )
         async with self._breaker:
+            packed = method.serialize(request)
+            if len(packed) <= MOST_BYTES and time.monotonic() >= self._no_trunk_until:
+                token = self._identity.mint(self.callee, call.principal)
+                try:
+                    return method.deserialize(
+                        await self._trunk.call(
+                            method.method, packed, timeout=remaining, token=token, traceparent=traceparent()
+                        )
+                    )
+                except NoTrunkError:
+                    self._no_trunk_until = time.monotonic() + _NO_TRUNK_SECONDS
             try:
-                return await method(request, timeout=remaining, metadata=self._metadata(call))
+                return await method.single(request, timeout=remaining, metadata=self._metadata(call))
             except grpc.aio.AioRpcError as error:
                 raise codec.from_rpc(error, self.callee) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
@@ -12,9 +13,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.wire.v1.trunk_service_pb2_grpc import add_TrunkServiceServicer_to_server
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.bulkhead import Bulkhead
-from malha.wire.chain import Admit, Chain, Method
+from malha.wire.carrier import Carrier
+from malha.wire.chain import Admit, Carried, Chain, Method
 from malha.wire.identity import Identity
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
@@ -67,6 +70,10 @@ class Server:
         )
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []
+        self._carried: dict[str, Carried] = {}
+        self._carrier = Carrier(self._carried)
+        if authenticate is None:  # nothing of the mesh calls the edge
+            add_TrunkServiceServicer_to_server(self._carrier, self._grpc)
 
     def add(
         self, register: Callable[[Any, Any], None], servicer: object, *, allow: Public | None = None
@@ -86,6 +93,10 @@ class Server:
         }
         self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
         self._services.append(service)
+        for name, handler in handlers.items():
+            if handler.unary_unary:
+                method = Method(f"/{service}/{name}", name, service, public)
+                self._carried[method.path] = self._chain.carried(handler, method)
 
     async def start(self, listen: str, *, shared: bool = False) -> int:
         """Listen on ``host:port`` and serve; the bound port.
@@ -113,7 +124,10 @@ class Server:
     async def drain(self, grace: float) -> None:
         """Not ready, no new calls, let those under way finish for ``grace`` seconds, then stop."""
         await self._health.enter_graceful_shutdown()
-        await self._grpc.stop(grace)
+        stopping = asyncio.create_task(self._grpc.stop(grace))
+        await asyncio.sleep(0)  # from here on new streams go to others
+        self._carrier.drain()
+        await stopping
 
 
 class _Registrar:

@@ -19,6 +19,7 @@ from malha.run.nats_journal import (
     read_master_key,
 )
 from malha.sqlite import Database
+from malha.tasks import end
 from malha.wire import Identity, Peer, Server, acting_for
 from malha_planner.adapters.agent_files import SHIPPED, read_agents
 from malha_planner.adapters.archive import SqliteArchive
@@ -43,7 +44,6 @@ from malha_planner.models.registry import open_models
 from malha_planner.ports import Boundaries, NoBoundaries
 from malha_planner.servicer import PlannerServicer
 from malha_planner.settings import Settings
-from malha_planner.tasks import end
 from malha_planner.worker import Worker
 
 CALLERS = frozenset({"gateway"})

@@ -30,6 +30,7 @@ from malha.run import (
     wakes,
     without_content,
 )
+from malha.tasks import end
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
 from malha_planner.outbox import Outbox
@@ -42,7 +43,6 @@ from malha_planner.ports import (
     RunsTable,
     Waker,
 )
-from malha_planner.tasks import end
 from malha_planner.timer import Timer
 
 _STATES = 20_000

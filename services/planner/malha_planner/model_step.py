@@ -17,13 +17,13 @@ from malha.api.run.v1.record_pb2 import (
     StepStarted,
 )
 from malha.errors import ErrorReason, MalhaError
+from malha.tasks import together
 from malha.telemetry import names
 from malha.telemetry.traces import Span, span
 from malha_planner.claimed import ClaimedRun
 from malha_planner.ports import ModelReply, NoAnswerError
 from malha_planner.prompts import conversation
 from malha_planner.react import CallModel
-from malha_planner.tasks import together
 from malha_planner.transcript import MAX_CALLS
 
 _MODEL_SECONDS = 60.0

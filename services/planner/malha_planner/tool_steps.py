@@ -24,6 +24,7 @@ from malha.api.run.v1.record_pb2 import (
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, Resolution, ResolveRequest, ToolResult
 from malha.errors import ErrorReason, MalhaError
+from malha.tasks import end
 from malha.telemetry import names
 from malha.telemetry.traces import span
 from malha_planner.citations import renumber
@@ -31,7 +32,6 @@ from malha_planner.claimed import ClaimedRun
 from malha_planner.leave import Go, Refuse, Wait, Withhold, leave, used
 from malha_planner.parking import park_for_leave, park_for_outcomes, tell, told, withheld
 from malha_planner.patience import AWAY, patiently
-from malha_planner.tasks import end
 
 _MARGIN = 2.0
 """Seconds beyond a tool's own timeout in which the tools service says that it timed out."""

@@ -27,6 +27,7 @@ from malha.run import (
     fold_whatever,
     other_item,
 )
+from malha.tasks import end
 from malha.telemetry import metrics, names
 from malha.telemetry.logs import log
 from malha.telemetry.traces import span
@@ -39,7 +40,6 @@ from malha_planner.ports import Acting, Boundaries, Guard, Ledger, Models, Toolb
 from malha_planner.purse import Purse
 from malha_planner.resuming import recall
 from malha_planner.screening import Screen
-from malha_planner.tasks import end
 from malha_planner.timestamps import stamp
 
 _CLOSING = 30.0

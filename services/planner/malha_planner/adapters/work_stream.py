@@ -23,12 +23,12 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from malha import errors
 from malha.errors import MalhaError
 from malha.run.nats_journal import WORK, WORK_SUBJECTS, Connection, work_subject
+from malha.tasks import end
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
 from malha_planner.adapters.pipeline import Outgoing, Pipeline
 from malha_planner.lanes import Lane, Lanes
 from malha_planner.ports import Hint, WorkItem
-from malha_planner.tasks import end
 
 _MESSAGE_ID = "Nats-Msg-Id"
 _ANSWER_SECONDS = 2.0

@@ -7,60 +7,20 @@ from collections.abc import AsyncIterator
 
 import grpc.aio
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc import code_pb2
 
 from malha import errors
-from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
 from malha.errors import ErrorReason, MalhaError
-from malha.wire import Identity, Peer, Server, acting_for, current
-
-DEV = Principal(tenant="dev", subject="ana", key_id="k1", scopes=["runs"])
-ASK = guard.CheckRequest(stage=guard.STAGE_INPUT, texts=["hello"])
-
-
-def identities(*services: str) -> dict[str, Identity]:
-    keys = {service: Ed25519PrivateKey.generate() for service in services}
-    public = {service: key.public_key() for service, key in keys.items()}
-    return {service: Identity(service, key, public) for service, key in keys.items()}
-
-
-class Guard(guard_grpc.GuardServiceServicer):
-    """Does what the text says."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, float]] = []
-        self.cancelled = asyncio.Event()
-
-    async def Check(self, request: guard.CheckRequest, context: object) -> guard.CheckResponse:
-        call = current()
-        self.seen.append((call.principal.tenant, call.caller, call.remaining()))
-        match request.texts[0]:
-            case "explode":
-                raise RuntimeError("secret path /etc/shadow")
-            case "refuse":
-                raise MalhaError(
-                    ErrorReason.ERROR_REASON_RATE_LIMITED,
-                    "too fast",
-                    metadata={"limit": "10"},
-                    retry_after=2.5,
-                    quota=("key:k1", "10 a minute"),
-                )
-            case "hang":
-                try:
-                    await asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    self.cancelled.set()
-                    raise
-        return guard.CheckResponse(judgements=[guard.Judgement(text=request.texts[0])])
+from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
+from malha.wire import Peer, Server, acting_for
 
 
 @pytest.fixture
-async def mesh() -> AsyncIterator[tuple[Guard, dict[str, Peer]]]:
+async def mesh() -> AsyncIterator[tuple[ObedientGuard, dict[str, Peer]]]:
     who = identities("gateway", "tools", "guard", "stranger")
-    servicer = Guard()
+    servicer = ObedientGuard()
     server = Server("guard", identity=who["guard"], allow=frozenset({"gateway", "tools"}))
     server.add(guard_grpc.add_GuardServiceServicer_to_server, servicer)
     port = await server.start("127.0.0.1:0")
@@ -69,14 +29,6 @@ async def mesh() -> AsyncIterator[tuple[Guard, dict[str, Peer]]]:
     for peer in peers.values():
         await peer.close()
     await server.drain(0)
-
-
-async def ask(peer: Peer, text: str = "hello", timeout: float = 5.0) -> guard.CheckResponse:
-    stub = guard_grpc.GuardServiceStub(peer.channel)
-    with acting_for(DEV, timeout=10):
-        return await peer.call(
-            stub.Check, guard.CheckRequest(stage=guard.STAGE_INPUT, texts=[text]), timeout=timeout
-        )
 
 
 async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh) -> None:

@@ -1,0 +1,189 @@
+"""What calls that share a stream can rely on: nothing less than calls of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc.aio
+import pytest
+
+from malha.api.guard.v1 import guard_service_pb2 as guard
+from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
+from malha.api.wire.v1.trunk_pb2 import Call
+from malha.api.wire.v1.trunk_service_pb2 import CarryRequest
+from malha.api.wire.v1.trunk_service_pb2_grpc import TrunkServiceStub
+from malha.errors import ErrorReason, MalhaError
+from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
+from malha.testing.shop import until
+from malha.wire import Peer, Server, acting_for, trunk
+
+WHO = identities("gateway", "guard")
+
+
+@asynccontextmanager
+async def serving(servicer: ObedientGuard, port: int = 0) -> AsyncIterator[tuple[Server, int]]:
+    server = Server("guard", identity=WHO["guard"], allow=frozenset({"gateway"}))
+    server.add(guard_grpc.add_GuardServiceServicer_to_server, servicer)
+    try:
+        yield server, await server.start(f"127.0.0.1:{port}", shared=True)
+    finally:
+        await server.drain(0)
+
+
+@asynccontextmanager
+async def calling(port: int) -> AsyncIterator[Peer]:
+    peer = Peer("guard", f"127.0.0.1:{port}", identity=WHO["gateway"])
+    try:
+        yield peer
+    finally:
+        await peer.close()
+
+
+async def test_each_of_many_calls_at_once_gets_its_own_answer() -> None:
+    async with serving(ObedientGuard()) as (_, port), calling(port) as peer:
+        answers = await asyncio.gather(*(ask(peer, f"text {number}") for number in range(200)))
+    assert [answer.judgements[0].text for answer in answers] == [f"text {number}" for number in range(200)]
+
+
+async def test_a_call_that_takes_long_holds_no_other_up() -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (_, port), calling(port) as peer, asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(ask(peer, "wait"))
+        await servicer.entered.wait()
+        await ask(peer)
+        assert not slow.done()
+        servicer.release.set()
+
+
+async def test_a_call_given_up_by_its_caller_is_cancelled_at_the_callee() -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (_, port), calling(port) as peer:
+        task = asyncio.create_task(ask(peer, "hang"))
+        await servicer.entered.wait()
+        task.cancel()
+        async with asyncio.timeout(5):
+            await servicer.cancelled.wait()
+        await ask(peer)
+
+
+async def test_callers_that_are_gone_leave_nothing_running_at_the_callee() -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (_, port):
+        async with calling(port) as peer:
+            task = asyncio.create_task(ask(peer, "hang"))
+            await servicer.entered.wait()
+        async with asyncio.timeout(5):
+            await servicer.cancelled.wait()
+        with pytest.raises(MalhaError):
+            await task
+
+
+async def test_calls_of_a_callee_that_dies_are_unavailable_at_once_and_its_successor_is_found() -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (server, port), calling(port) as peer:
+        waiting = asyncio.create_task(ask(peer, "hang", timeout=60))
+        await servicer.entered.wait()
+        await server.drain(0)
+        with pytest.raises(MalhaError) as lost:
+            await waiting
+        assert lost.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+        async with serving(ObedientGuard(), port):
+            async with asyncio.timeout(10):
+                while not await answered(peer):
+                    pass
+
+
+async def answered(peer: Peer) -> bool:
+    try:
+        await ask(peer)
+    except MalhaError as error:
+        if error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
+            raise
+        await asyncio.sleep(0.01)
+        return False
+    return True
+
+
+async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor_takes_the_rest() -> None:
+    old, new = ObedientGuard(), ObedientGuard()
+    async with serving(old) as (server, port), calling(port) as peer:
+        waiting = asyncio.create_task(ask(peer, "wait"))
+        await old.entered.wait()
+        async with serving(new, port):
+            draining = asyncio.create_task(server.drain(10))
+            before = len(old.seen)
+            await until(lambda: asyncio.sleep(0, not peer._trunk._lines[0].taking()))
+            await asyncio.gather(*(ask(peer) for _ in range(20)))
+            assert (len(old.seen), len(new.seen)) == (before, 20)
+            assert not waiting.done()
+            old.release.set()
+            assert (await waiting).judgements[0].text == "wait"
+            await draining
+
+
+async def test_a_large_request_goes_by_itself() -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (_, port), calling(port) as peer:
+        stub = guard_grpc.GuardServiceStub(peer.channel)
+        large = guard.CheckRequest(stage=guard.STAGE_INPUT, texts=["x" * (trunk.MOST_BYTES + 1)])
+        with acting_for(DEV, timeout=10):
+            await peer.call(stub.Check, large, timeout=10)
+        assert not peer._trunk._lines
+    assert len(servicer.seen) == 1
+
+
+async def test_a_callee_of_an_earlier_version_is_called_without_a_trunk() -> None:
+    class Earlier(guard_grpc.GuardServiceServicer):
+        async def Check(self, request: guard.CheckRequest, context: object) -> guard.CheckResponse:
+            return guard.CheckResponse(judgements=[guard.Judgement(text=request.texts[0])])
+
+    server = grpc.aio.server()
+    guard_grpc.add_GuardServiceServicer_to_server(Earlier(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with calling(port) as peer:
+        answers = await asyncio.gather(*(ask(peer, str(number)) for number in range(10)))
+        assert [answer.judgements[0].text for answer in answers] == [str(number) for number in range(10)]
+    await server.stop(0)
+
+
+@pytest.mark.parametrize("token", ["", "forged"])
+async def test_whoever_opens_a_stream_is_still_asked_for_a_token_at_each_call(token: str) -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (_, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = Call(
+            id=7,
+            method="/malha.api.guard.v1.GuardService/Check",
+            request=ASK.SerializeToString(),
+            timeout_ms=5000,
+            token=token,
+        )
+        stream = TrunkServiceStub(channel).Carry()
+        await stream.write(CarryRequest(calls=[call]))
+        response = await stream.read()
+        assert response.answers[0].id == 7
+        assert response.answers[0].WhichOneof("outcome") == "status"
+    assert servicer.seen == []
+
+
+async def test_streams_are_renewed_so_that_calls_find_new_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunk, "_LIFETIME", -1.0)
+    async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
+        for _ in range(20):
+            await ask(peer)
+        await until(lambda: asyncio.sleep(0, len(server._carrier._lanes) <= 2))
+
+
+async def test_nothing_is_left_behind_by_calls_however_they_end() -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (server, port), calling(port) as peer:
+        texts = ["hello", "refuse", "explode", "hang"] * 50
+        await asyncio.gather(
+            *(ask(peer, text, timeout=0.5 if text == "hang" else 5.0) for text in texts),
+            return_exceptions=True,
+        )
+        (line,) = peer._trunk._lines
+        (lane,) = server._carrier._lanes
+        await until(lambda: asyncio.sleep(0, not (line._waiting or line._due or lane.calls or lane._answers)))
