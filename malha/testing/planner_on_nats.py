@@ -52,20 +52,20 @@ class PlannerOnNats(Shop):
         """What followers made from now on do besides."""
         self.lanes: list[Lanes] = []
         """Of each worker started."""
-        self._state = state
+        self.state_dir = state
         self._stack = AsyncExitStack()
         self._tasks: dict[asyncio.Task[None], asyncio.Event | None] = {}
 
     async def __aenter__(self) -> PlannerOnNats:
-        database = await Database.open(self._state / "planner.db", MIGRATIONS, durable=False)
+        database = await Database.open(self.state_dir / "planner.db", MIGRATIONS, durable=False)
         self._stack.push_async_callback(database.close)
         self.table = SqliteRunsTable(database)
-        archive_database = await SqliteArchive.open(self._state / "archive.db")
+        archive_database = await SqliteArchive.open(self.state_dir / "archive.db")
         self._stack.push_async_callback(archive_database.close)
         self.archive = SqliteArchive(archive_database)
         self.journal = JournalWithArchive(self.stream_journal, self.archive)  # type: ignore[assignment] # the same port
         self.streams = NatsStreams(self.connection)
-        self.disk = DatabaseFiles(self._state / "planner.db", self._state / "archive.db")
+        self.disk = DatabaseFiles(self.state_dir / "planner.db", self.state_dir / "archive.db")
         self.pipeline = Pipeline(self.connection)
         self._stack.push_async_callback(self.pipeline.close)
         return self

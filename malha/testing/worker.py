@@ -6,6 +6,9 @@ contents sealed, but no model, tool or guard is asked.
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
+
 from google.protobuf.duration_pb2 import Duration
 
 from malha.api.common.v1.usage_pb2 import Cost, Usage
@@ -20,14 +23,16 @@ from malha.api.run.v1.record_pb2 import (
     JournalEvent,
     Parked,
     ParkReason,
+    Proposed,
     Record,
+    Risk,
     StepFinished,
     StepKind,
     StepOutcome,
     StepStarted,
     Verdict,
 )
-from malha.run import Journal, RunState, Sealer, fold
+from malha.run import Journal, RunState, Sealer, call_hash, fold
 
 _ALLOWED = Verdict(action=Action.ACTION_ALLOW, policy="v1")
 
@@ -125,6 +130,25 @@ class PlayedRun:
         await self._append(
             JournalEvent(parked=Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN, key=key))
         )
+
+    async def ask(self, *arguments_json: str, approvals: int = 1, expires: datetime | None = None) -> None:
+        """Wait for people's leave: a call of the tool "stop" for each of the arguments."""
+        state = self._state()
+        for step, given in enumerate(arguments_json, state.last_step + 1):
+            proposed = Proposed(
+                step=step,
+                tool="stop",
+                tool_version="1",
+                risk=Risk.RISK_HIGH if approvals == 1 else Risk.RISK_CRITICAL,
+                hash=call_hash("stop", "1", json.loads(given), "played/1"),
+                policy="played/1",
+                approvals=approvals,
+            )
+            proposed.expire_time.FromDatetime(expires or datetime.now(UTC) + timedelta(days=1))
+            content = Content(text=f"stop with {given}", arguments_json=given)
+            self._noted.append(await self._sealed(JournalEvent(proposed=proposed), content))
+        parked = Parked(reason=ParkReason.PARK_REASON_APPROVAL, wake_at=proposed.expire_time)
+        await self._append(JournalEvent(parked=parked))
 
     async def _model(self, message: ChatMessage) -> None:
         key = await self.start(StepKind.STEP_KIND_MODEL, "offline-1")

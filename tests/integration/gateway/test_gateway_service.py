@@ -27,11 +27,11 @@ from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServic
 from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceStub
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceStub
 from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceStub
-from malha.api.gateway.v1.run_pb2 import RunStatus
+from malha.api.gateway.v1.run_pb2 import ApprovalStatus, RunStatus
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceStub
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestStatus
-from malha.api.run.v1.record_pb2 import FinalStatus
+from malha.api.run.v1.record_pb2 import Decision, FinalStatus
 from malha.errors import MalhaError
 from malha.run import Sealer
 from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, read_master_key
@@ -421,3 +421,55 @@ async def _until_answered(call: Callable[[], Awaitable[object]]) -> None:
                 await asyncio.sleep(0.02)
             else:
                 return
+
+
+async def test_a_waiting_call_is_listed_decided_and_told_to_whoever_follows(door: Door) -> None:
+    run_id = await door.create()
+    played = door.worker.of(run_id)
+    await played.claim()
+    await played.model_asks("stop", '{"line": 3}')
+    await played.ask('{"line": 3}', approvals=2)
+    door.peers.planner.rows = [RunRow(run_id=run_id, status="WAITING")]
+    bo, cleo = [await door.new_key(scopes=["approvals"]), await door.new_key(scopes=["runs"])]
+
+    page = await door.runs.ListApprovals(runs_pb.ListApprovalsRequest(), metadata=bo)
+    assert door.peers.planner.asked[-1].filter == 'status = "WAITING"'
+    (approval,) = page.approvals
+    assert (approval.summary, approval.arguments_json) == ('stop with {"line": 3}', '{"line": 3}')
+    assert approval.initiator == "developer"
+
+    def said(decision: Decision, **more: Any) -> runs_pb.DecideApprovalRequest:
+        fields = {"run_id": run_id, "hash": approval.hash, "decision": decision, **more}
+        return runs_pb.DecideApprovalRequest(**fields)
+
+    approve = said(Decision.DECISION_APPROVE)
+    unscoped = await refusal(door.runs.DecideApproval(approve, metadata=cleo))
+    assert (unscoped.reason_name, unscoped.metadata["scope"]) == ("SCOPE_MISSING", "approvals")
+    poisoned = said(Decision.DECISION_REJECT, comment=BLOCKED_WORD)
+    assert (await refusal(door.runs.DecideApproval(poisoned, metadata=bo))).reason_name == "GUARD_BLOCKED"
+    malformed = said(Decision.DECISION_UNSPECIFIED)
+    malformed.hash = "short"
+    bad = await refusal(door.runs.DecideApproval(malformed, metadata=bo))
+    assert {field for field, _ in bad.violations} == {"hash", "decision"}
+
+    first = (await door.runs.DecideApproval(said(Decision.DECISION_APPROVE, comment="well"), metadata=bo)).run
+    assert first.status == RunStatus.RUN_STATUS_WAITING
+    assert [one.comment for one in first.approvals[0].decisions] == ["well"]
+    twice = await refusal(door.runs.DecideApproval(approve, metadata=bo))
+    assert twice.reason_name == "APPROVAL_DECIDED"
+    page = await door.runs.ListApprovals(runs_pb.ListApprovalsRequest(), metadata=bo)
+    assert list(page.approvals) == [], "it waits for others"
+    rejected = (await door.runs.DecideApproval(said(Decision.DECISION_REJECT), metadata=door.key)).run
+    assert rejected.approvals[0].status == ApprovalStatus.APPROVAL_STATUS_REJECTED
+
+    stream = door.runs.StreamRun(runs_pb.StreamRunRequest(run_id=run_id), metadata=door.key)
+    told = []
+    async for answer in stream:
+        told.append(answer.event)
+        if len([one for one in told if one.HasField("decided")]) == 2:
+            break
+    stream.cancel()
+    kinds = [event.WhichOneof("event") for event in told]
+    assert kinds[-4:] == ["approval_requested", "waiting", "decided", "decided"]
+    assert told[-3].waiting.metadata["hash"] == approval.hash
+    assert [len(event.decided.decisions) for event in told[-2:]] == [1, 2]

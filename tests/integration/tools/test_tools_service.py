@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -19,10 +20,11 @@ from malha.api.retrieval.v1.retrieval_service_pb2_grpc import (
     RetrievalServiceServicer,
     add_RetrievalServiceServicer_to_server,
 )
-from malha.api.run.v1.record_pb2 import StepOutcome
+from malha.api.run.v1.record_pb2 import Clearance, Risk, StepOutcome
 from malha.api.tools.v1 import tools_service_pb2 as pb
 from malha.api.tools.v1.tools_service_pb2_grpc import ToolsServiceStub
 from malha.errors import ErrorReason, MalhaError
+from malha.run import call_hash
 from malha.run.keys import run_id_for, step_key
 from malha.testing.price_providers import PriceProviders, load
 from malha.wire import Identity, Peer, Server, acting_for, current
@@ -30,7 +32,8 @@ from malha_tools.app import open_server
 from malha_tools.settings import Settings
 
 PRICES = Path(__file__).parents[3] / "examples" / "gpu_prices" / "prices.json"
-ALL = ["calculator", "gpu_prices", "search_knowledge", "append_line"]
+ALL = ["calculator", "gpu_prices", "search_knowledge", "append_line", "stop_line"]
+PLANT = Path(__file__).parents[3] / "examples" / "plant" / "lines.json"
 
 
 class Library(RetrievalServiceServicer):
@@ -45,8 +48,9 @@ class Library(RetrievalServiceServicer):
 class Mesh:
     """The service, its callers, and what it stands on."""
 
-    def __init__(self, secrets: Path, port: int, providers: PriceProviders, lines: Path) -> None:
+    def __init__(self, secrets: Path, port: int, providers: PriceProviders, lines: Path, plant: Path) -> None:
         self.providers = providers
+        self.plant = plant
         self.lines = lines
         self._peers = {
             name: Peer("tools", f"127.0.0.1:{port}", identity=Identity.load(secrets, name))
@@ -68,6 +72,7 @@ class Mesh:
         tier: Tier = Tier.TIER_FREE,
         caller: str = "planner",
         allowed: list[str] = ALL,
+        clearance: Clearance | None = None,
     ) -> pb.ToolResult:
         peer = self._peers[caller]
         request = pb.ExecuteRequest(
@@ -75,6 +80,7 @@ class Mesh:
             tool=tool,
             arguments_json=json.dumps(arguments),
             allowed_tools=allowed,
+            clearance=clearance,
         )
         with acting_for(Principal(tenant=tenant, subject="ana", tier=tier), timeout=10):
             response = await peer.call(ToolsServiceStub(peer.channel).Execute, request, timeout=10)
@@ -131,24 +137,29 @@ async def mesh(tmp_path: Path, valkey_url: str) -> AsyncIterator[Mesh]:
         library.add(add_RetrievalServiceServicer_to_server, Library())  # type: ignore[abstract]  # only asked
         library_port = await library.start("127.0.0.1:0")
         stack.push_async_callback(library.drain, 0)
+        plant = tmp_path / "plant.json"
+        plant.write_text(PLANT.read_text(encoding="utf-8"), encoding="utf-8")
         settings = Settings(
             state_dir=tmp_path / "state",
             secrets_dir=secrets,
             valkey_url=valkey_url,
             retrieval_target=f"127.0.0.1:{library_port}",
             price_providers=providers.urls,
-            extra_tools={"malha.testing.tools:file_appender": {"path": str(lines)}},
+            extra_tools={
+                "malha.testing.tools:file_appender": {"path": str(lines)},
+                "examples.plant.lines:stop_line": {"file": str(plant)},
+            },
         )
         server = await stack.enter_async_context(open_server(settings))
         port = await server.start("127.0.0.1:0")
         stack.push_async_callback(server.drain, 0)
-        mesh = Mesh(secrets, port, providers, lines)
+        mesh = Mesh(secrets, port, providers, lines, plant)
         stack.push_async_callback(mesh.close)
         yield mesh
 
 
-async def test_the_tools_that_ship_and_the_one_of_the_settings_are_listed(mesh: Mesh) -> None:
-    assert await mesh.tools() == ["append_line", "calculator", "gpu_prices", "search_knowledge"]
+async def test_the_tools_that_ship_and_those_of_the_settings_are_listed(mesh: Mesh) -> None:
+    assert await mesh.tools() == ["append_line", "calculator", "gpu_prices", "search_knowledge", "stop_line"]
 
 
 async def test_only_the_planner_may_call(mesh: Mesh) -> None:
@@ -216,3 +227,34 @@ async def test_more_calls_than_the_tier_allows_are_refused_with_when_to_come_bac
     assert all(error.retry_after for error in refused)
     assert refused[0].metadata == {"limit": "100", "scope": "tool:calculator"}
     assert await burst("paying", Tier.TIER_PRO) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"arguments": {"line": 2, "reason": "hot"}}, ErrorReason.ERROR_REASON_APPROVAL_MISMATCH),
+        ({"policy": "another/1"}, ErrorReason.ERROR_REASON_APPROVAL_MISMATCH),
+        ({"approved_by": []}, ErrorReason.ERROR_REASON_APPROVAL_REQUIRED),
+        ({"hash": b""}, ErrorReason.ERROR_REASON_APPROVAL_REQUIRED),
+    ],
+)
+async def test_what_was_not_approved_is_refused_before_anything_runs_and_what_was_runs(
+    mesh: Mesh, changed: dict[str, Any], reason: ErrorReason
+) -> None:
+    approved = {"line": 3, "reason": "hot"}
+    before = mesh.plant.read_text(encoding="utf-8")
+    clearance = {
+        "risk": Risk.RISK_HIGH,
+        "hash": call_hash("stop_line", "1", approved, "keeper/1"),
+        "policy": "keeper/1",
+        "approved_by": ["bea"],
+    }
+    other = Clearance(**{**clearance, **{name: new for name, new in changed.items() if name != "arguments"}})
+    key = mesh.key("acme")
+    with pytest.raises(MalhaError) as refused:
+        await mesh.execute("stop_line", changed.get("arguments", approved), key=key, clearance=other)
+    assert refused.value.reason == reason
+    assert mesh.plant.read_text(encoding="utf-8") == before
+    result = await mesh.execute("stop_line", approved, key=key, clearance=Clearance(**clearance))
+    assert result.text == "Line 3 stands still at 71 degrees Celsius."
+    assert (await mesh.resolve(key)).resolution == pb.Resolution.RESOLUTION_RESULT
