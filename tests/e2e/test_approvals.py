@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -127,6 +129,24 @@ def speed(lines: Path, line: int) -> int:
     return int(json.loads(lines.read_text(encoding="utf-8"))[str(line)]["speed"])
 
 
+async def malha(
+    mesh: Mesh, people: People, subject: str, *command: str, typed: str = "", code: int = 0
+) -> str:
+    """What the command prints for somebody."""
+    session = await people.session(subject)
+    key = session.headers["authorization"].removeprefix("Bearer ")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "malha.cli", *command),
+        env={**os.environ, "MALHA_API_KEY": key, "MALHA_GRPC_TARGET": mesh.grpc_target, "COLUMNS": "200"},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate(f"{typed}\n".encode())
+    assert process.returncode == code, printed.decode()
+    return printed.decode()
+
+
 async def test_a_high_risk_call_waits_for_a_person_and_then_runs_once(people: People, lines: Path) -> None:
     run = await people.asks("please halt line 3")
     assert run["status"] == WAITS
@@ -222,6 +242,26 @@ async def test_another_tenant_sees_and_decides_nothing(people: People, rest: aio
         assert (await of_response(response)).reason == "RUN_NOT_FOUND"
     await people.decides("ana", run["approvals"][0], "END_RUN")
     assert (await people.ends(run))["status"] == "RUN_STATUS_FAILED"
+
+
+async def test_a_person_decides_from_a_terminal_by_the_hash_they_were_shown(
+    mesh: Mesh, people: People, lines: Path
+) -> None:
+    run = await people.asks("please set_line_speed now")
+    shown = await people.listed(run, "bea")
+    listed = await malha(mesh, people, "bea", "approvals")
+    for part in ("set_line_speed: Changes the speed", "line = 3", "critical risk", shown["hash"]):
+        assert part in listed
+    assert "APPROVAL" not in await malha(
+        mesh, people, "bea", "approve", run["run_id"], typed=shown["hash"][:8]
+    )
+    wrong = await malha(mesh, people, "carl", "approve", run["run_id"], "--hash", "0" * 64, code=1)
+    assert "nothing that waits" in wrong
+    said = await malha(
+        mesh, people, "carl", "reject", run["run_id"], "--hash", shown["hash"], "--comment", "not at night"
+    )
+    assert "reject; the run goes on" in said
+    assert "not at night" in (await people.ends(run))["answer"]
 
 
 @pytest.mark.usefixtures("whole_again")

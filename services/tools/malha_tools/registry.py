@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from jsonschema.exceptions import SchemaError
 
 from malha.api.common.v1.principal_pb2 import Tier
-from malha.api.run.v1.record_pb2 import Effect
+from malha.api.run.v1.record_pb2 import Effect, Risk
 from malha.api.tools.v1.tool_pb2 import Tool as Contract
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.breaker import Breaker
@@ -103,6 +103,8 @@ def _ready(tool: Tool, default_timeout: float, concurrency: int) -> Entry:
         raise UnsoundToolError(f"{contract.name}: say what repeating it does (effect)")
     if contract.cache_ttl.ToTimedelta() and contract.effect != Effect.EFFECT_READ:
         raise UnsoundToolError(f"{contract.name}: only EFFECT_READ results may be cached")
+    if contract.harmless and contract.risk > Risk.RISK_LOW:
+        raise UnsoundToolError(f"{contract.name}: a harmless tool has no risk, and this declares one")
     try:
         arguments, result = Schema(contract.input_schema_json), Schema(contract.output_schema_json)
     except (ValueError, SchemaError) as error:

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
+from malha.api.run.v1.record_pb2 import Risk
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import MalhaError
 from malha_planner.adapters.agent_files import SHIPPED, AgentFileError, read_agents
 from malha_planner.agents import Agent, Catalogue
 
+PLANT = Path(__file__).parents[3] / "examples" / "plant" / "agents"
 FREE = Principal(tenant="acme", tier=Tier.TIER_FREE)
 SOUND = """
 name: sound
@@ -19,6 +21,7 @@ version: "1"
 description: does as it is told
 prompt: be sound
 """
+PREAUTHORISED = "preauthorised:\n- {name: fire, tool: stop, arguments: {}, max_uses: 1}"
 
 
 def read(folder: Path, text: str) -> Agent:
@@ -53,6 +56,47 @@ def test_what_a_file_leaves_out_is_the_house_default(tmp_path: Path) -> None:
     assert (card.strategy, card.work_class, card.min_tier) == ("react", "interactive", Tier.TIER_FREE)
 
 
+def test_what_is_declared_about_approvals_is_what_holds(tmp_path: Path) -> None:
+    declared = """
+tools: [stop, slow]
+approvals: {risk: {slow: critical}, expires_seconds: 60, on_rejection: end_run, initiator_may_approve: never}
+preauthorised:
+- {name: fire, tool: stop, arguments: {required: [line]}, max_uses: 2, max_cost_microusd: 9}
+"""
+    policy = read(tmp_path, SOUND + declared).approvals
+    assert policy.risk(Tool(name="slow", risk=Risk.RISK_HIGH)) == Risk.RISK_CRITICAL
+    assert policy.risk(Tool(name="stop", risk=Risk.RISK_HIGH)) == Risk.RISK_HIGH
+    assert (policy.expires_seconds, policy.rejection_ends_run) == (60, True)
+    assert policy.initiator_may_approve < Risk.RISK_HIGH
+    (fire,) = policy.preauthorisations
+    assert fire.covers(Tool(name="stop", price_microusd=4), {"line": 1}, used=1)
+    assert not fire.covers(Tool(name="stop", price_microusd=5), {"line": 1}, used=1)
+
+
+def test_the_policys_version_changes_with_every_word_of_it_and_with_the_agents(tmp_path: Path) -> None:
+    texts = [
+        SOUND,
+        SOUND.replace('version: "1"', 'version: "2"'),
+        f"{SOUND}approvals: {{expires_seconds: 60}}\n",
+        f"{SOUND}approvals: {{expires_seconds: 61}}\n",
+        f"{SOUND}tools: [stop]\n{PREAUTHORISED}\n",
+        f"{SOUND}tools: [stop]\n{PREAUTHORISED.replace('1', '2')}\n",
+    ]
+    versions = [read(tmp_path, text).approvals.version for text in texts]
+    assert len(set(versions)) == len(texts)
+    assert versions[0].startswith("sound/1/")
+    assert read(tmp_path, f"{SOUND}approvals: {{expires_seconds: 86400}}\n").approvals.version == versions[0]
+
+
+def test_the_example_of_a_plant_is_sound() -> None:
+    (agent,) = read_agents(PLANT, default_model="m/m")
+    stop = Tool(name="stop_line", risk=Risk.RISK_HIGH)
+    (declared,) = agent.approvals.preauthorisations
+    assert declared.covers(stop, {"line": 2, "reason": "It overheats"}, used=0)
+    assert not declared.covers(stop, {"line": 3, "reason": "It overheats"}, used=0)
+    assert not declared.covers(stop, {"line": 2, "reason": "lunch"}, used=0)
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -66,6 +110,15 @@ def test_what_a_file_leaves_out_is_the_house_default(tmp_path: Path) -> None:
         ("promt: typo", "promt"),
         ("tools: calculator", "tools"),
         ("name: [", "not YAML"),
+        ("approvals: {risks: {}}", "approvals.risks"),
+        ("tools: [stop]\napprovals: {risk: {stop: huge}}", "approvals.risk.stop"),
+        ("tools: [stop]\napprovals: {risk: {stopp: high}}", "stopp: not among"),
+        ("approvals: {on_rejection: shout}", "approvals.on_rejection"),
+        ("approvals: {expires_seconds: 0}", "approvals.expires_seconds"),
+        (PREAUTHORISED, "stop: not among"),
+        (f"tools: [stop]\n{PREAUTHORISED}\n{PREAUTHORISED[15:]}", "same name"),
+        (f"tools: [stop]\n{PREAUTHORISED.replace('{}', '{type: objekt}')}", "not a JSON Schema"),
+        (f"tools: [stop]\n{PREAUTHORISED.replace('1', '0')}", "preauthorised.0.max_uses"),
     ],
 )
 def test_a_fault_stops_the_start_and_names_file_and_key(tmp_path: Path, fault: str, said: str) -> None:

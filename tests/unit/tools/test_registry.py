@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Tier
-from malha.api.run.v1.record_pb2 import Effect
+from malha.api.run.v1.record_pb2 import Effect, Risk
 from malha.testing.tools import FileAppender, ToldTool
 from malha_tools.loading import extra_tools
 from malha_tools.registry import Registry, UnsoundToolError
@@ -21,6 +21,7 @@ from malha_tools.registry import Registry, UnsoundToolError
         ({"name": "a b"}, "lower-case"),
         ({"effect": Effect.EFFECT_UNSPECIFIED}, "effect"),
         ({"effect": Effect.EFFECT_ONCE, "cache_ttl": {"seconds": 1}}, "cached"),
+        ({"harmless": True, "risk": Risk.RISK_MEDIUM}, "harmless"),
     ],
 )
 def test_an_unsound_contract_is_refused(contract: dict[str, object], why: str) -> None:

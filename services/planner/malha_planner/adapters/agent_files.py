@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from malha.api.planner.v1.agent_pb2 import Agent as Card
 from malha_planner.adapters.approval_section import Approvals, Preauthorised, approval_policy
-from malha_planner.agents import Agent
+from malha_planner.agents import HARMLESS, Agent
 
 SHIPPED = Path(__file__).parent.parent / "agents"
 
@@ -58,12 +58,14 @@ class _AgentFile(_Strict):
     approvals: Approvals = Approvals()
     preauthorised: list[Preauthorised] = []
 
-    @field_validator("preauthorised")
-    @classmethod
-    def _named_once(cls, declared: list[Preauthorised]) -> list[Preauthorised]:
-        if len({one.name for one in declared}) != len(declared):
-            raise ValueError("two have the same name")
-        return declared
+    @model_validator(mode="after")
+    def _sound(self) -> _AgentFile:
+        if len({one.name for one in self.preauthorised}) != len(self.preauthorised):
+            raise ValueError("preauthorised: two have the same name")
+        named = {*self.approvals.risk, *(one.tool for one in self.preauthorised)}
+        if HARMLESS not in self.tools and (strange := sorted(named - set(self.tools))):
+            raise ValueError(f"approvals, preauthorised: {', '.join(strange)}: not among the agent's tools")
+        return self
 
 
 def read_agents(folder: Path, *, default_model: str) -> list[Agent]:
