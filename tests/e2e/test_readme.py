@@ -22,7 +22,7 @@ from malha.testing.mesh import Mesh
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "docs" / "api.md", ROOT / "docs" / "events.md")
+PAGES = (README, *(ROOT / "docs" / page for page in ("api.md", "events.md", "approvals.md")))
 ENOUGH_SECONDS = 60
 
 _PART = re.compile(r"^#+ ([^\n]+)$|^<!-- (\w+) -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -70,8 +70,10 @@ async def test_an_example_prints_what_the_page_says(mesh: Mesh, example: Example
     assert_reads(await output(example, reaching(mesh)), example.prints)
 
 
-async def test_an_own_agent_with_an_own_tool_answers(tmp_path: Path) -> None:
-    (start,), (ask,) = marked("start"), marked("ask")
+@pytest.mark.parametrize(
+    ("start", "ask"), zip(marked("start"), marked("ask"), strict=True), ids=lambda example: named(example)
+)
+async def test_an_own_agent_with_own_tools_answers(start: Example, ask: Example, tmp_path: Path) -> None:
     async with Mesh(tmp_path, await settings(start)) as mesh:
         assert_reads(await output(ask, reaching(mesh)), ask.prints)
 
