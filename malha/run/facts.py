@@ -124,6 +124,7 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         _describe_step(fact, state.attempt(event.step_abandoned.key))
         return "run.step_finished"
     elif kind == "step_settled":
+        fact.status = "settled"
         fact.cost.CopyFrom(event.step_settled.cost)
         _describe_step(fact, state.attempt(event.step_settled.key))
     elif kind == "proposed":
