@@ -21,6 +21,10 @@ from malha.run.fold import RunState, StepState
 from malha.run.journal import Entry
 from malha.run.position import Position
 
+_WAITS_FOR = {
+    ParkReason.PARK_REASON_OUTCOME_UNKNOWN: "OUTCOME_UNKNOWN",
+    ParkReason.PARK_REASON_APPROVAL: "APPROVAL_REQUIRED",
+}
 _FROM_OUTSIDE = ("cancel_requested", "decided")
 _KINDS = {StepKind.STEP_KIND_MODEL: "model", StepKind.STEP_KIND_TOOL: "tool"}
 
@@ -142,7 +146,7 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         fact.status = _spelled(Decision.Name(decided.decision), "DECISION_")
     elif kind == "parked":
         fact.status = "waiting"
-        fact.error_reason = ParkReason.Name(event.parked.reason).removeprefix("PARK_REASON_")
+        fact.error_reason = _WAITS_FOR.get(event.parked.reason, "")
     elif kind == "cancel_requested" or kind == "archived":
         fact.status = _spelled(RunStatus.Name(state.status), "RUN_STATUS_")
     elif kind == "finished":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +149,9 @@ async def malha(
     return printed.decode()
 
 
-async def test_a_high_risk_call_waits_for_a_person_and_then_runs_once(people: People, lines: Path) -> None:
+async def test_a_high_risk_call_waits_for_a_person_and_then_runs_once(
+    mesh: Mesh, people: People, lines: Path
+) -> None:
     run = await people.asks("please halt line 3")
     assert run["status"] == WAITS
     assert run["error"]["reason"] == "APPROVAL_REQUIRED"
@@ -156,6 +160,9 @@ async def test_a_high_risk_call_waits_for_a_person_and_then_runs_once(people: Pe
     assert json.loads(approval["arguments_json"]) == {"line": 3, "reason": "asked for line 3"}
     assert "  line = 3" in approval["summary"]
     assert speed(lines, 3) == 55
+    with closing(sqlite3.connect(f"file:{mesh.state}/mesh/cost/cost.db?mode=ro", uri=True)) as ledger:
+        query = "SELECT sum(reserved) FROM entries WHERE run_id = ?"
+        assert ledger.execute(query, (run["run_id"],)).fetchone() == (0,), "a waiting run holds no money"
 
     wrong = {**approval, "hash": "0" * 64}
     for said in [wrong, {**approval, "hash": "not a hash"}]:

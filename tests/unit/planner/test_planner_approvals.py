@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -79,6 +80,8 @@ async def test_a_call_of_high_risk_waits_and_the_waiting_run_holds_nothing(plant
     assert state.parked is not None
     assert state.parked.reason == ParkReason.PARK_REASON_APPROVAL
     assert state.parked.wake_at.ToDatetime(plant.clock.now().tzinfo) > plant.clock.now()
+    parked = facts((await plant.journal.load(item.tenant, item.run_id))[-1], state)[-1]
+    assert (parked[0], parked[1].error_reason) == ("run.parked", "APPROVAL_REQUIRED")
     assert state.claim is None
     assert item.acks == 1, "no worker has it"
     assert plant.ledger.reserved == 0
@@ -142,6 +145,28 @@ async def test_a_critical_call_waits_for_two_different_people(plant: Plant) -> N
     await plant.again(item)
     assert plant.stopped == [3]
     assert list((await plant.state(item)).steps[1].started.clearance.approved_by) == ["bea", "carl"]
+
+
+async def test_two_people_who_approve_at_the_same_moment_both_count(plant: Plant) -> None:
+    plant.model.script = [asks(("scrap", {"line": 3})), says("scrapped")]
+    item = await plant.asked()
+    (about,) = await plant.people.shown(item.run_id)
+    say = plant.people.say
+    await asyncio.gather(*(say(item.run_id, APPROVE, by, about=about) for by in ("bea", "carl")))
+    await plant.again(item)
+    assert plant.stopped == [3]
+
+
+async def test_one_person_who_approves_twice_at_the_same_moment_counts_once(plant: Plant) -> None:
+    plant.model.script = [asks(("scrap", {"line": 3})), says("scrapped")]
+    item = await plant.asked()
+    (about,) = await plant.people.shown(item.run_id)
+    said = [plant.people.say(item.run_id, APPROVE, "bea", about=about) for _ in range(3)]
+    answers = await asyncio.gather(*said, return_exceptions=True)
+    refused = [answer.reason_name for answer in answers if isinstance(answer, MalhaError)]
+    assert refused == ["APPROVAL_DECIDED", "APPROVAL_DECIDED"]
+    await plant.again(item)
+    assert plant.stopped == []
 
 
 async def test_a_call_of_medium_risk_goes_and_people_are_told(plant: Plant) -> None:

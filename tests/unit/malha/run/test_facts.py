@@ -61,7 +61,7 @@ def test_people_are_told_of_a_call_by_its_risk_and_hash_and_without_a_word_of_it
     notice, question = RUN.proposed(1, approvals=0), RUN.proposed(2, approvals=2)
     asks = RUN.record(notice, question, RUN.parked(EPOCH).events[0], epoch=EPOCH)
     entries = stored([RUN.accepted(), RUN.claimed(), asks, RUN.decided(2, Decision.DECISION_REJECT)])
-    (told, of), (asked, about), _ = facts(entries[2], fold(entries[:3]))
+    (told, of), (asked, about), (_, parked) = facts(entries[2], fold(entries[:3]))
     assert (told, of.step, of.name, of.risk, of.status) == ("run.notified", 1, "stop", "medium", "running")
     assert (asked, about.step, about.risk, about.status) == (
         "run.approval_requested",
@@ -70,6 +70,7 @@ def test_people_are_told_of_a_call_by_its_risk_and_hash_and_without_a_word_of_it
         "waiting",
     )
     assert about.hash == (b"h" * 32).hex()
+    assert parked.error_reason == "OUTCOME_UNKNOWN", "as the record says"
     ((decided, what),) = facts(entries[3], fold(entries))
     assert (decided, what.step, what.status, what.hash) == ("run.decided", 2, "reject", about.hash)
 
