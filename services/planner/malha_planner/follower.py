@@ -48,6 +48,7 @@ from malha_planner.timer import Timer
 _STATES = 20_000
 """Open runs whose fold is kept; others, and all that are parked, are read again when they move."""
 _PAUSE = 0.25
+_REST = 2.0
 
 
 @dataclass(slots=True)
@@ -132,7 +133,7 @@ class Follower:
             asyncio.create_task(self._follow(outbox, announced, begin)),
             asyncio.create_task(outbox.run()),
             asyncio.create_task(timer.run()),
-            *(asyncio.create_task(chore.run(outbox)) for chore in self._chores),
+            *(asyncio.create_task(self._keep_doing(chore, outbox)) for chore in self._chores),
         ]
         try:
             ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -141,6 +142,17 @@ class Follower:
         finally:
             await end(*parts)
             metrics.PLANNER_LEADING.set(0)
+
+    async def _keep_doing(self, chore: Chore, outbox: Outbox) -> None:
+        """A chore that fails is begun again after a rest; runs do not wait for it."""
+        while True:
+            try:
+                await chore.run(outbox)
+            except Overtaken:
+                raise
+            except Exception as error:
+                log.warning("chore_failed", chore=type(chore).__name__, error=type(error).__name__)
+                await self._clock.sleep(_REST)
 
     async def _stand_by(self) -> None:
         """Return when the leader has not moved for a whole interval although there was something to do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,5 +24,5 @@ class DatabaseFiles:
             try:
                 if await scour(file, needles):
                     log.info("database_written_anew", file=file.name)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, subprocess.SubprocessError) as error:
                 raise unavailable("planner") from error

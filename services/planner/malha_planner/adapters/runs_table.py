@@ -10,7 +10,7 @@ from pathlib import Path
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.run import erased_id
 from malha.sqlite import Database
-from malha_planner.listing import FIELDS
+from malha_planner.adapters.run_pages import page_query
 from malha_planner.ports import Due, Row
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -49,29 +49,11 @@ INSERT INTO erased (name, through) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET through = max(through, excluded.through)
 """
 _REMOVE = "DELETE FROM runs WHERE tenant = ? AND run_id = ? AND last_sequence <= ?"
-_PAGE = """
-SELECT accepted_sequence, row FROM runs
-WHERE tenant = :tenant AND accepted_sequence < :before
-  AND (:status IS NULL OR status = :status)
-  AND (:agent IS NULL OR agent = :agent)
-  AND (:session_id IS NULL OR session_id = :session_id)
-  AND (:key_id IS NULL OR key_id = :key_id)
-  AND (:open IS NULL OR (status IN ('QUEUED', 'RUNNING', 'WAITING')) = (:open = 'true'))
-ORDER BY accepted_sequence DESC LIMIT :limit
-"""
 _DEAD = """
 SELECT accepted_sequence, tenant, row FROM runs
 WHERE status = 'DEAD' AND accepted_sequence < :before AND (:tenant = '' OR tenant = :tenant)
 ORDER BY accepted_sequence DESC LIMIT :limit
 """
-_WAITING = """
-SELECT accepted_sequence, row FROM runs
-WHERE tenant = :tenant AND accepted_sequence < :before AND status = 'WAITING'
-  AND (:agent IS NULL OR agent = :agent)
-  AND (:session_id IS NULL OR session_id = :session_id)
-ORDER BY accepted_sequence DESC LIMIT :limit
-"""
-"""A page of few among many: the index that serves it knows the waiting runs alone."""
 _NEWEST = 2**63 - 1
 
 
@@ -137,10 +119,9 @@ class SqliteRunsTable:
             "tenant": tenant,
             "before": _NEWEST if before is None else before,
             "limit": limit,
-            **{name: where.get(name) for name in FIELDS},
+            **where,
         }
-
-        query = _WAITING if values["status"] == "WAITING" else _PAGE
+        query = page_query(where)
 
         def read(connection: sqlite3.Connection) -> list[tuple[int, RunRow]]:
             return [

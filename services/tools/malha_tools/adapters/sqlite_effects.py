@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,7 +101,7 @@ class SqliteEffectRecords:
         await self._write(work)
         try:
             await scour(self._database.path, [run_id.encode()])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, subprocess.SubprocessError) as error:
             log.error("effect_records_not_scoured", exc_info=error)
             raise unavailable("tools") from None
 
