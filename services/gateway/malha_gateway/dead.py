@@ -79,8 +79,9 @@ class DeadRuns:
         return await self._amend(tenant, run_id, decide)
 
     async def _amend(self, tenant: str, run_id: str, decide: Callable[[RunState], Record]) -> DeadRun:
-        await amend(self._journal, tenant, run_id, decide)
-        return await self._shown(await self._journal.load(tenant, run_id))
+        state = await amend(self._journal, tenant, run_id, decide)
+        entries = await self._journal.load(tenant, run_id)  # a worker may have it by now
+        return await self._shown([entry for entry in entries if entry.sequence <= state.last_sequence])
 
     async def _shown(self, entries: Sequence[Entry]) -> DeadRun:
         state = fold_whatever(map(without_content, entries))

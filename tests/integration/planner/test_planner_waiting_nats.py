@@ -1,0 +1,94 @@
+"""Runs that wait hold nothing, and outlive a restart of everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from malha.api.gateway.v1.run_pb2 import RunStatus
+from malha.api.run.v1.record_pb2 import Decision, Effect, Risk
+from malha.run.nats_journal import RUNS, WORK, Connection, connect
+from malha.testing.people import People
+from malha.testing.planner import asks, says
+from malha.testing.planner_on_nats import PlannerOnNats
+from malha.testing.servers import RunningServer
+from malha.testing.shop import until
+
+RUNS_THAT_WAIT = 120
+
+
+async def listed(planner: PlannerOnNats, status: str) -> int:
+    rows = await planner.table.page("acme", {"status": status}, before=None, limit=10_000)
+    return len(rows)
+
+
+def shop(connection: Connection, state: Path, earlier: PlannerOnNats | None = None) -> PlannerOnNats:
+    """A planner with a tool that people must allow; what is not the planner's goes on from an earlier one."""
+    made = PlannerOnNats(connection, state)
+    made.toolbox.add("stop", made._count, effect=Effect.EFFECT_ONCE, price=5, risk=Risk.RISK_HIGH)
+    made.model.script = [asks(("stop", {"line": 3})), says("stopped")]
+    if earlier is not None:
+        made.sealer, made.ledger = earlier.sealer, earlier.ledger
+    return made
+
+
+async def test_after_a_restart_of_everything_deciding_all_that_wait_finishes_all_of_them(
+    own_server: RunningServer, connection: Connection, tmp_path: Path
+) -> None:
+    async with shop(connection, tmp_path) as planner:
+        planner.start_follower()
+        planner.start_worker()
+        items = [await planner.accept() for _ in range(RUNS_THAT_WAIT)]
+
+        async def all_wait() -> bool:
+            return await listed(planner, "WAITING") == RUNS_THAT_WAIT
+
+        await until(all_wait, seconds=30)
+
+    own_server.restart(crash=True)
+    again = await connect(own_server.url, name="tests")
+    async with shop(again, tmp_path, planner) as planner:
+        planner.start_follower()
+        planner.start_worker()
+        people = People(planner.journal, planner.sealer, None)  # type: ignore[arg-type] # nobody lists
+        for item in items:
+            await people.say(item.run_id, Decision.DECISION_APPROVE)
+
+        async def all_are_over() -> bool:
+            return await listed(planner, "SUCCEEDED") == RUNS_THAT_WAIT
+
+        await until(all_are_over, seconds=30)
+        assert planner.counted == RUNS_THAT_WAIT
+        assert planner.ledger.reserved == 0
+        assert {(await planner.state(item)).status for item in items} == {RunStatus.RUN_STATUS_SUCCEEDED}
+    await again.close()
+
+
+async def test_runs_that_wait_are_in_no_queue_and_hold_no_slot_no_memory_and_no_subscription(
+    connection: Connection, tmp_path: Path
+) -> None:
+    async with shop(connection, tmp_path) as planner:
+        follower = planner.follower()
+        planner.start(follower.run())
+        planner.start_worker()
+        await planner.accept()
+        await until(lambda: _is(planner, 1))
+        subscriptions = len(connection.nc._subs)
+        consumers = (await connection.js.stream_info(RUNS)).state.consumer_count
+        for _ in range(50):
+            await planner.accept()
+        await until(lambda: _is(planner, 51))
+
+        async def no_item_is_left() -> bool:
+            return await planner.queued() == 0
+
+        await until(no_item_is_left)
+        (lanes,) = planner.lanes
+        assert follower.kept == 0
+        assert lanes.taken == 0
+        assert len(connection.nc._subs) == subscriptions
+        assert (await connection.js.stream_info(RUNS)).state.consumer_count == consumers
+        assert (await connection.js.stream_info(WORK)).state.consumer_count == 1
+
+
+async def _is(planner: PlannerOnNats, waiting: int) -> bool:
+    return await listed(planner, "WAITING") == waiting
