@@ -162,6 +162,8 @@ class MemoryLedger:
         self.calls.append(name)
 
     def _settle(self, settlement: Settlement) -> Settled:
+        if settlement.key not in self.entries and settlement.release:
+            self.enter(settlement.key, 0, 0)
         if settlement.key not in self.entries and settlement.HasField("free"):
             assert not settlement.free.tool.price_microusd, "what costs money is reserved first"
             self.enter(settlement.key, 0, None)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from malha.testing.faults import broken
-from malha.testing.faults.plan import fault, seeds_a_deck, short, waves
+from malha.testing.faults.plan import alone, seeds_a_deck, short, waves
 from malha.testing.faults.trial import trial
 from malha.testing.faults.verdict import Verdict
 
@@ -25,15 +25,13 @@ def main() -> None:
     parser.add_argument("--seeds", default="0", help=f"such as 3 or 1-20; {seeds_a_deck()} cover all once")
     parser.add_argument("--short", action="store_true", help="every kind once, in a minute")
     parser.add_argument("--broken", default="", choices=["", *broken.PARTS], help="a broken part to put in")
-    parser.add_argument("--only", action="append", help="a fault by its name, in the seeds' faults' place")
+    parser.add_argument("--only", help="a fault by its name, in the seeds' faults' place")
     parser.add_argument("--report", type=Path, help="file for the counts, in JSON")
     options = parser.parse_args()
     total = Verdict()
     for seed in _seeds(options.seeds):
         began = time.monotonic()
-        planned = [[fault(name)] for name in options.only] if options.only else waves(seed)
-        if options.short:
-            planned = short()
+        planned = short() if options.short else alone(options.only, seed) if options.only else waves(seed)
         verdict = asyncio.run(trial(seed, planned, broken=options.broken, say=_say))
         total += verdict
         _say(f"seed {seed}, {time.monotonic() - began:.0f} s: {verdict}")

@@ -162,11 +162,15 @@ def waves(seed: int) -> Iterator[list[Fault]]:
 def short() -> list[list[Fault]]:
     """Every kind of fault, every process, and the boundaries on which most depends, in a minute."""
     chance = random.Random("short")  # noqa: S311 - repeatable, no secret
-    return [[_timed(fault(name), chance) for name in wave] for wave in _SHORT]
+    return [[_timed(_named(name), chance) for name in wave] for wave in _SHORT]
 
 
-def fault(name: str) -> Fault:
-    """The fault that prints as ``name``, to try it alone."""
+def alone(name: str, seed: int) -> list[list[Fault]]:
+    """One fault, by its name."""
+    return [[_timed(_named(name), random.Random(seed))]]  # noqa: S311 - repeatable, no secret
+
+
+def _named(name: str) -> Fault:
     return next(card for card in deck() if str(card) == name)
 
 

@@ -34,8 +34,8 @@ class Question(NamedTuple):
     at_us: int
     now: float
     """Monotonic seconds."""
-    free: Mapping[str, Entry] = {}
-    """By key, what opens it where nothing was reserved: a tool that costs nothing."""
+    unreserved: Mapping[str, Entry] = {}
+    """By key, what opens it where nothing was reserved: a call that costs nothing, or is never to be made."""
 
     def step_keys(self) -> set[str]:
         """The step keys it touches."""
@@ -71,8 +71,8 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
     overruns = 0
     for index, settlement in enumerate(question.settle):
         history = known.histories[settlement.key]
-        if not history and settlement.key in question.free:
-            history.append(question.free[settlement.key])
+        if not history and settlement.key in question.unreserved:
+            history.append(question.unreserved[settlement.key])
             added.append(history[ledger.OPENED])
         entry = ledger.settle(
             settlement, history, at_us=question.at_us, reference=reference, field=f"settle[{index}]"

@@ -14,6 +14,7 @@ from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import AuthorizeResponse, Reservation, Settlement
 from malha.clock import Clock
 from malha.errors import invalid
+from malha.run.keys import parse_step_key
 from malha_cost import authorization, budget, ledger
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.ledger import Entry
@@ -88,10 +89,10 @@ class Judge:
             day=day,
             at_us=at_us,
             now=self._clock.monotonic(),
-            free={
-                settlement.key: _free(settlement, f"settle[{index}].free", principal, day=day, at_us=at_us)
+            unreserved={
+                settlement.key: _unreserved(settlement, f"settle[{index}]", principal, day=day, at_us=at_us)
                 for index, settlement in enumerate(settle)
-                if settlement.HasField("free")
+                if settlement.HasField("free") or settlement.release
             },
         )
         reference = self._prices.find(*self._reference, now.date()) if self._reference else None
@@ -116,14 +117,23 @@ class Judge:
         return _dated(await self._book.set_budget(principal.tenant, wanted, day), day)
 
 
-def _free(settlement: Settlement, field: str, principal: Principal, *, day: str, at_us: int) -> Entry:
-    """The entry of a call that needed no reservation."""
+def _unreserved(settlement: Settlement, field: str, principal: Principal, *, day: str, at_us: int) -> Entry:
+    """The entry that opens a key where nothing was reserved: of a free call, or of one never to be made."""
     asked = settlement.free
-    if asked.key != settlement.key:
-        raise invalid(f"{field}.key", "is the settlement's")
-    if not asked.HasField("tool") or asked.tool.price_microusd:
-        raise invalid(f"{field}.tool", "is a tool's use at price zero: anything else is reserved first")
+    if settlement.release:
+        asked = Reservation(key=settlement.key, run_id=_run_of(settlement.key))
+    elif asked.key != settlement.key:
+        raise invalid(f"{field}.free.key", "is the settlement's")
+    elif not asked.HasField("tool") or asked.tool.price_microusd:
+        raise invalid(f"{field}.free.tool", "is a tool's use at price zero: anything else is reserved first")
     return ledger.reserve(asked, principal.tenant, principal.key_id, None, day=day, at_us=at_us)
+
+
+def _run_of(key: str) -> str:
+    try:
+        return parse_step_key(key).run_id
+    except ValueError:
+        return ""
 
 
 def _dated(status: BudgetStatus, day: str) -> BudgetStatus:

@@ -113,17 +113,17 @@ def asked_before(asked: Entry, history: list[Entry]) -> bool:
     if not history:
         return False
     opened = history[OPENED]
-    if _call(opened) != _call(asked):
-        raise MalhaError(
-            ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
-            "the step key was used for another call",
-            metadata={"run_id": opened.run_id, "key": asked.key},
-        )
     if history[-1].kind == Kind.RELEASE:
         raise MalhaError(
             ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
             "the step key was released and cannot be reserved again",
             metadata={"key": asked.key},
+        )
+    if _call(opened) != _call(asked):
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
+            "the step key was used for another call",
+            metadata={"run_id": opened.run_id, "key": asked.key},
         )
     return True
 

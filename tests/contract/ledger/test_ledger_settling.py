@@ -146,12 +146,21 @@ async def test_the_reference_of_a_correction_is_that_of_the_true_figures(till: T
 async def test_a_key_of_another_tenant_is_not_found_and_does_not_clash(till: Till) -> None:
     bia = Till(till.judge, tenant="bia")
     await till.reserve(call("k", 100))
-    for settlement in (used("k", 1), at_ceiling("k"), release("k")):
+    for settlement in (used("k", 1), at_ceiling("k")):
         with pytest.raises(MalhaError) as refusal:
             await bia.settle(settlement)
         assert refusal.value.reason == ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND
     assert (await bia.reserve(call("k", 300))).reserved[0].amount_microusd == 300
     assert (await till.standing(), await bia.standing()) == ((0, 100), (0, 300))
+
+
+async def test_what_was_released_before_it_was_reserved_stays_closed(till: Till) -> None:
+    """A worker that was taken for dead asks for its money after its successor gave it back."""
+    for _ in range(2):
+        assert await till.settle(release("k")) == [0]
+        error = await till.refused(call("k", 100))
+        assert error.reason == ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT
+    assert await till.standing() == (0, 0)
 
 
 async def test_one_bad_settlement_undoes_the_whole_request(till: Till) -> None:
