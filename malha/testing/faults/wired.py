@@ -77,7 +77,7 @@ def _journal(part: Any, point: Point) -> Any:
 def _peer(part: Any, point: Point) -> Any:
     class Wired(part):  # type: ignore[misc] # the part is known at run time only
         async def call(self, method: Any, request: Any, **how: Any) -> Any:
-            rpc = method._method.rpartition(b"/")[2].decode()
+            rpc = method.method.rpartition("/")[2]
             async with point(f"call.{rpc}"):
                 return await super().call(method, request, **how)
 
