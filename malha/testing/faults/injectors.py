@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from malha.testing.faults import kept
 from malha.testing.faults.links import Links
 from malha.testing.faults.plan import Fault, Kind
 from malha.testing.faults.service import CLOCK_FILE
 from malha.testing.faults.tripwires import Tripped, Tripwires
 from malha.testing.mesh import Mesh
 from malha.testing.model_server import ModelServer
+from malha.testing.nats_cluster import NatsCluster
 
 _REACHED_WITHIN = 6.0
 _BACK_WITHIN = 40.0
@@ -32,6 +34,8 @@ class Scene:
     wires: Tripwires
     models: ModelServer
     folder: Path
+    cluster: NatsCluster | None
+    """The nodes of the broker, where it has more than one."""
     disk: Path | None
     """A small file system under the broker's store; None where none could be mounted."""
 
@@ -60,6 +64,8 @@ async def inject(fault: Fault, scene: Scene) -> bool:
             await _silence(fault, scene)
         case Kind.CLOCK:
             await _jump(fault, scene)
+        case Kind.LEADER:
+            await _lose_the_leader(fault, scene)
         case Kind.DISK:
             return await _fill(fault, scene)
     return True
@@ -157,6 +163,15 @@ async def _fill(fault: Fault, scene: Scene) -> bool:
     await asyncio.sleep(fault.size)
     filler.unlink()
     return True
+
+
+async def _lose_the_leader(fault: Fault, scene: Scene) -> None:
+    assert scene.cluster is not None
+    async with kept.reader(scene.mesh, scene.cluster.url) as connection:
+        leader = await scene.cluster.leader(connection, fault.where)
+    leader.kill()
+    await asyncio.sleep(fault.size)
+    leader.start()
 
 
 async def _once(condition: Callable[[], bool], within: float) -> bool:

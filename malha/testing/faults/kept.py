@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import nats.errors
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from malha.run import Entry
-from malha.run.nats_journal import NatsJournal, connect
+from malha.run.nats_journal import Connection, NatsJournal, connect
 from malha.stack.secrets import TENANT, Secrets
 from malha.testing.mesh import Mesh
 
@@ -53,33 +53,44 @@ class Kept:
     lines: Counter[str] = field(default_factory=Counter)
 
 
-async def read(mesh: Mesh, run_ids: Iterable[str], lines: Path) -> Kept:
-    """Read it, once the announcements have caught up."""
+async def read(mesh: Mesh, broker: str, run_ids: Iterable[str], lines: Path) -> Kept:
+    """Read it, once the announcements have caught up.
+
+    Args:
+        broker: URLs of NATS, with commas between.
+    """
     kept = Kept()
     wanted = set(run_ids)
-    await _read_journals(mesh, wanted, kept)
-    await _read_events(mesh, wanted, kept)
+    async with reader(mesh, broker) as connection:
+        journal = NatsJournal(connection)
+        for run_id in wanted:
+            kept.journals[run_id] = await journal.load(TENANT, run_id)
+    await _read_events(mesh, broker, wanted, kept)
     _read_ledger(mesh.state / "mesh" / "cost" / "cost.db", kept)
     _read_effects(mesh.state / "mesh" / "tools" / "tools.db", kept)
     _read_lines(lines, kept)
     return kept
 
 
-async def _read_journals(mesh: Mesh, wanted: set[str], kept: Kept) -> None:
-    secrets = Secrets(mesh.state / "mesh" / "secrets")
-    address = "nats://" + mesh.nats_url.rpartition("@")[2]
-    connection = await connect(
-        address, name="gateway", user="gateway", password=secrets.nats_password("gateway"), timeout=10
-    )
-    journal = NatsJournal(connection)
-    for run_id in wanted:
-        kept.journals[run_id] = await journal.load(TENANT, run_id)
-    await connection.close()
+@asynccontextmanager
+async def reader(mesh: Mesh, broker: str) -> AsyncIterator[Connection]:
+    """A connection that may read journals."""
+    password = _secrets(mesh).nats_password("gateway")
+    connection = await connect(broker, name="gateway", user="gateway", password=password, timeout=10)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
-async def _read_events(mesh: Mesh, wanted: set[str], kept: Kept) -> None:
+def _secrets(mesh: Mesh) -> Secrets:
+    return Secrets(mesh.state / "mesh" / "secrets")
+
+
+async def _read_events(mesh: Mesh, broker: str, wanted: set[str], kept: Kept) -> None:
     """Every announced event, until each wanted run's end is among them or nothing more comes."""
-    connection = await nats.connect(mesh.nats_url)
+    password = _secrets(mesh).nats_password(TENANT)
+    connection = await nats.connect(broker.split(","), user=TENANT, password=password)
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, inactive_threshold=60
     )

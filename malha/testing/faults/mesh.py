@@ -19,12 +19,12 @@ from malha.stack import UpOptions, supervisor, up
 from malha.stack.program import Program
 from malha.stack.replicas import parse, role
 from malha.stack.secrets import SERVICES
-from malha.testing.faults.service import BROKEN, FAULTS
+from malha.testing.faults.service import BROKEN, FAULTS, NODES
 
 LINKS = "MALHA_TEST_LINKS"
 ROUTES = "routes.json"
 _ADDRESS = re.compile(r"127\.0\.0\.1:(\d+)")
-_TOLD = (FAULTS, BROKEN)
+_TOLD = (FAULTS, BROKEN, NODES)
 
 
 class Rewiring:

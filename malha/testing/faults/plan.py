@@ -52,6 +52,7 @@ _LOST_ANSWER = "planner.call.Execute.after"
 _LOST_ACT = "tools.effect.finish.before"
 _PROVOKED = {"Resolve": _LOST_ANSWER, "append.parked": _LOST_ACT}
 
+_CLUSTER_EVERY = 8
 _CARDS_A_SEED = 24
 _WAVE = 6
 _DEATHS_A_WAVE = 3
@@ -92,6 +93,7 @@ class Kind(Enum):
     SILENCE = "half-open"
     MODEL = "cut model answers"
     DISK = "full disk"
+    LEADER = "loss of the leader of three"
     CLOCK = "clock jump"
 
 
@@ -132,18 +134,26 @@ def deck() -> list[Fault]:
     ]
 
 
+def nodes(seed: int) -> int:
+    """How many nodes the broker of a seed's mesh has."""
+    return 3 if seed % _CLUSTER_EVERY == _CLUSTER_EVERY - 1 else 1
+
+
 def seeds_a_deck() -> int:
-    """How many seeds deal the deck out once."""
+    """How many seeds with one broker deal the deck out once."""
     return -(-len(deck()) // _CARDS_A_SEED)
 
 
 def waves(seed: int) -> Iterator[list[Fault]]:
     """The faults of a seed, a few at a time."""
-    cycle, hand = divmod(seed, seeds_a_deck())
+    chance = random.Random(f"faults {seed}")  # noqa: S311 - repeatable, no secret
+    if nodes(seed) > 1:
+        yield from ([_timed(card, chance) for card in wave] for wave in _LEADERS)
+        return
+    cycle, hand = divmod(seed - seed // _CLUSTER_EVERY, seeds_a_deck())
     shuffled = deck()
     random.Random(cycle).shuffle(shuffled)  # noqa: S311 - repeatable, no secret
     cards = shuffled[hand :: seeds_a_deck()]
-    chance = random.Random(f"faults {seed}")  # noqa: S311 - repeatable, no secret
     while cards:
         wave: list[Fault] = []
         deaths = 0
@@ -165,6 +175,18 @@ def short() -> list[list[Fault]]:
     return [[_timed(_named(name), chance) for name in wave] for wave in _SHORT]
 
 
+_LEADERS = tuple(
+    (Fault(Kind.LEADER, stream), Fault(Kind.KILL, process), Fault(Kind.KILL_AT, point))
+    for stream, process, point in (
+        ("RUNS", "gateway", "planner.append.intention.after"),
+        ("WORK", "tools", "planner.ack.before"),
+        ("EVENTS", "cost", "planner.announce.after"),
+        ("RUNS", "edge", "planner.append.end.before"),
+    )
+)
+"""Of a mesh whose broker has three nodes: what leads a stream is lost, and what stood on it with it."""
+
+
 def alone(name: str, seed: int) -> list[list[Fault]]:
     """One fault, by its name."""
     return [[_timed(_named(name), random.Random(seed))]]  # noqa: S311 - repeatable, no secret
@@ -182,6 +204,7 @@ def _timed(card: Fault, chance: random.Random) -> Fault:
         Kind.DELAY: chance.uniform(0.02, 0.3),
         Kind.SILENCE: chance.uniform(1.0, 6.0),
         Kind.DISK: chance.uniform(1.0, 3.0),
+        Kind.LEADER: chance.uniform(1.0, 4.0),
         Kind.CLOCK: 3600.0 if card.where == "forward" else -3600.0,
     }.get(card.kind, 0.0)
     frequent = not card.provoked_by and any(name in card.where for name in _FREQUENT)

@@ -1,7 +1,8 @@
 """One service with wired parts: ``python -m malha.testing.faults.service NAME``.
 
 MALHA_TEST_FAULTS names the folder of the tripwires; MALHA_TEST_BROKEN, where set, a part of
-``malha.testing.faults.broken`` that stands in the place of the sound one.
+``malha.testing.faults.broken`` that stands in the place of the sound one; MALHA_TEST_NODES says how many
+nodes of the broker keep each record.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from malha.lifecycle import run
 from malha.testing.faults import broken, clock
@@ -18,6 +21,7 @@ from malha.testing.faults.wired import wire
 
 FAULTS = "MALHA_TEST_FAULTS"
 BROKEN = "MALHA_TEST_BROKEN"
+NODES = "MALHA_TEST_NODES"
 CLOCK_FILE = "clock"
 
 
@@ -27,9 +31,15 @@ def main(service: str) -> None:
     settings = importlib.import_module(f"malha_{service}.settings")
     folder = Path(os.environ[FAULTS])
     clock.put_into(app, folder / CLOCK_FILE)
+    _spread_streams(app, int(os.environ.get(NODES, 1)))
     broken.put_into(service, app, os.environ.get(BROKEN, ""))
     wire(service, app, Tripwires(folder))
     run(service, settings.Settings, app.main)
+
+
+def _spread_streams(app: ModuleType, nodes: int) -> None:
+    if hasattr(app, "ensure_streams"):
+        app.ensure_streams = partial(app.ensure_streams, replicas=nodes)  # type: ignore[attr-defined] # asked above
 
 
 if __name__ == "__main__":

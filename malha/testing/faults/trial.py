@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -14,6 +14,8 @@ import aiohttp
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.client import Client
 from malha.errors import MalhaError
+from malha.stack.accounts import accounts
+from malha.stack.secrets import Secrets
 from malha.testing import scripted_agents
 from malha.testing.faults import kept
 from malha.testing.faults.checker import check
@@ -22,12 +24,13 @@ from malha.testing.faults.injectors import Scene, inject
 from malha.testing.faults.links import Links
 from malha.testing.faults.load import AGENT, SCRIPT, TOOLS, Called, Load
 from malha.testing.faults.mesh import LINKS, ROUTES
-from malha.testing.faults.plan import Fault
-from malha.testing.faults.service import BROKEN, FAULTS
+from malha.testing.faults.plan import Fault, nodes
+from malha.testing.faults.service import BROKEN, FAULTS, NODES
 from malha.testing.faults.tripwires import Tripwires
 from malha.testing.faults.verdict import Verdict
 from malha.testing.mesh import Mesh
 from malha.testing.model_server import ModelServer
+from malha.testing.nats_cluster import running_cluster
 
 _STUCK_AFTER = 75.0
 Say = Callable[[str], None]
@@ -36,7 +39,7 @@ Say = Callable[[str], None]
 async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", say: Say) -> Verdict:
     """Inject the waves under load, one after another; between two, every run comes to its end.
 
-    Odd seeds have two planners, even ones have one.
+    Odd seeds have two planners, even ones have one; every eighth has a broker of three nodes.
 
     Args:
         broken: the name of a broken part to put in; then the trial ends with the first wave that finds it.
@@ -46,7 +49,7 @@ async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", sa
     with tempfile.TemporaryDirectory(prefix="malha-faults-") as folder:
         state = Path(folder)
         async with (
-            _scene(state, broken, planners=1 + seed % 2) as scene,
+            _scene(state, broken, seed) as scene,
             _callers(scene.mesh) as (client, session),
         ):
             load = Load(client, session, seed)
@@ -68,7 +71,9 @@ async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", sa
 
 
 async def _judged(scene: Scene, client: Client, load: Load) -> Verdict:
-    found = await kept.read(scene.mesh, [run.run_id for run in load.runs], scene.mesh.state / "lines")
+    broker = scene.cluster.url if scene.cluster else "nats://" + scene.mesh.nats_url.rpartition("@")[2]
+    run_ids = [run.run_id for run in load.runs]
+    found = await kept.read(scene.mesh, broker, run_ids, scene.mesh.state / "lines")
     return check(load.runs, found, await _told_again(client, load.runs))
 
 
@@ -95,26 +100,40 @@ async def _told_again(client: Client, runs: Iterable[Called]) -> dict[str, list[
 
 
 @asynccontextmanager
-async def _scene(state: Path, broken: str, *, planners: int) -> AsyncIterator[Scene]:
-    folder, lines = state / "faults", state / "lines"
+async def _scene(state: Path, broken: str, seed: int) -> AsyncIterator[Scene]:
+    folder = state / "faults"
     folder.mkdir()
-    with small_disk(state / "mesh" / "nats" / "data") as disk:
-        async with ModelServer(SCRIPT, keep=0) as models, Links(folder / ROUTES) as links:
-            (state / "links.json").write_text(json.dumps(links.ports()))
-            appender = {"malha.testing.tools:file_appender": {"path": str(lines)}}
-            environment = {
-                **scripted_agents.settings(state / "settings", models.base_url, {AGENT: {"tools": TOOLS}}),
-                "MALHA_TOOLS_EXTRA_TOOLS": json.dumps(appender),
-                "MALHA_PLANNER_ACK_WAIT_SECONDS": "2",
-                "MALHA_PLANNER_LEAD_EVERY_SECONDS": "0.2",
-                "MALHA_COST_TENANT_DAILY_MICROUSD": str(10**12),
-                FAULTS: str(folder),
-                LINKS: str(state / "links.json"),
-                BROKEN: broken,
+    async with AsyncExitStack() as stack:
+        disk = stack.enter_context(small_disk(state / "mesh" / "nats" / "data"))
+        models = await stack.enter_async_context(ModelServer(SCRIPT, keep=0))
+        links = await stack.enter_async_context(Links(folder / ROUTES))
+        environment = {**_environment(state, models, links), FAULTS: str(folder), BROKEN: broken}
+        cluster = None
+        if nodes(seed) > 1:
+            users = accounts(Secrets(state / "mesh" / "secrets"))
+            cluster = stack.enter_context(running_cluster(state / "cluster", extra=users))
+            environment |= {
+                "MALHA_PLANNER_NATS_URL": cluster.url,
+                "MALHA_GATEWAY_NATS_URL": cluster.url,
+                NODES: str(nodes(seed)),
             }
-            command = ["malha.testing.faults.mesh", "--replicas", f"planner={planners}"]
-            async with Mesh(state, environment, command=command) as mesh:
-                yield Scene(mesh, links, Tripwires(folder), models, folder, disk)
+        command = ["malha.testing.faults.mesh", "--replicas", f"planner={1 + seed % 2}"]
+        mesh = await stack.enter_async_context(Mesh(state, environment, command=command))
+        yield Scene(mesh, links, Tripwires(folder), models, folder, cluster, disk)
+
+
+def _environment(state: Path, models: ModelServer, links: Links) -> dict[str, str]:
+    ports = state / "links.json"
+    ports.write_text(json.dumps(links.ports()))
+    appender = {"malha.testing.tools:file_appender": {"path": str(state / "lines")}}
+    return {
+        **scripted_agents.settings(state / "settings", models.base_url, {AGENT: {"tools": TOOLS}}),
+        "MALHA_TOOLS_EXTRA_TOOLS": json.dumps(appender),
+        "MALHA_PLANNER_ACK_WAIT_SECONDS": "2",
+        "MALHA_PLANNER_LEAD_EVERY_SECONDS": "0.2",
+        "MALHA_COST_TENANT_DAILY_MICROUSD": str(10**12),
+        LINKS: str(ports),
+    }
 
 
 @asynccontextmanager

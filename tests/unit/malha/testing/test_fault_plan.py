@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
+from itertools import chain, count, islice
 
 import pytest
 
-from malha.testing.faults.plan import Kind, deck, seeds_a_deck, short, waves
+from malha.testing.faults.plan import Kind, deck, nodes, seeds_a_deck, short, waves
 from malha.testing.faults.verdict import Verdict, Wrong
 
 
@@ -18,13 +18,13 @@ def test_a_seed_always_means_the_same_faults(seed: int) -> None:
 
 @pytest.mark.parametrize("decks", [1, 3])
 def test_every_fault_comes_up_equally_often(decks: int) -> None:
-    seeds = range(decks * seeds_a_deck())
+    seeds = islice((seed for seed in count() if nodes(seed) == 1), decks * seeds_a_deck())
     dealt = Counter(str(fault) for seed in seeds for fault in chain.from_iterable(waves(seed)))
     assert dealt == Counter({str(fault): decks for fault in deck()})
 
 
-def test_the_short_suite_has_every_kind() -> None:
-    assert {fault.kind for fault in chain.from_iterable(short())} == set(Kind)
+def test_the_short_suite_has_every_kind_but_the_one_that_needs_three_nodes() -> None:
+    assert {fault.kind for fault in chain.from_iterable(short())} == set(Kind) - {Kind.LEADER}
 
 
 def test_the_closing_line_counts_what_was_found() -> None:
