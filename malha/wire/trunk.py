@@ -222,8 +222,10 @@ class _Line:
                 for answer in response.answers:
                     self._answered(answer)
         except grpc.aio.AioRpcError as error:
-            unknown = error.code() == grpc.StatusCode.UNIMPLEMENTED
-            failure = NoTrunkError() if unknown else codec.from_rpc(error, self._callee)
+            # Whatever else ends a stream, such as CANCELLED or UNKNOWN where a connection was cut, tells
+            # nothing of the calls on it: each may have been carried out.
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                failure = NoTrunkError()
         finally:
             self.over = True
             self._writing.cancel()

@@ -14,8 +14,8 @@ from malha.testing.faults.trial import trial
 from malha.testing.faults.verdict import Wrong
 
 FOUND = {
-    "unfenced-appender": (7, {Wrong.DOUBLED}),
-    "forgetful-effects": (1, {Wrong.DOUBLED}),
+    "unfenced-appender": (13, {Wrong.DOUBLED}),
+    "forgetful-effects": (9, {Wrong.DOUBLED}),
     "keyless-settlement": (0, {Wrong.LEDGER}),
     "cursorless-follower": (0, {Wrong.EVENTS}),
     "early-ack": (0, {Wrong.LOST}),

@@ -33,6 +33,7 @@ from malha.testing.model_server import ModelServer
 from malha.testing.nats_cluster import running_cluster
 
 _STUCK_AFTER = 75.0
+_BROKEN_STUCK_AFTER = 10.0  # a mesh that is broken on purpose need not be waited for
 Say = Callable[[str], None]
 
 
@@ -55,7 +56,9 @@ async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", sa
             load = Load(client, session, seed)
             try:
                 for wave in waves:
-                    await _wave(wave, scene, load, injected, say)
+                    await _wave(
+                        wave, scene, load, injected, say, _BROKEN_STUCK_AFTER if broken else _STUCK_AFTER
+                    )
                     if any(not run.ended for run in load.runs):
                         break  # stuck: nothing more can be learnt here
                     if broken and not (found := await _judged(scene, client, load)).good:
@@ -77,13 +80,15 @@ async def _judged(scene: Scene, client: Client, load: Load) -> Verdict:
     return check(load.runs, found, await _told_again(client, load.runs))
 
 
-async def _wave(wave: list[Fault], scene: Scene, load: Load, injected: Verdict, say: Say) -> None:
+async def _wave(
+    wave: list[Fault], scene: Scene, load: Load, injected: Verdict, say: Say, patience: float
+) -> None:
     load.begin()
     await load.under_way()
     came_to_pass = await asyncio.gather(*(inject(fault, scene) for fault in wave))
     for fault, happened in zip(wave, came_to_pass, strict=True):
         (injected.faults if happened else injected.missed)[str(fault)] += 1
-    await load.drain(_STUCK_AFTER)
+    await load.drain(patience)
     say(f"  {len(load.runs)} runs; " + "; ".join(str(fault) for fault in wave))
 
 

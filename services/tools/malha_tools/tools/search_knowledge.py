@@ -75,7 +75,7 @@ class SearchKnowledge:
         input_schema_json=json.dumps(_INPUT),
         output_schema_json=json.dumps(_OUTPUT),
         effect=Effect.EFFECT_READ,
-        timeout=Duration(seconds=5),
+        timeout=Duration(seconds=15),  # more than a restart of retrieval takes
         harmless=True,
     )
 

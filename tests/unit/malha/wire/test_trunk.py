@@ -12,13 +12,18 @@ import pytest
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
 from malha.api.wire.v1.trunk_pb2 import Call
-from malha.api.wire.v1.trunk_service_pb2 import CarryRequest
-from malha.api.wire.v1.trunk_service_pb2_grpc import TrunkServiceStub
+from malha.api.wire.v1.trunk_service_pb2 import CarryRequest, CarryResponse
+from malha.api.wire.v1.trunk_service_pb2_grpc import (
+    TrunkServiceServicer,
+    TrunkServiceStub,
+    add_TrunkServiceServicer_to_server,
+)
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.testing.shop import until
 from malha.wire import Peer, Server, acting_for, trunk
 
+Context = grpc.aio.ServicerContext[CarryRequest, CarryResponse]
 WHO = identities("gateway", "guard")
 
 
@@ -93,6 +98,24 @@ async def test_calls_of_a_callee_that_dies_are_unavailable_at_once_and_its_succe
             async with asyncio.timeout(10):
                 while not await answered(peer):
                     pass
+
+
+@pytest.mark.parametrize("code", ["CANCELLED", "UNKNOWN", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED"])
+async def test_however_a_stream_ends_its_calls_are_unavailable(code: str) -> None:
+    class CutOff(TrunkServiceServicer):
+        async def Carry(self, requests: AsyncIterator[CarryRequest], context: Context) -> None:
+            await anext(aiter(requests))
+            await context.abort(grpc.StatusCode[code], "the connection was cut")
+
+    server = grpc.aio.server()
+    add_TrunkServiceServicer_to_server(CutOff(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with calling(port) as peer:
+        with pytest.raises(MalhaError) as lost:
+            await ask(peer)
+    assert lost.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    await server.stop(None)
 
 
 async def answered(peer: Peer) -> bool:
