@@ -47,6 +47,10 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 30000),
 )
 _RESUMES = 8
+_RESUMABLE = {
+    ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+    ErrorReason.ERROR_REASON_READER_TOO_SLOW,
+}
 _RESUME_SECONDS = 0.25
 
 
@@ -183,8 +187,7 @@ class Client:
             except grpc.aio.AioRpcError as error:
                 refusal = codec.from_rpc(error, "malha")
                 resumes += 1
-                away = refusal.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
-                if not away or resumes > _RESUMES:
+                if refusal.reason not in _RESUMABLE or resumes > _RESUMES:
                     raise refusal from None
             await asyncio.sleep(_RESUME_SECONDS * resumes)
 

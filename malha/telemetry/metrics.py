@@ -58,6 +58,9 @@ TOOL_CALLS = Counter(
 
 # gateway
 GATEWAY_RUNS_FOLLOWED = Gauge("malha_gateway_runs_followed", "Runs whose journal is read for a stream.")
+GATEWAY_READERS_LET_GO = Counter(
+    "malha_gateway_readers_let_go_total", "Readers of streams that took nothing for too long."
+)
 
 # planner
 PLANNER_RUNS = Counter("malha_planner_runs_total", "Runs ended by a worker.", ("status", "reason"))

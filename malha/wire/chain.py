@@ -7,7 +7,8 @@ resolved once a method, and a call pays for what it does alone.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,17 +124,22 @@ class Chain:
 
         return serve
 
-    def _streaming(self, handler: Callable[..., Any], method: Method) -> Callable[..., AsyncIterator[Any]]:
-        async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
-            metadata = _text(context)
+    def _streaming(self, handler: Callable[..., Any], method: Method) -> Callable[..., Awaitable[None]]:
+        # Written here rather than yielded to gRPC: so a caller who hangs up in the middle of a write is met
+        # inside the handler's own scopes, and what it holds is given back at once.
+        async def serve(request: Any, context: Context) -> None:
+            metadata, opened = _text(context), False
             with _observed(method, metadata) as observed:
                 try:
                     await self.enter(method, request, metadata, context.time_remaining(), _STREAM_SECONDS)
-                    async with self._streams:
-                        async for response in handler(request, context):
-                            yield response
+                    async with self._streams, aclosing(handler(request, context)) as responses:
+                        async for response in responses:
+                            opened = True
+                            await context.write(response)
+                except grpc.aio.InternalError:
+                    observed.code = "CANCELLED"  # the connection went during a write: nobody is left to tell
                 except Exception as error:
-                    await codec.abort(context, observed.failed(error))
+                    await codec.abort(context, observed.failed(error), opened=opened)
 
         return serve
 

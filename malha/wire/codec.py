@@ -49,9 +49,15 @@ def to_status(error: MalhaError) -> status_pb2.Status:
     return status
 
 
-async def abort(context: grpc.aio.ServicerContext[object, object], error: MalhaError) -> NoReturn:
-    """End the RPC with ``error``. HTTP callers get its retry delay as a ``retry-after`` header."""
-    if error.retry_after is not None:
+async def abort(
+    context: grpc.aio.ServicerContext[object, object], error: MalhaError, *, opened: bool = False
+) -> NoReturn:
+    """End the RPC with ``error``. HTTP callers get its retry delay as a ``retry-after`` header.
+
+    Args:
+        opened: whether responses were sent before, and the headers with them.
+    """
+    if error.retry_after is not None and not opened:
         await context.send_initial_metadata((("retry-after", str(max(1, math.ceil(error.retry_after)))),))
     status = to_status(error)
     await context.abort(

@@ -30,7 +30,9 @@ _OPTIONS = (
     ("grpc.so_reuseport", 1),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.max_pings_without_data", 0),  # a quiet stream is asked after for as long as it lasts
 )
+_ASK_SECONDS = 20.0
 
 
 class Server:
@@ -43,6 +45,8 @@ class Server:
         authenticate: for the edge alone: metadata in, principal out.
         max_concurrent: unary calls served at once; as many again may wait, more are shed.
         max_streams: streams served at once.
+        ask_seconds: how often a silent caller is asked whether it is there; one that does not answer for as
+            long again is gone, and what is done for it is cancelled.
     """
 
     def __init__(
@@ -54,9 +58,13 @@ class Server:
         authenticate: Authenticate | None = None,
         max_concurrent: int = 256,
         max_streams: int = 4096,
+        ask_seconds: float = _ASK_SECONDS,
     ) -> None:
         self.service = service
-        self._grpc = grpc.aio.server(options=_OPTIONS)
+        asking = int(ask_seconds * 1000)
+        self._grpc = grpc.aio.server(
+            options=(*_OPTIONS, ("grpc.keepalive_time_ms", asking), ("grpc.keepalive_timeout_ms", asking))
+        )
         if authenticate is not None:
             admit = _at_the_edge(authenticate)
         elif identity is not None:

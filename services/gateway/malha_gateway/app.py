@@ -145,14 +145,21 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         approvals = Approvals(
             journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock
         )
-        following = await stack.enter_async_context(Following(journal, view))
+        following = await stack.enter_async_context(
+            Following(journal, view, patience=settings.reader_patience_seconds)
+        )
         heartbeat = settings.heartbeat_seconds
         administration = Administration(keys, authenticator, clock)
         revocation = Revocation(
             administration, planner, runs, acting_for, clock, memory_seconds=settings.key_memory_seconds
         )
 
-        server = Server("gateway", authenticate=authenticate, max_concurrent=settings.max_concurrent)
+        server = Server(
+            "gateway",
+            authenticate=authenticate,
+            max_concurrent=settings.max_concurrent,
+            ask_seconds=settings.ask_seconds,
+        )
         server.add(
             add_RunServiceServicer_to_server,
             RunServicer(runs, approvals, planner, following, heartbeat=heartbeat),

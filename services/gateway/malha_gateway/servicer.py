@@ -27,9 +27,9 @@ from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceServicer
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceServicer
 from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceServicer
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
-from malha.errors import invalid
+from malha.errors import MalhaError, invalid
 from malha.run import Position, parse_position
-from malha.wire import current
+from malha.wire import codec, current
 from malha_gateway import sse, view
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
@@ -131,12 +131,17 @@ class EventStreamServicer(EventStreamServiceServicer):
         follow = self._following.follow(tenant, request.run_id, after, idle=self._heartbeat)
         opened = False
         async with aclosing(follow) as events:
-            async for event in events:
-                if not opened:
-                    # only now: a run that does not exist is an HTTP status, not an empty stream
-                    yield HttpBody(content_type=sse.CONTENT_TYPE, data=sse.OPENING)
-                    opened = True
-                yield HttpBody(data=sse.encode(event) if event is not None else sse.HEARTBEAT)
+            try:
+                async for event in events:
+                    if not opened:
+                        # only now: a run that does not exist is an HTTP status, not an empty stream
+                        yield HttpBody(content_type=sse.CONTENT_TYPE, data=sse.OPENING)
+                        opened = True
+                    yield HttpBody(data=sse.encode(event) if event is not None else sse.HEARTBEAT)
+            except MalhaError as error:
+                if opened:  # its HTTP status was sent long ago
+                    yield HttpBody(data=sse.failure(codec.to_status(error)))
+                raise
         if not opened:
             yield HttpBody(content_type=sse.CONTENT_TYPE, data=sse.OPENING)
 

@@ -56,6 +56,12 @@ class Settings(ServiceSettings):
 
     heartbeat_seconds: float = Field(default=15.0, gt=0)
     """Seconds of silence after which an event stream says that it is alive. Above 60 proxies cut it."""
+    reader_patience_seconds: float = Field(default=30.0, gt=0)
+    """Seconds after which a reader of a stream that takes nothing is let go, and told if it comes back to
+    life. Too low: readers on slow lines must resume often; too high: what stands still is kept longer."""
+    ask_seconds: float = Field(default=20.0, gt=0)
+    """Seconds of silence after which a caller is asked whether it is still there. One that does not answer
+    for as long again has vanished, and its calls are cancelled."""
     key_memory_seconds: float = Field(default=2.0, ge=0)
     """Seconds a verified key is believed without a look at the database. A key revoked at another
     replica is refused here that much later; at this one at once."""

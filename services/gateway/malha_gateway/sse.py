@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from google.protobuf.json_format import MessageToJson
+from google.rpc.status_pb2 import Status
 
 from malha.api.gateway.v1.run_pb2 import RunEvent
 
@@ -13,6 +14,12 @@ OPENING = b"retry: 1000\n\n"
 
 HEARTBEAT = b": alive\n\n"
 """A comment: readers ignore it, proxies see a living connection."""
+
+
+def failure(status: Status) -> bytes:
+    """Why the stream ends before the run does: an event ``error`` whose data is that of a refused call. It
+    has no ``id``, so whoever comes back resumes after the last event that was told."""
+    return f"event: error\ndata: {MessageToJson(status, indent=None, ensure_ascii=False)}\n\n".encode()
 
 
 def encode(event: RunEvent) -> bytes:

@@ -18,8 +18,8 @@ from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.run import Entry, Position, Sealer, parse_position, run_id_for
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.worker import PlayedRun
-from malha_gateway import following as module
 from malha_gateway import sse
+from malha_gateway import tail as module
 from malha_gateway.following import Following
 from malha_gateway.looking import POLL_SECONDS
 from malha_gateway.view import NO_LLM, View
@@ -54,13 +54,13 @@ class FlakyJournal(MemoryJournal):
 class Watched:
     """A run, its worker and a following."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 30.0) -> None:
         self.journal = FlakyJournal()
         self.sealer = Sealer(MemoryKeyRing())
         self.view = View(self.sealer)
         self.run_id = run_id_for("acme", None)
         self.worker = PlayedRun(self.journal, self.sealer, "acme", self.run_id)
-        self.following = Following(self.journal, self.view)
+        self.following = Following(self.journal, self.view, patience=patience)
 
     async def accept(self) -> None:
         content = await self.sealer.seal("acme", self.run_id, "accepted", Content(text="17 * 23?"))
@@ -86,8 +86,8 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched() -> AsyncIterator[Watched]:
-    made = Watched()
+async def watched(patience: float = 30.0) -> AsyncIterator[Watched]:
+    made = Watched(patience)
     await made.accept()
     async with made.following:
         yield made
@@ -124,13 +124,19 @@ async def test_a_stream_tells_the_whole_run_in_order_and_ends_with_it() -> None:
 
 
 @settings(max_examples=30)
-@given(cuts=st.lists(st.integers(1, 12), max_size=6), window=st.integers(1, 12), tools=st.integers(0, 3))
+@given(
+    cuts=st.lists(st.integers(1, 12), max_size=6),
+    window=st.integers(1, 12),
+    page=st.integers(1, 12),
+    tools=st.integers(0, 3),
+)
 async def test_whatever_is_cut_events_come_once_each_and_in_order(
-    cuts: list[int], window: int, tools: int
+    cuts: list[int], window: int, page: int, tools: int
 ) -> None:
     """The reader hangs up after every cut and comes back with the last position it saw."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_WINDOW_EVENTS", window)
+        patch.setattr(module, "WINDOW_EVENTS", window)
+        patch.setattr(module, "PAGE_EVENTS", page)
         async with watched() as run:
             playing = asyncio.create_task(run.worker.play(tool_calls=tools))
             seen: list[RunEvent] = []
@@ -148,7 +154,7 @@ async def test_whatever_is_cut_events_come_once_each_and_in_order(
 
 
 async def test_a_slow_reader_is_bounded_and_still_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WINDOW_EVENTS", 8)
+    monkeypatch.setattr(module, "WINDOW_EVENTS", 8)
     async with watched() as run:
         stream = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
         first = await anext(stream)
@@ -164,7 +170,7 @@ async def test_a_slow_reader_is_bounded_and_still_misses_nothing(monkeypatch: py
 
 
 async def test_the_window_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WINDOW_BYTES", 2000)
+    monkeypatch.setattr(module, "WINDOW_BYTES", 2000)
     async with watched() as run:
         stream = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
         await anext(stream)
@@ -174,6 +180,116 @@ async def test_the_window_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatc
         assert tail._bytes <= 2000 + events[-1].ByteSize()
         await stream.aclose()
     assert len(events) == len(KINDS)
+
+
+async def test_a_reader_that_takes_nothing_is_let_go_and_told_where_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PAGE_EVENTS", 2)
+    async with watched(patience=0.05) as run:
+        stuck = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
+        first = await anext(stuck)
+        assert first is not None
+        await run.worker.play()
+        async with asyncio.timeout(5):
+            while run.following._tails:  # noqa: ASYNC110 - a dictionary has no event
+                await asyncio.sleep(0.001)
+        with pytest.raises(MalhaError) as raised:
+            await anext(stuck)
+        assert raised.value.reason == ErrorReason.ERROR_REASON_READER_TOO_SLOW
+        assert raised.value.metadata["after"] == first.position
+        rest = await run.read(parse_position(raised.value.metadata["after"]))
+        assert not run.following._tails
+    assert [event.WhichOneof("event") for event in rest] == KINDS[1:]
+
+
+async def test_a_reader_that_takes_nothing_delays_no_other() -> None:
+    async with watched() as run:
+        stuck = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
+        await anext(stuck)
+        reading = asyncio.create_task(run.read())
+        await run.worker.play()
+        async with asyncio.timeout(5):
+            assert len(await reading) == len(KINDS)
+        await stuck.aclose()
+
+
+async def test_a_position_that_the_run_has_not_reached_is_refused() -> None:
+    async with watched() as run:
+        for over in (False, True):
+            for after in (Position(10**6, 0), Position(10**18, 3)):
+                with pytest.raises(MalhaError) as raised:
+                    await anext(run.following.follow("acme", run.run_id, after, idle=5))
+                assert raised.value.violations[0][0] == "after"
+            if not over:
+                await run.worker.play()
+        assert not run.following._tails
+
+
+async def test_the_end_of_an_open_run_is_a_place_to_wait_and_that_of_a_finished_one_is_the_end() -> None:
+    async with watched() as run:
+        first = (await run.read(at_most=1))[0]
+        stream = run.following.follow("acme", run.run_id, parse_position(first.position), idle=0.001)
+        assert await anext(stream) is None, "nothing new, and no refusal"
+        await run.worker.play()
+        rest = [event async for event in stream if event is not None]
+        assert len(rest) == len(KINDS) - 1
+        assert await run.read(parse_position(rest[-1].position)) == []
+
+
+async def test_what_another_replica_told_already_is_no_position_beyond_the_end() -> None:
+    """This replica reads the journal a moment later than the one the reader comes from."""
+    async with watched() as run:
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=30)
+        await anext(stream)
+        await run.worker.claim()
+        run.journal.lag = 50
+        claimed = Position(await run.journal.last_sequence("acme", run.run_id), 0)
+        reading = asyncio.create_task(run.read(claimed, at_most=1))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        run.journal.lag = 0
+        await run.worker.model_says("391")
+        async with asyncio.timeout(5):
+            assert (await reading)[0].WhichOneof("event") == "step_started"
+        await stream.aclose()
+
+
+class DeafJournal(FlakyJournal):
+    """Loses a cancellation that arrives while it reads, as ``asyncio.wait_for`` may (cpython issue 86296)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = asyncio.Event()
+        self.deaf = False
+        self.lost = 0
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        if self.deaf:
+            self.reading.set()
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                self.lost += 1
+        return await super().load(tenant, run_id, after=after)
+
+
+async def test_a_tail_ends_with_its_last_reader_even_if_the_cancellation_is_lost() -> None:
+    async with asyncio.timeout(5):
+        run = Watched()
+        journal = run.journal = DeafJournal()
+        run.following = Following(journal, run.view, patience=30)
+        run.worker = PlayedRun(journal, run.sealer, "acme", run.run_id)
+        await run.accept()
+        async with run.following:
+            stream = run.following.follow("acme", run.run_id, BEGINNING, idle=30)
+            await anext(stream)
+            journal.deaf = True
+            await _ring(run)
+            await journal.reading.wait()
+            await stream.aclose()
+        assert journal.lost == 1
+        assert not journal._bells
 
 
 async def test_many_readers_share_one_follower_and_leave_nothing_behind() -> None:
@@ -195,7 +311,7 @@ async def test_an_unknown_run_is_not_found() -> None:
 
 
 async def test_a_stream_outlives_an_absence_of_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
     async with watched() as run:
         stream = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
         await anext(stream)

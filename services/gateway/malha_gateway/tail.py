@@ -1,0 +1,171 @@
+"""The end of one run's journal, kept up to date while anyone reads it.
+
+A tail knows the run's records as they are stored, sealed, and the latest events as callers see them: a
+window, bounded in events and in bytes, so that an event is opened once for all who are there to hear it.
+Whoever is behind the window gets its events made again from the records, a page at a time. So a reader
+needs a position and nothing else, and what a run costs here is bounded by its journal, whoever reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+
+from malha.api.gateway.v1.run_pb2 import RunEvent
+from malha.api.run.v1.record_pb2 import Record
+from malha.errors import ErrorReason, MalhaError
+from malha.run import Entry, Journal, Position, RunState, fold_whatever
+from malha.telemetry import log
+from malha_gateway.looking import Looking
+from malha_gateway.view import View
+
+WINDOW_EVENTS = 256
+WINDOW_BYTES = 1024 * 1024
+PAGE_EVENTS = 128
+PAGE_BYTES = 256 * 1024
+RETRY_SECONDS = 0.5
+_RECENT = 32
+_BREATH = 256
+"""Records folded without letting others go on."""
+
+Told = tuple[Position, RunEvent]
+
+
+class Tail:
+    """One run's journal as it is followed. ``run`` does it, until the run is over or ``stop`` is called."""
+
+    def __init__(self, journal: Journal, view: View, tenant: str, run_id: str) -> None:
+        self._journal = journal
+        self._view = view
+        self._tenant = tenant
+        self._run_id = run_id
+        self._state: RunState | None = None
+        self._entries: list[Entry] = []
+        self._window: deque[tuple[Position, RunEvent, int]] = deque()
+        self._bytes = 0
+        self._floor = Position(0, 0)
+        """Every event after this one that is known at all is in the window."""
+        self._recent: deque[Record] = deque(maxlen=_RECENT)
+        self._stopped = False
+        self._task: asyncio.Task[None] | None = None
+        self.over = False
+        self.failure: MalhaError | None = None
+        self.change = asyncio.Event()
+        """Set, and replaced by another, at every change."""
+        self.readers = 0
+
+    @property
+    def position(self) -> Position:
+        """The last event known here."""
+        return self._state.position if self._state is not None else Position(0, 0)
+
+    async def page(self, after: Position) -> list[Told]:
+        """The next events after ``after``, one at least if there are any; of no more than a page's size."""
+        if after < self._floor:
+            return await self._made_again(after)
+        return _page((place, event, size) for place, event, size in self._window if place > after)
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Follow, in a task of the group."""
+        self._task = tasks.create_task(self.run())
+
+    def stop(self) -> None:
+        """End the task; for when nobody reads any more.
+
+        A cancellation may be lost on its way: on Python 3.11 ``asyncio.wait_for``, which nats-py uses for
+        every request, swallows one that comes together with the answer (cpython issue 86296). So the loop
+        looks for itself too.
+        """
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def run(self) -> None:
+        """Follow the journal until the run is over. Failures are the readers' to raise."""
+        try:
+            async with self._journal.doorbell(self._tenant, self._run_id) as bell:
+                looking, expected = Looking(), None
+                await self._read_on()
+                while not (self.over or self._stopped):
+                    rang = await bell.wait(looking.pause)
+                    if rang is not None:
+                        if rang in self._recent:
+                            continue  # read already
+                        expected = rang
+                        looking.expect()
+                    await self._read_on()
+                    if expected is None or expected in self._recent:
+                        looking.found()
+                    else:
+                        looking.looked()
+        except MalhaError as error:
+            self.failure = error
+        except Exception as error:
+            log.error("following_failed", tenant=self._tenant, run=self._run_id, exc_info=error)
+            self.failure = MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "an internal error occurred")
+        self._changed()
+
+    async def _read_on(self) -> None:
+        """Take in what is new; nothing where the journal is away and the readers have patience."""
+        try:
+            after = self._state.last_sequence if self._state else 0
+            entries = await self._journal.load(self._tenant, self._run_id, after=after)
+        except MalhaError as error:
+            if self._state is None or error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        if not entries and self._state is None:
+            raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
+        for entry in entries:
+            self._state = fold_whatever([entry], self._state)
+            self._entries.append(entry)
+            self._recent.append(entry.record)
+            for position, event in await self._view.events(entry, self._state):
+                self._add(position, event)
+        if self._state is not None:
+            self.over = self._state.final
+        if entries:
+            self._changed()
+
+    async def _made_again(self, after: Position) -> list[Told]:
+        """A page from the records. Each event is made from the state right after its own record, as at first."""
+        state: RunState | None = None
+        made: list[tuple[Position, RunEvent, int]] = []
+        size = 0
+        for number, entry in enumerate(tuple(self._entries)):
+            state = fold_whatever([entry], state)
+            if entry.sequence >= after.sequence:
+                told = await self._view.events(entry, state)
+                made += [(place, event, event.ByteSize()) for place, event in told if place > after]
+                size = sum(one[2] for one in made)
+                if len(made) >= PAGE_EVENTS or size >= PAGE_BYTES:
+                    break
+            elif number % _BREATH == 0:
+                await asyncio.sleep(0)
+        return _page(made)
+
+    def _add(self, position: Position, event: RunEvent) -> None:
+        size = event.ByteSize()
+        self._window.append((position, event, size))
+        self._bytes += size
+        while len(self._window) > WINDOW_EVENTS or (self._bytes > WINDOW_BYTES and len(self._window) > 1):
+            self._floor, _, gone = self._window.popleft()
+            self._bytes -= gone
+
+    def _changed(self) -> None:
+        self.change.set()
+        self.change = asyncio.Event()
+
+
+def _page(events: Iterable[tuple[Position, RunEvent, int]]) -> list[Told]:
+    """The first events, up to a page's size."""
+    page: list[Told] = []
+    room = PAGE_BYTES
+    for position, event, size in events:
+        if page and (size > room or len(page) == PAGE_EVENTS):
+            break
+        page.append((position, event))
+        room -= size
+    return page
