@@ -61,9 +61,10 @@ class Server:
         ask_seconds: float = _ASK_SECONDS,
     ) -> None:
         self.service = service
-        asking = int(ask_seconds * 1000)
+        # without the third, gRPC waits a minute for the answer whatever the second says
+        asking = ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
         self._grpc = grpc.aio.server(
-            options=(*_OPTIONS, ("grpc.keepalive_time_ms", asking), ("grpc.keepalive_timeout_ms", asking))
+            options=(*_OPTIONS, *((name, int(ask_seconds * 1000)) for name in asking))
         )
         if authenticate is not None:
             admit = _at_the_edge(authenticate)

@@ -130,7 +130,7 @@ class Tail:
             self._changed()
 
     async def _made_again(self, after: Position) -> list[Told]:
-        """A page from the records. Each event is made from the state right after its own record, as at first."""
+        """A page from the records; each event from the state right after its own record, as at first."""
         state: RunState | None = None
         made: list[tuple[Position, RunEvent, int]] = []
         size = 0

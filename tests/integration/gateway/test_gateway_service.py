@@ -36,12 +36,11 @@ from malha.errors import MalhaError
 from malha.run import Sealer
 from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, read_master_key
 from malha.stack.secrets import Secrets
+from malha.testing.gateways import running_gateway
 from malha.testing.peers import BLOCKED_WORD, FakePeers
 from malha.testing.servers import RunningServer
 from malha.testing.worker import PlayedRun
 from malha.wire import codec
-from malha_gateway.app import main
-from malha_gateway.settings import Settings
 
 Metadata = tuple[tuple[str, str], ...]
 TRACEPARENT = ("traceparent", f"00-{'ab' * 16}-{'cd' * 8}-01")
@@ -85,45 +84,25 @@ class _Worker:
         return PlayedRun(self.journal, self.sealer, tenant, run_id)
 
 
-@pytest.fixture(scope="session")
-def secrets(tmp_state: Path) -> Secrets:
-    """As lasting as the NATS whose keys they unwrap."""
-    return Secrets(tmp_state / "gateway-secrets")
-
-
 @asynccontextmanager
 async def running(
     tmp_path: Path, secrets: Secrets, nats_url: str, valkey_url: str, **settings: Any
 ) -> AsyncIterator[Door]:
-    stop = asyncio.Event()
-    port_file = tmp_path / "port"
-    async with FakePeers(secrets) as peers, asyncio.TaskGroup() as tasks:
-        made = Settings.model_validate(
-            {
-                "state_dir": tmp_path,
-                "secrets_dir": secrets.of("gateway"),
-                "nats_url": nats_url,
-                "valkey_url": valkey_url,
-                "port_file": str(port_file),
-                "bootstrap_key_file": str(secrets.api_key_file),
-                **{f"{name}_target": target for name, target in peers.targets.items()},
-                **settings,
-            }
-        )
-        tasks.create_task(main(made, stop=stop))
-        async with asyncio.timeout(10):
-            while not port_file.exists():  # noqa: ASYNC110 - a file has no event to wait for
-                await asyncio.sleep(0.01)
+    async with (
+        FakePeers(secrets) as peers,
+        running_gateway(
+            tmp_path, secrets, peers, nats_url=nats_url, valkey_url=valkey_url, **settings
+        ) as port,
+    ):
         connection = await connect(nats_url, name="worker")
         master = read_master_key(secrets.of("planner") / "master.key")
         worker = _Worker(NatsJournal(connection), Sealer(NatsKeyRing(connection, master)))
-        door = Door(f"127.0.0.1:{port_file.read_text()}", peers, secrets.api_key, worker)
+        door = Door(f"127.0.0.1:{port}", peers, secrets.api_key, worker)
         try:
             yield door
         finally:
             await door.channel.close()
             await connection.close()
-            stop.set()
 
 
 @pytest.fixture
