@@ -7,6 +7,8 @@ gRPC callers in the details header that the gateway uses.
 
 import base64
 import json
+import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,15 @@ ASK_HEALTH = b"GET /healthz HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n"
 QUIET = ("--log-level", "warning")
 # A new process takes the listener over from the old one, which answers what it has begun and ends.
 HANDING_OVER = ("--drain-time-s", "5", "--parent-shutdown-time-s", "12")
+_TCP = {"user_timeout": 18, "keep_idle": 4, "keep_interval": 5, "keep_count": 6}  # as Linux numbers them
+ASK_AFTER = [
+    {"level": socket.SOL_SOCKET, "name": socket.SO_KEEPALIVE, "int_value": 1},
+    # 30 s of silence, then three questions; and what was sent and not taken in for a minute was sent to nobody
+    {"level": socket.IPPROTO_TCP, "name": _TCP["keep_idle"], "int_value": 30},
+    {"level": socket.IPPROTO_TCP, "name": _TCP["keep_interval"], "int_value": 10},
+    {"level": socket.IPPROTO_TCP, "name": _TCP["keep_count"], "int_value": 3},
+    {"level": socket.IPPROTO_TCP, "name": _TCP["user_timeout"], "int_value": 60_000},
+]
 SAID_BY_ENVOY = "%LOCAL_REPLY_BODY%"  # the transcoder names the field there
 
 
@@ -89,6 +100,7 @@ def envoy(state: Path, *, port: int, gateways: Sequence[int], access_log: bool =
             cors_origins=LOOPBACK_PAGES,
             gateways=json.dumps([_endpoint(gateway) for gateway in gateways]),
             local_reply_config=json.dumps(local_replies()),
+            socket_options=json.dumps(ASK_AFTER if sys.platform == "linux" else []),
             access_log=f"access_log: {json.dumps([STDOUT_LOG])}" if access_log else "",
         )
     )

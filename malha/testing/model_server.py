@@ -47,6 +47,8 @@ class ModelServer:
         self.requests: deque[Received] = deque(maxlen=keep)
         self.answered = 0
         """Requests that a rule took, failures and broken connections included."""
+        self.hung_up = 0
+        """Callers that went before they had their answer."""
         self.port = 0
         self._rules = [Rule(raw) for raw in script["rules"]]
         self._runner: web.ServerRunner | None = None
@@ -59,11 +61,6 @@ class ModelServer:
     def base_url(self) -> str:
         """What a client is given as base URL, `/v1` included."""
         return f"http://127.0.0.1:{self.port}/v1"
-
-    @property
-    def connections(self) -> int:
-        """Connections that are open now."""
-        return len(self._runner.server.connections) if self._runner and self._runner.server else 0
 
     async def start(self, port: int = 0) -> int:
         """Serves on loopback; the port."""
@@ -102,7 +99,11 @@ class ModelServer:
             return _refused(404, {"code": "no_rule", "message": "no rule of the script matches"})
         self.answered += 1
         if latency := rule.raw.get("latency_ms"):
-            await asyncio.sleep(latency / 1000)
+            try:
+                await asyncio.sleep(latency / 1000)
+            except asyncio.CancelledError:
+                self.hung_up += 1
+                raise
         if rule.raw.get("disconnect") == "before":
             return _cut(request, web.Response())
         if "status" in rule.raw:

@@ -6,6 +6,7 @@ They speak what ``gpu_prices`` asks: ``GET <url>?gpu=H100`` answers ``{"gpu": ..
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -36,6 +37,10 @@ class PriceProviders:
         self._prices = prices
         self._runners: list[web.AppRunner] = []
         self.failing = set(failing)
+        self.hanging: set[str] = set()
+        """Those that do not answer until whoever asks goes away; may be changed at any time."""
+        self.hung_up = 0
+        """How many went away."""
         self.urls: dict[str, str] = {}
         """provider -> endpoint, as the setting ``price_providers`` wants them."""
         self.asked: Counter[str] = Counter()
@@ -55,6 +60,11 @@ class PriceProviders:
     async def _serve(self, provider: str, offers: Mapping[str, str]) -> None:
         async def answer(request: web.Request) -> web.Response:
             self.asked[provider] += 1
+            if provider in self.hanging:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.hung_up += 1
             if provider in self.failing:
                 return web.json_response({"error": "out of order"}, status=503)
             gpu = request.query.get("gpu", "")
@@ -65,7 +75,7 @@ class PriceProviders:
 
         app = web.Application()
         app.router.add_get("/prices", answer)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await runner.setup()
         self._runners.append(runner)
         site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=1.0)

@@ -30,6 +30,7 @@ PLANT = ROOT / "examples" / "plant"
 KEEPER = yaml.safe_load((PLANT / "agents" / "line-keeper.yaml").read_text(encoding="utf-8"))
 AGENTS = {
     "scripted": {"tools": ["calculator"]},
+    "comparing": {"tools": ["gpu_prices"]},
     "frugal": {"tools": ["calculator"], "limits": {"max_output_tokens": 20}},
     "keeper": {key: KEEPER[key] for key in ("tools", "approvals", "preauthorised")},
     "strict-keeper": {"tools": KEEPER["tools"], "approvals": {"on_rejection": "end_run"}},

@@ -217,7 +217,7 @@ async def test_a_cancelled_call_hangs_up() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         async with asyncio.timeout(5):
-            while server.connections:  # noqa: ASYNC110 - the server has no event for it
+            while not server.hung_up:  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0)
 
 
