@@ -35,7 +35,7 @@ HANDING_OVER = ("--drain-time-s", "5", "--parent-shutdown-time-s", "12")
 _TCP = {"user_timeout": 18, "keep_idle": 4, "keep_interval": 5, "keep_count": 6}  # as Linux numbers them
 ASK_AFTER = [
     {"level": socket.SOL_SOCKET, "name": socket.SO_KEEPALIVE, "int_value": 1},
-    # 30 s of silence, then three questions; and what was sent and not taken in for a minute was sent to nobody
+    # 30 s of silence, then three questions; what nobody took in for a minute was sent to nobody
     {"level": socket.IPPROTO_TCP, "name": _TCP["keep_idle"], "int_value": 30},
     {"level": socket.IPPROTO_TCP, "name": _TCP["keep_interval"], "int_value": 10},
     {"level": socket.IPPROTO_TCP, "name": _TCP["keep_count"], "int_value": 3},
