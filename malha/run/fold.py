@@ -136,6 +136,7 @@ class RunState:
         """Time the run stood parked, up to its last claim: it counts against no deadline."""
         self.proposals: list[Proposal] = []
         """Every call that people were told of, in order."""
+        self._proposal_of: dict[int, Proposal] = {}
         self.outcomes: dict[str, Ruling] = {}
         """What people said became of attempts of unknown outcome, by key."""
         self.last_at = entry.time
@@ -196,7 +197,7 @@ class RunState:
 
     def proposal(self, step: int) -> Proposal | None:
         """The last proposal of a step's call."""
-        return next((one for one in reversed(self.proposals) if one.proposed.step == step), None)
+        return self._proposal_of.get(step)
 
     def waiting(self) -> list[Proposal]:
         """The proposed calls that the parked run waits for."""
@@ -342,9 +343,8 @@ def _step_started(state: RunState, event: JournalEvent, entry: Entry) -> None:
         raise BrokenJournalError("a step key started twice")
     state._by_key[step.key] = step
     state.steps.append(step)
-    for proposal in state.proposals:
-        if proposal.proposed.step == step.step:
-            proposal.passed = True
+    if (proposal := state.proposal(step.step)) is not None:
+        proposal.passed = True
 
 
 def _step_finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
@@ -386,7 +386,9 @@ def _proposed(state: RunState, event: JournalEvent, entry: Entry) -> None:
     earlier = state.proposal(event.proposed.step)
     if earlier is not None:
         earlier.passed = True
-    state.proposals.append(Proposal(event.proposed, event.content, entry.time))
+    proposal = Proposal(event.proposed, event.content, entry.time)
+    state.proposals.append(proposal)
+    state._proposal_of[event.proposed.step] = proposal
 
 
 def _progressed(state: RunState) -> None:

@@ -105,6 +105,7 @@ async def whole_again(mesh: Mesh) -> AsyncIterator[None]:
             try:
                 await client.search("anything")
                 await client.ask("What is 17 * 23?")
+                await client.ask("What do the documents say?", agent="docs")  # tools call retrieval, too
             except MalhaError as error:
                 if error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
                     raise

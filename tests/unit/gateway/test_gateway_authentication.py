@@ -172,7 +172,7 @@ async def test_the_development_key_has_every_right_and_stays_revoked_over_restar
     developer = await door.principal(api_key)
     assert developer.tenant == "dev"
     assert developer.tier == Tier.TIER_ENTERPRISE
-    for scope in ("runs", "knowledge", "admin", "operator"):
+    for scope in ("runs", "knowledge", "approvals", "admin", "operator"):
         require(developer, scope)
     await door.administration.revoke(developer, "dev")
     await import_development_key(door.keys, api_key, door.clock)
