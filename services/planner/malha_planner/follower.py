@@ -59,11 +59,6 @@ class _Known:
     accepted_sequence: int
 
 
-def _alarm(entry: Entry, fault: str) -> None:
-    metrics.PLANNER_BROKEN.inc()
-    log.error("journal_broken", run=entry.record.run_id, tenant=entry.record.tenant, error=fault)
-
-
 class Follower:
     """Leads or stands by, for as long as `run` runs."""
 
@@ -224,3 +219,8 @@ class Follower:
             return []
         entries = await self._journal.load(entry.record.tenant, entry.record.run_id)
         return [one for one in entries if one.sequence < entry.sequence]
+
+
+def _alarm(entry: Entry, fault: str) -> None:
+    metrics.PLANNER_BROKEN.inc()
+    log.error("journal_broken", run=entry.record.run_id, tenant=entry.record.tenant, error=fault)
