@@ -7,6 +7,7 @@ from malha.api.run.v1.record_pb2 import Priority
 from malha.run.accept import accept, amend
 from malha.run.archive import Archive, JournalWithArchive, is_archived, opens, pack, unpack
 from malha.run.call_hash import NoCanonicalFormError, attempt_hash, call_hash
+from malha.run.cancelling import cancelled, untouched
 from malha.run.claim import (
     MAX_CLAIMS,
     MAX_DELIVERIES,
@@ -59,6 +60,7 @@ __all__ = [
     "amend",
     "attempt_hash",
     "call_hash",
+    "cancelled",
     "check_room",
     "decide_claim",
     "erased_id",
@@ -83,6 +85,7 @@ __all__ = [
     "step_key",
     "subject",
     "unpack",
+    "untouched",
     "wake_time",
     "wakes",
     "without_content",

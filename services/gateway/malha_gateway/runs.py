@@ -28,7 +28,18 @@ from malha.api.run.v1.record_pb2 import (
 )
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, reason_named
-from malha.run import Journal, RunState, Sealer, accept, amend, fold, fold_whatever, run_id_for
+from malha.run import (
+    Journal,
+    RunState,
+    Sealer,
+    accept,
+    amend,
+    cancelled,
+    fold,
+    fold_whatever,
+    run_id_for,
+    untouched,
+)
 from malha_gateway.admission import (
     check_budgets,
     check_input,
@@ -143,12 +154,14 @@ class Runs:
         return await self._view.run(fold_whatever(entries))
 
     async def cancel(self, principal: Principal, run_id: str, reason: str) -> Run:
-        """Ask for the run's end; asking again changes nothing.
+        """Ask for the run's end; asking again changes nothing. One that nobody took yet ends here.
 
         Raises:
             MalhaError: RUN_NOT_FOUND; RUN_FINISHED (metadata status).
         """
         asked = CancelRequested(by=principal.subject, reason=reason)
+        finished, told = cancelled(asked)
+        sealed = await self._sealer.seal(principal.tenant, run_id, "finished", told)
 
         def decide(state: RunState) -> Record | None:
             if state.final:
@@ -160,7 +173,10 @@ class Runs:
                 )
             if state.cancel_requested is not None:
                 return None
-            return record_of(JournalEvent(cancel_requested=asked), principal.tenant, run_id, self._clock)
+            record = record_of(JournalEvent(cancel_requested=asked), principal.tenant, run_id, self._clock)
+            if untouched(state):
+                record.events.append(JournalEvent(finished=finished, content=sealed))
+            return record
 
         return await self._view.run(await amend(self._journal, principal.tenant, run_id, decide))
 

@@ -14,7 +14,8 @@ from malha.api.run.v1.record_pb2 import (
     Finished,
     JournalEvent,
 )
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import MalhaError
+from malha.run import cancelled
 from malha_planner.claimed import ClaimedRun
 from malha_planner.interrupting import interrupt
 from malha_planner.lease import CancelSeen
@@ -34,18 +35,15 @@ async def succeed(run: ClaimedRun, answer: Answer) -> None:
 async def fail(run: ClaimedRun, error: MalhaError) -> None:
     """End with the cause why there is no answer."""
     try:
-        await _close(run, _unsuccessful(FinalStatus.FINAL_STATUS_FAILED, error), error.message)
+        await _close(run, _failed(error), error.message)
     except CancelSeen:
         await cancel(run)
 
 
 async def cancel(run: ClaimedRun) -> None:
     """End because someone asked for it; the end says who and why."""
-    asked = run.lease.state.cancel_requested or CancelRequested()
-    said = f"the run was cancelled by {asked.by}" + (f": {asked.reason}" if asked.reason else "")
-    metadata = {"by": asked.by, "reason": asked.reason}
-    error = MalhaError(ErrorReason.ERROR_REASON_CANCELLED, said, metadata=metadata)
-    await _close(run, _unsuccessful(FinalStatus.FINAL_STATUS_CANCELLED, error), error.message)
+    finished, told = cancelled(run.lease.state.cancel_requested or CancelRequested())
+    await _close(run, finished, told.error_text)
 
 
 async def _close(
@@ -74,8 +72,12 @@ async def _close(
     await lease.write()
 
 
-def _unsuccessful(status: FinalStatus, error: MalhaError) -> Finished:
-    return Finished(status=status, error_reason=error.reason_name, error_metadata=error.metadata)
+def _failed(error: MalhaError) -> Finished:
+    return Finished(
+        status=FinalStatus.FINAL_STATUS_FAILED,
+        error_reason=error.reason_name,
+        error_metadata=error.metadata,
+    )
 
 
 def _add_usage(total: Usage, usage: Usage) -> None:

@@ -351,11 +351,42 @@ async def test_any_other_end_is_a_run_that_tells_of_it(gate: Gate) -> None:
 
 async def test_cancelling_asks_once_however_often_it_is_asked(gate: Gate) -> None:
     run = await gate.runs.create(ANA, QUESTION)
+    await gate.worker(run.run_id).claim()
     for _ in range(3):
-        await gate.runs.cancel(ANA, run.run_id, "changed my mind")
-    assert len(gate.journal.entries) == 2
-    asked = gate.journal.entries[1].record.events[0].cancel_requested
+        asked_for = await gate.runs.cancel(ANA, run.run_id, "changed my mind")
+        assert asked_for.status == RunStatus.RUN_STATUS_RUNNING, "its worker ends it, and settles"
+    assert len(gate.journal.entries) == 3
+    asked = gate.journal.entries[2].record.events[0].cancel_requested
     assert (asked.by, asked.reason) == ("ana", "changed my mind")
+
+
+async def test_a_run_that_waits_in_the_queue_is_over_as_soon_as_it_is_cancelled(gate: Gate) -> None:
+    run = await gate.runs.create(ANA, QUESTION)
+    ended = await gate.runs.cancel(ANA, run.run_id, "changed my mind")
+    assert ended.status == RunStatus.RUN_STATUS_CANCELLED
+    assert dict(ended.error.metadata) == {"by": "ana", "reason": "changed my mind"}
+    assert ended.error.message == "the run was cancelled by ana: changed my mind"
+    assert len(gate.journal.entries) == 2, "one record asks and ends"
+    error = await refusal(gate.runs.cancel(ANA, run.run_id, "again"))
+    assert error.metadata["status"] == "CANCELLED"
+
+
+async def test_a_worker_that_takes_the_run_first_ends_it_itself(gate: Gate) -> None:
+    """The claim comes between the canceller's look at the journal and its record."""
+    run = await gate.runs.create(ANA, QUESTION)
+    worker, append = gate.worker(run.run_id), gate.journal.append
+
+    async def beaten(record: Record, *, expected: int) -> Entry:
+        gate.journal.append = append  # type: ignore[method-assign] # once
+        await worker.claim()
+        return await append(record, expected=expected)
+
+    gate.journal.append = beaten  # type: ignore[method-assign] # once
+    asked_for = await gate.runs.cancel(ANA, run.run_id, "")
+    assert asked_for.status == RunStatus.RUN_STATUS_RUNNING
+    assert [event.WhichOneof("event") for event in gate.journal.entries[-1].record.events] == [
+        "cancel_requested"
+    ]
 
 
 async def test_cancelling_a_finished_run_leaves_it_as_it_is(gate: Gate) -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 
-from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, Record
+from malha.api.run.v1.record_pb2 import (
+    Abandonment,
+    CancelRequested,
+    Effect,
+    FinalStatus,
+    JournalEvent,
+    Record,
+)
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
-from malha.run import Entry, subject
+from malha.run import Entry, cancelled, subject
 from malha.testing.journal import MemoryJournal
 from malha.testing.planner import HoldAt, MemoryToolbox, asks, found, says
 from malha.testing.records import RecordsOf
@@ -135,6 +142,22 @@ async def test_a_run_cancelled_before_anyone_took_it_calls_nothing(shop: Shop) -
     await shop.run(item)
     assert (await shop.failure(item))[0] == "CANCELLED"
     assert shop.model.shown == []
+    assert shop.ledger.calls == []
+    assert item.acks == 1
+
+
+async def test_a_run_that_ended_where_it_was_cancelled_is_dropped_by_the_worker_whose_turn_comes(
+    shop: Shop,
+) -> None:
+    item = await shop.accept()
+    asked = CancelRequested(by="ana", reason="")
+    finished, _ = cancelled(asked)
+    last = await shop.journal.last_sequence(item.tenant, item.run_id)
+    events = [JournalEvent(cancel_requested=asked), JournalEvent(finished=finished)]
+    record = Record(tenant=item.tenant, run_id=item.run_id, events=events)
+    await shop.journal.append(record, expected=last)
+    await shop.run(item)
+    assert (await shop.state(item)).epoch == 0
     assert shop.ledger.calls == []
     assert item.acks == 1
 

@@ -1,0 +1,27 @@
+"""The end of a cancelled run, whoever writes it.
+
+Its worker does, once it has settled what was under way. A run that nobody ever had has nothing under way
+and no money held, so whoever cancels it writes the end in the same record: it need not wait for its turn
+in a queue to learn that it is over. The fence sees to it that no worker took it meanwhile.
+"""
+
+from __future__ import annotations
+
+from malha.api.run.v1.record_pb2 import CancelRequested, Content, FinalStatus, Finished
+from malha.run.fold import RunState
+
+
+def untouched(state: RunState) -> bool:
+    """Whether nobody ever had the run."""
+    return state.epoch == 0
+
+
+def cancelled(asked: CancelRequested) -> tuple[Finished, Content]:
+    """The end, without the sums of what was spent, and what to tell the caller: who asked, and why."""
+    finished = Finished(
+        status=FinalStatus.FINAL_STATUS_CANCELLED,
+        error_reason="CANCELLED",
+        error_metadata={"by": asked.by, "reason": asked.reason},
+    )
+    why = f": {asked.reason}" if asked.reason else ""
+    return finished, Content(error_text=f"the run was cancelled by {asked.by}{why}")
