@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from malha.api.gateway.v1.run_pb2 import Approval, ApprovalStatus, RunStatus
-from malha.api.run.v1.record_pb2 import Decision, Effect, ParkReason, Risk, StepOutcome
+from malha.api.run.v1.record_pb2 import Decision, Effect, ParkReason, Record, Risk, StepOutcome
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
 from malha.errors import ErrorReason, MalhaError
-from malha.run import facts, fold
+from malha.run import Entry, facts, fold
 from malha.testing.clock import FakeClock
 from malha.testing.people import People
 from malha.testing.planner import Crash, CrashAt, MemoryItem, asks, found, says
@@ -145,6 +145,15 @@ async def test_a_critical_call_waits_for_two_different_people(plant: Plant) -> N
     await plant.again(item)
     assert plant.stopped == [3]
     assert list((await plant.state(item)).steps[1].started.clearance.approved_by) == ["bea", "carl"]
+
+
+async def test_who_started_a_run_may_always_reject_its_calls(plant: Plant) -> None:
+    plant.model.script = [asks(("scrap", {"line": 3})), says("left alone")]
+    item = await plant.asked()
+    await plant.people.say(item.run_id, REJECT, "ana", comment="I changed my mind")
+    await plant.again(item)
+    assert plant.stopped == []
+    assert (await plant.answer(item)).text == "left alone"
 
 
 async def test_two_people_who_approve_at_the_same_moment_both_count(plant: Plant) -> None:
@@ -367,11 +376,13 @@ async def test_a_run_that_waits_for_people_can_be_cancelled(plant: Plant) -> Non
     assert over.value.reason_name == "RUN_FINISHED"
 
 
-async def test_the_summary_passes_the_guard(plant: Plant) -> None:
+async def test_the_summary_passes_the_guard_and_stands_in_the_journal_as_ciphertext(plant: Plant) -> None:
     plant.model.script = [asks(("stop", {"line": "the secret one"})), says("never")]
     item = await plant.asked()
     (approval,) = await plant.people.shown(item.run_id)
     assert approval.summary == 'stop: stop\n  line = "the [masked] one"'
+    assert not any(b"the secret one" in entry.record.SerializeToString() for entry in plant.journal.entries)
+    assert not any(b"the [masked] one" in entry.record.SerializeToString() for entry in plant.journal.entries)
 
 
 # a call of unknown outcome
@@ -485,3 +496,45 @@ async def test_several_outcomes_are_said_one_after_the_other_and_their_sibling_i
     assert unknown.counted == 2
     assert [message.text for message in unknown.model.shown[-1][3:]] == ["first", "1", "second"]
     assert (await unknown.answer(item)).text == "done"
+
+
+# a worker that dies at any append
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["before it is stored", "after it is stored"])
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_a_worker_killed_at_any_append_asks_once_and_acts_once(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, nth: int, stored: bool
+) -> None:
+    append, appends = plant.journal.append, 0
+
+    async def dies(record: Record, *, expected: int) -> Entry:
+        nonlocal appends
+        if record.events[0].WhichOneof("event") in ("accepted", "decided"):
+            return await append(record, expected=expected)
+        appends += 1
+        if appends != nth:
+            return await append(record, expected=expected)
+        if stored:
+            await append(record, expected=expected)
+        raise Crash
+
+    monkeypatch.setattr(plant.journal, "append", dies)
+    plant.model.script = [asks(("stop", {"line": 3}), ("add", {"a": 1})), says("stopped")]
+    item = replace(await plant.accept(), time=plant.clock.now())
+    delivery = crashes = 0
+    while not (state := await plant.state(item)).final:
+        if state.parked is not None and not state.decided:
+            await plant.people.say(item.run_id, APPROVE)
+            item, delivery = replace(item, item=item.item + 1), 0  # its hint
+        delivery += 1
+        try:
+            await plant.run(replace(item, delivery=delivery))
+        except Crash:
+            crashes += 1
+    assert crashes == 1
+    assert plant.stopped == [3]
+    assert (await plant.answer(item)).text == "stopped"
+    assert (await plant.told(item)).count("run.approval_requested") == 1
+    assert (await plant.told(item)).count("run.decided") == 1
+    assert plant.ledger.reserved == 0
