@@ -18,36 +18,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from benchmarks.audit import audit
 from benchmarks.processes import cpu_ms, pss_mb
+from benchmarks.scripted_mesh import QUESTION, scripted_mesh
 from benchmarks.sidecars import Sidecar
 from malha.api.gateway.v1 import run_pb2
 from malha.client import Client
 from malha.testing.mesh import Mesh
-
-MODEL = "scripted-1"
-AGENT = {
-    "name": "bench",
-    "version": "1",
-    "description": "Two model calls and one tool call.",
-    "prompt": "Answer with the calculator.",
-    "tools": ["calculator"],
-    "model": {"provider": "openai", "name": MODEL},
-    "limits": {"max_output_tokens": 256},
-}
-SCRIPT = {
-    "rules": [
-        {"turn": 0, "tool_calls": [{"name": "calculator", "arguments": {"expression": "40 * 2.49"}}]},
-        {"text": "Forty hours cost 99.60 dollars."},
-    ]
-}
-PRICES = {
-    "source": "the benchmark",
-    "prices": [{"provider": "openai", "model": MODEL, "input": "0.15", "output": "0.60"}],
-}
-QUESTION = "What do 40 hours at 2.49 dollars cost?"
 
 
 @dataclass
@@ -92,27 +69,13 @@ async def main(runs: int) -> dict[str, object]:
     """Run every phase; the figures by their names."""
     with tempfile.TemporaryDirectory(prefix="malha-bench-") as folder:
         state = Path(folder)
-        agents = state / "agents"
-        agents.mkdir()
-        (agents / "default.yaml").write_text(yaml.safe_dump({**AGENT, "name": "default"}))
-        (agents / "bench.yaml").write_text(yaml.safe_dump(AGENT))
-        (state / "script.json").write_text(json.dumps(SCRIPT))
-        (state / "prices.yaml").write_text(yaml.safe_dump(PRICES))
-        async with (
-            Sidecar("malha.testing.model_server", state, "--script", str(state / "script.json")) as models,
-            Sidecar("malha.testing.span_sink", state, "--summary-file", str(state / "spans.json")) as sink,
-        ):
-            environment = {
-                "MALHA_PLANNER_AGENTS_DIR": str(agents),
-                "MALHA_PLANNER_OPENAI_BASE_URL": f"http://127.0.0.1:{models.port}/v1",
-                "MALHA_PLANNER_OPENAI_MODELS": MODEL,
-                "MALHA_COST_PRICE_FILE": str(state / "prices.yaml"),
-                "MALHA_OTLP_ENDPOINT": f"127.0.0.1:{sink.port}",
-            }
-            async with Mesh(state / "run", environment) as mesh:
+        summary = state / "spans.json"
+        async with Sidecar("malha.testing.span_sink", state, "--summary-file", str(summary)) as sink:
+            collector = {"MALHA_OTLP_ENDPOINT": f"127.0.0.1:{sink.port}"}
+            async with scripted_mesh(state, environment=collector) as mesh:
                 figures, done = await phases(mesh, runs)
             await sink.stop()  # every span is flushed once the services have ended
-            spans = json.loads((state / "spans.json").read_text())
+            spans = json.loads(summary.read_text())
             figures.update(audit(mesh.state / "mesh", done, spans))
     return figures
 

@@ -15,18 +15,16 @@ from typing import Protocol
 
 from malha.api.run.v1.record_pb2 import Record
 
-TIMED = ("claimed", "decided")
-"""Events whose stored time matters at once: the run's clock starts from a claim, and a decision counts
-only if it was stored in time."""
+TIMED = ("decided",)
+"""Events whose stored time must be exact at once: a decision counts only if it was stored in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One stored record.
 
-    ``time`` is when the stream stored it (UTC). For a record of one's own that ``append`` answered it
-    is the writer's clock, but for the events of ``TIMED``: see ``Journal.append``. ``size`` is the
-    record's bytes.
+    ``time`` is when the stream stored it (UTC); for a record of one's own that ``append`` answered, to
+    a quarter of a second. ``size`` is the record's bytes.
     """
 
     sequence: int
@@ -69,7 +67,7 @@ class Journal(Protocol):
         """Store ``record`` right after the run's sequence ``expected`` (0: it is the first).
 
         A lost answer is resolved before this returns: the record is stored or it is not. The entry of
-        a record with an event of ``TIMED`` carries the stored time, because something follows from it.
+        a record with an event of ``TIMED`` carries the very time it was stored at.
 
         Raises:
             Fenced: not stored; others wrote after ``expected``.

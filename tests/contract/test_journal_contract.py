@@ -209,3 +209,15 @@ async def test_a_tenants_key_is_not_found_under_another_tenant(new_ring: Callabl
     key = await new_ring().current(mine)
     assert await new_ring().find(theirs, key.key_id) is None
     assert await new_ring().current(theirs) != key
+
+
+async def test_the_time_of_ones_own_record_is_the_streams_to_a_quarter_of_a_second(
+    journal: Journal,
+) -> None:
+    run = RecordsOf()
+    own = [await journal.append(run.accepted(), expected=0)]
+    for _ in range(5):
+        own.append(await journal.append(run.claimed(), expected=own[-1].sequence))
+    stored = await journal.load(run.tenant, run.run_id)
+    for mine, theirs in zip(own, stored, strict=True):
+        assert abs((mine.time - theirs.time).total_seconds()) <= 0.25

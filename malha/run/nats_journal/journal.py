@@ -23,6 +23,8 @@ from malha.run.nats_journal.streams import RUNS
 from malha.run.nats_journal.subject_log import Refused, Stored, SubjectLog, TooLargeError
 
 _RINGS_KEPT = 16
+_READ_BACK_SECONDS = 10.0
+_PROMPT_SECONDS = 0.25
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,23 +42,45 @@ class NatsJournal:
         self._connection = connection
         self._clock = clock or SystemClock()
         self._log = SubjectLog(connection, RUNS, patience=patience, answer_within=answer_within)
+        self._read_back: tuple[float, datetime] | None = None
+        """A moment of monotonic time, and the stored time of a message that was stored then."""
 
     async def append(self, record: Record, *, expected: int) -> Entry:
         where = subject(record.tenant, record.run_id)
         data = record.SerializeToString()
         if len(data) > MAX_RECORD_BYTES:
             raise _too_large()
+        sent = self._clock.monotonic()
         try:
             sequence = await self._log.append(where, data, expected=expected)
         except Refused as refused:
             raise Fenced([_entry(stored) for stored in refused.stored]) from None
         except TooLargeError:
             raise _too_large() from None
-        if any(event.WhichOneof("event") in TIMED for event in record.events):
-            stored = await self._log.at(sequence)
-            if stored is not None:
-                return Entry(sequence, stored.time, record, len(data))
-        return Entry(sequence, self._clock.now(), record, len(data))
+        exact = any(event.WhichOneof("event") in TIMED for event in record.events)
+        return Entry(sequence, await self._stored_time(sequence, sent, exact=exact), record, len(data))
+
+    async def _stored_time(self, sequence: int, sent: float, *, exact: bool) -> datetime:
+        """When a message sent at that monotonic moment was stored, by the broker's clock.
+
+        One in a while is read back; from there monotonic time goes on, so no wall clock here matters.
+        """
+        now = self._clock.monotonic()
+        prompt = now - sent < _PROMPT_SECONDS
+        if (
+            not exact
+            and prompt
+            and self._read_back is not None
+            and now - self._read_back[0] < _READ_BACK_SECONDS
+        ):
+            moment, time = self._read_back
+            return time + timedelta(seconds=now - moment)
+        stored = await self._log.at(sequence)
+        if stored is None:
+            return self._clock.now()  # erased already
+        if prompt:  # else nobody knows which moment of ours it belongs to
+            self._read_back = now, stored.time
+        return stored.time
 
     async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
         return [_entry(stored) for stored in await self._log.load(subject(tenant, run_id), after=after)]

@@ -36,9 +36,7 @@ async def overwrite(connection: Connection, stream: str, sequence: int) -> None:
 async def _ask(connection: Connection, verb: str, sequence: int) -> dict[str, Any] | None:
     """The refusal, if it is one."""
     try:
-        reply = await connection.nc.request(
-            f"$JS.API.{verb}", orjson.dumps({"seq": sequence}), timeout=_SECONDS
-        )
+        reply = await connection.request(f"$JS.API.{verb}", orjson.dumps({"seq": sequence}), timeout=_SECONDS)
     except (nats.errors.Error, TimeoutError, OSError) as error:
         raise errors.unavailable("nats") from error
     refusal: dict[str, Any] | None = orjson.loads(reply.data).get("error")

@@ -150,7 +150,7 @@ class SubjectLog:
             raise errors.unavailable("journal")
         try:
             await self._connection.until_connected(left)
-            reply = await self._connection.nc.request(
+            reply = await self._connection.request(
                 subject, payload, timeout=min(left, self._answer_within), headers=headers
             )
         except nats.errors.NoRespondersError:

@@ -75,7 +75,7 @@ class NatsStreams:
 
     async def _ask(self, verb: str, question: dict[str, Any]) -> dict[str, Any]:
         try:
-            reply = await self._connection.nc.request(
+            reply = await self._connection.request(
                 f"$JS.API.{verb}", orjson.dumps(question), timeout=_SECONDS
             )
         except (nats.errors.Error, TimeoutError, OSError) as error:

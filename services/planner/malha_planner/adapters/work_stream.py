@@ -58,9 +58,9 @@ class NatsWaker:
                 raise errors.unavailable("nats")
 
     async def now(self) -> datetime:
-        nc = self._pipeline.connection.nc
+        connection = self._pipeline.connection
         try:
-            answer = await nc.request(f"$JS.API.STREAM.INFO.{WORK}", timeout=_ANSWER_SECONDS)
+            answer = await connection.request(f"$JS.API.STREAM.INFO.{WORK}", timeout=_ANSWER_SECONDS)
             return datetime.fromisoformat(orjson.loads(answer.data)["ts"])
         except (nats.errors.Error, TimeoutError, OSError, KeyError) as error:
             raise errors.unavailable("nats") from error
@@ -95,7 +95,7 @@ class NatsItem:
 
     async def queued(self, item: int) -> bool:
         try:
-            answer = await self._connection.nc.request(
+            answer = await self._connection.request(
                 f"$JS.API.STREAM.MSG.GET.{WORK}", orjson.dumps({"seq": item}), timeout=2
             )
         except (nats.errors.Error, TimeoutError, OSError) as error:
