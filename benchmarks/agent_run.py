@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.audit import audit
 from benchmarks.processes import cpu_ms, pss_mb
-from benchmarks.scripted_mesh import QUESTION, scripted_mesh
+from benchmarks.scripted_model import QUESTION, scripted_model
 from benchmarks.sidecars import Sidecar
 from malha.api.gateway.v1 import run_pb2
 from malha.client import Client
@@ -70,9 +70,12 @@ async def main(runs: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="malha-bench-") as folder:
         state = Path(folder)
         summary = state / "spans.json"
-        async with Sidecar("malha.testing.span_sink", state, "--summary-file", str(summary)) as sink:
-            collector = {"MALHA_OTLP_ENDPOINT": f"127.0.0.1:{sink.port}"}
-            async with scripted_mesh(state, environment=collector) as mesh:
+        async with (
+            scripted_model(state) as environment,
+            Sidecar("malha.testing.span_sink", state, "--summary-file", str(summary)) as sink,
+        ):
+            environment["MALHA_OTLP_ENDPOINT"] = f"127.0.0.1:{sink.port}"
+            async with Mesh(state / "run", environment) as mesh:
                 figures, done = await phases(mesh, runs)
             await sink.stop()  # every span is flushed once the services have ended
             spans = json.loads(summary.read_text())

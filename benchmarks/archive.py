@@ -20,12 +20,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
-import yaml
-
-from benchmarks.agent_run import AGENT, MODEL, PRICES, QUESTION, SCRIPT, load
+from benchmarks.agent_run import load
 from benchmarks.filling import fill
 from benchmarks.processes import cpu_ms, pss_mb
-from benchmarks.sidecars import Sidecar
+from benchmarks.scripted_model import QUESTION, scripted_model
 from malha.testing.mesh import Mesh
 
 _LISTS = {
@@ -41,20 +39,7 @@ async def main(archived: int, runs: int) -> dict[str, object]:
     """Measure, fill, measure; the figures by their names."""
     with tempfile.TemporaryDirectory(prefix="malha-archive-") as folder:
         state = Path(folder)
-        (state / "agents").mkdir()
-        (state / "agents" / "default.yaml").write_text(yaml.safe_dump({**AGENT, "name": "default"}))
-        (state / "agents" / "bench.yaml").write_text(yaml.safe_dump(AGENT))
-        (state / "script.json").write_text(json.dumps(SCRIPT))
-        (state / "prices.yaml").write_text(yaml.safe_dump(PRICES))
-        async with Sidecar(
-            "malha.testing.model_server", state, "--script", str(state / "script.json")
-        ) as models:
-            environment = {
-                "MALHA_PLANNER_AGENTS_DIR": str(state / "agents"),
-                "MALHA_PLANNER_OPENAI_BASE_URL": f"http://127.0.0.1:{models.port}/v1",
-                "MALHA_PLANNER_OPENAI_MODELS": MODEL,
-                "MALHA_COST_PRICE_FILE": str(state / "prices.yaml"),
-            }
+        async with scripted_model(state) as environment:
             await _archive_one(state, environment)
             before = await _measured(state, environment, runs)
             started = time.monotonic()

@@ -21,12 +21,13 @@ from pathlib import Path
 from nats.aio.msg import Msg
 
 from benchmarks.processes import cpu_ms
-from benchmarks.scripted_mesh import QUESTION, scripted_mesh
+from benchmarks.scripted_model import QUESTION, scripted_model
 from malha.api.gateway.v1 import run_pb2
 from malha.client import Client
 from malha.run import Entry, fold
 from malha.run.nats_journal import Connection, connect, ensure_streams, event_subject
 from malha.stack import servers
+from malha.testing.mesh import Mesh
 from malha.testing.planner import ScriptedModel, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.records import RecordsOf, ended, started
@@ -131,7 +132,7 @@ async def _finish(planner: PlannerOnNats, watching: Connection, runs: int) -> No
 
 async def first_step_ms(state: Path, runs: int = 200) -> float:
     """Median milliseconds from a run's acceptance to its first step, alone, by the broker's times."""
-    async with scripted_mesh(state) as mesh, mesh.client() as client:
+    async with scripted_model(state) as model, Mesh(state / "run", model) as mesh, mesh.client() as client:
         taken = []
         for number in range(runs + 20):
             asked = await client.ask(QUESTION, agent="bench")
@@ -145,18 +146,18 @@ async def first_step_ms(state: Path, runs: int = 200) -> float:
 async def resume_seconds(state: Path, runs: int = 48, deaths: int = 3) -> list[float]:
     """Seconds from a planner's death to the moment each of its runs is claimed by another."""
     waits: list[float] = []
-    environment = {"MALHA_PLANNER_ACK_WAIT_SECONDS": str(ACK_WAIT)}
-    options = ("--replicas", "planner=2")
-    slow = scripted_mesh(state, latency_ms=2500, environment=environment, options=options)
-    async with slow as mesh, mesh.client() as client:
-        for _ in range(deaths):
-            accepted = [await client.create_run(QUESTION, agent="bench") for _ in range(runs)]
-            await asyncio.gather(*(_begun(client, run.run_id) for run in accepted))
-            planner = next(pid for name, pid in mesh.pids().items() if name.startswith("planner"))
-            died = time.time()
-            os.kill(planner, signal.SIGKILL)
-            claims = await asyncio.gather(*(_second_claim(client, run.run_id) for run in accepted))
-            waits += [claimed - died for claimed in claims if claimed is not None]
+    async with scripted_model(state, latency_ms=2500) as model:
+        model["MALHA_PLANNER_ACK_WAIT_SECONDS"] = str(ACK_WAIT)
+        two = Mesh(state / "run", model, command=("malha.cli", "up", "--replicas", "planner=2"))
+        async with two as mesh, mesh.client() as client:
+            for _ in range(deaths):
+                accepted = [await client.create_run(QUESTION, agent="bench") for _ in range(runs)]
+                await asyncio.gather(*(_begun(client, run.run_id) for run in accepted))
+                planner = next(pid for name, pid in mesh.pids().items() if name.startswith("planner"))
+                died = time.time()
+                os.kill(planner, signal.SIGKILL)
+                claims = await asyncio.gather(*(_second_claim(client, run.run_id) for run in accepted))
+                waits += [claimed - died for claimed in claims if claimed is not None]
     return waits
 
 

@@ -1,9 +1,9 @@
-"""A mesh whose one agent asks a scripted model server: what the benchmarks put their load on."""
+"""The agent that benchmarks put their load on, and the scripted model it asks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ from typing import Any
 import yaml
 
 from benchmarks.sidecars import Sidecar
-from malha.testing.mesh import Mesh
 
-MODEL = "scripted-1"
+_MODEL = "scripted-1"
 QUESTION = "What do 40 hours at 2.49 dollars cost?"
 _AGENT = {
     "name": "bench",
@@ -21,16 +20,16 @@ _AGENT = {
     "description": "Two model calls and one tool call.",
     "prompt": "Answer with the calculator.",
     "tools": ["calculator"],
-    "model": {"provider": "openai", "name": MODEL},
+    "model": {"provider": "openai", "name": _MODEL},
     "limits": {"max_output_tokens": 256},
 }
 _PRICES = {
     "source": "the benchmark",
-    "prices": [{"provider": "openai", "model": MODEL, "input": "0.15", "output": "0.60"}],
+    "prices": [{"provider": "openai", "model": _MODEL, "input": "0.15", "output": "0.60"}],
 }
 
 
-def script(latency_ms: int = 0) -> dict[str, Any]:
+def _script(latency_ms: int = 0) -> dict[str, Any]:
     """Two model calls and one tool call, each answer after so many milliseconds."""
     call = {"name": "calculator", "arguments": {"expression": "40 * 2.49"}}
     return {
@@ -42,35 +41,24 @@ def script(latency_ms: int = 0) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def scripted_mesh(
-    state: Path,
-    *,
-    latency_ms: int = 0,
-    environment: Mapping[str, str] | None = None,
-    options: Sequence[str] = (),
-) -> AsyncIterator[Mesh]:
-    """The mesh, up; it and the model server end with the block.
+async def scripted_model(state: Path, *, latency_ms: int = 0) -> AsyncIterator[dict[str, str]]:
+    """A model server that answers by the script, and the settings of a mesh whose agent asks it.
 
     Args:
         state: an empty folder.
         latency_ms: how long the model takes.
-        environment: further settings of the mesh.
-        options: further options of ``malha up``.
     """
     agents = state / "agents"
     agents.mkdir()
     (agents / "default.yaml").write_text(yaml.safe_dump({**_AGENT, "name": "default"}))
     (agents / "bench.yaml").write_text(yaml.safe_dump(_AGENT))
-    (state / "script.json").write_text(json.dumps(script(latency_ms)))
+    (state / "script.json").write_text(json.dumps(_script(latency_ms)))
     (state / "prices.yaml").write_text(yaml.safe_dump(_PRICES))
     models = Sidecar("malha.testing.model_server", state, "--script", str(state / "script.json"))
     async with models:
-        settings = {
+        yield {
             "MALHA_PLANNER_AGENTS_DIR": str(agents),
             "MALHA_PLANNER_OPENAI_BASE_URL": f"http://127.0.0.1:{models.port}/v1",
-            "MALHA_PLANNER_OPENAI_MODELS": MODEL,
+            "MALHA_PLANNER_OPENAI_MODELS": _MODEL,
             "MALHA_COST_PRICE_FILE": str(state / "prices.yaml"),
-            **(environment or {}),
         }
-        async with Mesh(state / "run", settings, command=("malha.cli", "up", *options)) as mesh:
-            yield mesh
