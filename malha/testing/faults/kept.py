@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,19 +53,19 @@ class Kept:
     lines: Counter[str] = field(default_factory=Counter)
 
 
-async def read(mesh: Mesh, broker: str, run_ids: Iterable[str], lines: Path) -> Kept:
+async def read(mesh: Mesh, broker: str, runs: Mapping[str, bool], lines: Path) -> Kept:
     """Read it, once the announcements have caught up.
 
     Args:
         broker: URLs of NATS, with commas between.
+        runs: run ids, and whether the run is over, so that its end will be announced.
     """
     kept = Kept()
-    wanted = set(run_ids)
     async with reader(mesh, broker) as connection:
         journal = NatsJournal(connection)
-        for run_id in wanted:
+        for run_id in runs:
             kept.journals[run_id] = await journal.load(TENANT, run_id)
-    await _read_events(mesh, broker, wanted, kept)
+    await _read_events(mesh, broker, {run_id for run_id, over in runs.items() if over}, kept)
     _read_ledger(mesh.state / "mesh" / "cost" / "cost.db", kept)
     _read_effects(mesh.state / "mesh" / "tools" / "tools.db", kept)
     _read_lines(lines, kept)

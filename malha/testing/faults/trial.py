@@ -75,8 +75,8 @@ async def trial(seed: int, waves: Iterable[list[Fault]], *, broken: str = "", sa
 
 async def _judged(scene: Scene, client: Client, load: Load) -> Verdict:
     broker = scene.cluster.url if scene.cluster else "nats://" + scene.mesh.nats_url.rpartition("@")[2]
-    run_ids = [run.run_id for run in load.runs]
-    found = await kept.read(scene.mesh, broker, run_ids, scene.mesh.state / "lines")
+    runs = {run.run_id: run.ended for run in load.runs}
+    found = await kept.read(scene.mesh, broker, runs, scene.mesh.state / "lines")
     return check(load.runs, found, await _told_again(client, load.runs))
 
 
