@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from referencing.exceptions import Unresolvable
 
 from malha.api.run.v1.record_pb2 import Risk
 from malha.api.tools.v1.tool_pb2 import Tool
@@ -60,5 +61,9 @@ class ApprovalPolicy:
 
 
 def fits(schema: Mapping[str, Any], value: Any) -> bool:
-    """Whether the value is valid against a JSON Schema."""
-    return bool(Draft202012Validator(schema).is_valid(value))
+    """Whether the value is valid against a JSON Schema; nothing is against one that points to what is not
+    there."""
+    try:
+        return bool(Draft202012Validator(schema).is_valid(value))
+    except Unresolvable:
+        return False

@@ -185,6 +185,7 @@ def test_what_has_no_canonical_form_is_refused() -> None:
 
 
 STOP = Preauthorisation("overheating", "stop", {"properties": {"line": {"maximum": 4}}}, max_uses=2)
+ELSEWHERE = {"$ref": "https://example.invalid/limits.json"}
 FIT = [
     # what is declared, arguments, uses before, whether the call goes
     ("within the limits", STOP, {"line": 4}, 0, True),
@@ -192,6 +193,7 @@ FIT = [
     ("used up", STOP, {"line": 4}, 2, False),
     ("other arguments", STOP, {"line": 5}, 0, False),
     ("another tool", Preauthorisation("x", "start"), {"line": 4}, 0, False),
+    ("a limit that is kept elsewhere", Preauthorisation("x", "stop", ELSEWHERE), {"line": 4}, 0, False),
     ("money for one", Preauthorisation("x", "stop", max_uses=9, max_cost_microusd=10), {"line": 4}, 0, True),
     ("none for two", Preauthorisation("x", "stop", max_uses=9, max_cost_microusd=10), {"line": 4}, 1, False),
 ]
