@@ -17,6 +17,7 @@ from typing import IO, Any
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.gateway.v1.admin_service_pb2 import CreateApiKeyRequest
 from malha.client import Client
+from malha.stack import order_roll
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 40.0
@@ -33,6 +34,7 @@ class Mesh:
         state: an empty folder for everything it keeps; the log goes to ``mesh.log`` inside.
         environment: further settings, such as ``MALHA_PLANNER_OPENAI_BASE_URL``.
         command: the Python module that starts it, and what comes before its options.
+        options: further options, such as ``--replicas``.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Mesh:
         environment: Mapping[str, str] | None = None,
         *,
         command: Sequence[str] = ("malha.cli", "up"),
+        options: Sequence[str] = (),
     ) -> None:
         self.state = state
         self.rest_url = ""
@@ -49,6 +52,7 @@ class Mesh:
         self.api_key = ""
         self.ready_seconds = 0.0
         self._command = command
+        self._options = options
         self._environment = {**os.environ, **(environment or {})}
         self._ready_file = state / "ready.json"
         self._log_file = state / "mesh.log"
@@ -60,6 +64,7 @@ class Mesh:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", *self._command, "--state", str(self.state / "mesh")),
                 *("--free-ports", "--ready-file", str(self._ready_file)),
+                *self._options,
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -111,6 +116,12 @@ class Mesh:
         async with asyncio.timeout(_READY_SECONDS):
             while killed.items() & self.pids().items():  # noqa: ASYNC110  # other processes have no event
                 await asyncio.sleep(0.02)
+
+    async def roll(self, *names: str) -> list[str]:
+        """Have the supervisor replace processes, as ``malha roll`` does; a line for each."""
+        done: list[str] = []
+        await order_roll(self.state / "mesh", names, done.append)
+        return done
 
     def client(self, api_key: str = "") -> Client:
         """A client with the development key, or another."""

@@ -299,6 +299,7 @@ class MemoryItem:
     still_queued: set[int] = field(default_factory=set)
     acks: int = 0
     beats: int = 0
+    given_back: int = 0
 
     async def ack(self) -> None:
         self.acks += 1
@@ -306,13 +307,16 @@ class MemoryItem:
     async def in_progress(self) -> None:
         self.beats += 1
 
+    async def give_back(self) -> None:
+        self.given_back += 1
+
     async def queued(self, item: int) -> bool:
         return item in self.still_queued
 
     @property
     def silent(self) -> bool:
         """Nothing was sent for it."""
-        return self.acks == self.beats == 0
+        return self.acks == self.beats == self.given_back == 0
 
 
 class Crash(BaseException):

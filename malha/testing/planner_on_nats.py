@@ -29,6 +29,7 @@ from malha_planner.adapters.database_files import DatabaseFiles
 from malha_planner.adapters.erasing_streams import NatsStreams
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.pipeline import Pipeline
+from malha_planner.adapters.presence import NatsPresence
 from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
 from malha_planner.adapters.work_stream import Handler, NatsWaker, NatsWork
@@ -84,6 +85,7 @@ class PlannerOnNats(Shop):
             feed=NatsRecordFeed(self.connection),
             announcer=NatsAnnouncer(self.connection, self.pipeline),
             waker=NatsWaker(self.pipeline),
+            presence=NatsPresence(self.connection),
             table=self.table,
             clock=SystemClock(),
             ack_wait=self.ack_wait,

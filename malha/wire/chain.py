@@ -23,6 +23,7 @@ from malha.limits.bulkhead import Bulkhead
 from malha.telemetry import Span, log, metrics, names, span
 from malha.wire import codec
 from malha.wire.call import Call, enter
+from malha.wire.under_way import UnderWay
 
 Admit = Callable[[Mapping[str, str]], Awaitable[tuple[str, Principal]]]
 """Metadata in; the calling service (empty at the edge) and the principal out."""
@@ -44,10 +45,11 @@ class Method:
 class Chain:
     """telemetry -> errors -> authentication -> deadline -> validation -> concurrency -> handler."""
 
-    def __init__(self, admit: Admit, unary: Bulkhead, streams: Bulkhead) -> None:
+    def __init__(self, admit: Admit, unary: Bulkhead, streams: Bulkhead, under_way: UnderWay) -> None:
         self._admit = admit
         self._unary = unary
         self._streams = streams
+        self._under_way = under_way
 
     def wrap(
         self, handler: grpc.RpcMethodHandler[Any, Any], method: Method
@@ -59,11 +61,11 @@ class Chain:
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self._streaming(handler.unary_stream, method), *serialization
+                self._streaming(handler.unary_stream, method, follows=True), *serialization
             )
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(
-                self._streaming(handler.stream_stream, method), *serialization
+                self._streaming(handler.stream_stream, method, follows=False), *serialization
             )
         raise TypeError(f"{method.path}: client streams without a response stream are not in the house")
 
@@ -85,7 +87,8 @@ class Chain:
             try:
                 await self.enter(method, request, metadata, remaining, _UNARY_SECONDS)
                 async with self._unary:
-                    return await handler(request, context)
+                    with self._under_way.call(follows=False):
+                        return await handler(request, context)
             except Exception as error:
                 raise observed.failed(error) from error
 
@@ -124,7 +127,9 @@ class Chain:
 
         return serve
 
-    def _streaming(self, handler: Callable[..., Any], method: Method) -> Callable[..., Awaitable[None]]:
+    def _streaming(
+        self, handler: Callable[..., Any], method: Method, *, follows: bool
+    ) -> Callable[..., Awaitable[None]]:
         # Written here rather than yielded to gRPC: so a caller who hangs up in the middle of a write is met
         # inside the handler's own scopes, and what it holds is given back at once.
         async def serve(request: Any, context: Context) -> None:
@@ -132,10 +137,14 @@ class Chain:
             with _observed(method, metadata) as observed:
                 try:
                     await self.enter(method, request, metadata, context.time_remaining(), _STREAM_SECONDS)
-                    async with self._streams, aclosing(handler(request, context)) as responses:
-                        async for response in responses:
-                            opened = True
-                            await context.write(response)
+                    async with self._streams:
+                        with self._under_way.call(follows=follows) as call:
+                            async with aclosing(handler(request, context)) as responses:
+                                async for response in responses:
+                                    opened = True
+                                    call.out()
+                                    await context.write(response)
+                                    call.back()
                 except grpc.aio.InternalError:
                     observed.code = "CANCELLED"  # the connection went during a write: nobody is left to tell
                 except Exception as error:

@@ -66,6 +66,11 @@ async def abort(
     raise AssertionError("abort does not return")
 
 
+def is_explained(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the callee itself says why, in our terms; else gRPC does, of a call that may not have begun."""
+    return any(key == _DETAILS for key, _ in error.trailing_metadata() or ())
+
+
 def from_rpc(error: grpc.aio.AioRpcError, callee: str) -> MalhaError:
     """What a call to ``callee`` failed with. Errors that are not ours become ours by their code."""
     for key, value in error.trailing_metadata() or ():
@@ -79,7 +84,8 @@ def from_rpc(error: grpc.aio.AioRpcError, callee: str) -> MalhaError:
         return MalhaError(
             ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, f"{callee} did not answer within the time allowed"
         )
-    if code == grpc.StatusCode.UNAVAILABLE:
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        # we did not cancel, and it gives reasons for what it ends itself: the call met a server that leaves
         return unavailable(callee)
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return MalhaError(

@@ -12,12 +12,13 @@ import grpc
 import grpc.aio
 
 from malha.errors import ErrorReason, MalhaError
-from malha.limits.breaker import Breaker
+from malha.limits.breaker import Breaker, blames_callee
 from malha.limits.retry import RetryBudget
 from malha.telemetry import metrics, traceparent
 from malha.wire import codec
 from malha.wire.call import Call, current
 from malha.wire.identity import Identity
+from malha.wire.lost import NothingNewError, again
 from malha.wire.trunk import MOST_BYTES, NoTrunkError, Path, Paths, Trunk
 
 Q = TypeVar("Q")
@@ -60,12 +61,15 @@ class Peer:
         # one name may resolve to many addresses; a list of addresses has a scheme of its own
         resolved = f"ipv4:{target}" if "," in target else target
         self._channel = grpc.aio.insecure_channel(resolved, options=_OPTIONS)
-        self._trunk = Trunk(self._channel, callee, replicas=1 + target.count(","))
+        # these share the connections of the one above
+        self._single = [grpc.aio.insecure_channel(one, options=_OPTIONS) for one in target.split(",")]
+        self._trunk = Trunk(self._single, callee)
         self._no_trunk_until = 0.0
         self.channel = cast("grpc.aio.Channel", Paths(self._channel))
         """For generated stubs, which ask a channel for callables and nothing else."""
         self._identity = identity
-        self._breaker = Breaker(callee, reset_seconds=_REST)
+        self._breaker = Breaker(callee, reset_seconds=_REST, counts=_counts)
+        self._lost_at = 0.0
         self._retries = RetryBudget()
 
     async def call(self, method: Unary[Q, R], request: Q, *, timeout: float, idempotent: bool = False) -> R:
@@ -89,7 +93,7 @@ class Peer:
                 away = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
                 if not (idempotent and away and attempt < _ATTEMPTS and call.remaining() > _BACKOFF):
                     raise
-                if not self._retries.spend():
+                if not isinstance(error, NothingNewError) and not self._retries.spend():
                     metrics.RPC_RETRIES_REFUSED.labels(self.callee).inc()
                     raise
             metrics.RPC_RETRIES.labels(self.callee).inc()
@@ -116,7 +120,8 @@ class Peer:
     async def close(self) -> None:
         """End what is under way and close the channel."""
         await self._trunk.close()
-        await self._channel.close()
+        for channel in (self._channel, *self._single):
+            await channel.close()
 
     async def _attempt(self, method: Path[Q, R], request: Q, call: Call, timeout: float) -> R:
         remaining = min(timeout, call.remaining() - _TRIM)
@@ -124,6 +129,7 @@ class Peer:
             raise MalhaError(
                 ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, f"no time is left to ask {self.callee}"
             )
+        begun = time.monotonic()
         async with self._breaker:
             packed = method.serialize(request)
             if len(packed) <= MOST_BYTES and time.monotonic() >= self._no_trunk_until:
@@ -139,8 +145,24 @@ class Peer:
             try:
                 return await method.single(request, timeout=remaining, metadata=self._metadata(call))
             except grpc.aio.AioRpcError as error:
-                raise codec.from_rpc(error, self.callee) from None
+                raise self._failure(error, begun) from None
+
+    def _failure(self, error: grpc.aio.AioRpcError, begun: float) -> MalhaError:
+        failure = codec.from_rpc(error, self.callee)
+        if codec.is_explained(error):
+            return failure
+        if error.code() == grpc.StatusCode.CANCELLED:
+            return again(failure)
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            blamed = begun < self._lost_at
+            self._lost_at = time.monotonic()
+            return again(failure) if blamed else failure
+        return failure
 
     def _metadata(self, call: Call) -> tuple[tuple[str, str], ...]:
         token = self._identity.mint(self.callee, call.principal)
         return (("malha-token", token), ("traceparent", traceparent()))
+
+
+def _counts(error: BaseException) -> bool:
+    return blames_callee(error) and not isinstance(error, NothingNewError)

@@ -19,11 +19,13 @@ from malha.limits.bulkhead import Bulkhead
 from malha.wire.carrier import Carrier
 from malha.wire.chain import Admit, Carried, Chain, Method
 from malha.wire.identity import Identity
+from malha.wire.under_way import UnderWay
 
 Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
 Public = Literal["public"]
 
 _MESSAGE_BYTES = 20 * 1024 * 1024
+_LAST_WORDS_SECONDS = 2.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
@@ -72,10 +74,12 @@ class Server:
             admit = _by_token(identity, allow)
         else:
             raise ValueError("a server needs an identity, or a way to authenticate of its own")
+        self._under_way = UnderWay(service)
         self._chain = Chain(
             admit,
             Bulkhead(f"{service}-unary", limit=max_concurrent, queue=max_concurrent),
             Bulkhead(f"{service}-stream", limit=max_streams, queue=0),
+            self._under_way,
         )
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []
@@ -131,11 +135,18 @@ class Server:
         await self._health.set("", status.SERVING if is_ready else status.NOT_SERVING)
 
     async def drain(self, grace: float) -> None:
-        """Not ready, no new calls, let those under way finish for ``grace`` seconds, then stop."""
+        """Not ready, no new calls, let those under way finish for ``grace`` seconds, then stop.
+
+        Who only follows something is told at once to follow it elsewhere, and whoever is not answered in
+        time is told so before the connection goes: a retry cures both.
+        """
         await self._health.enter_graceful_shutdown()
         stopping = asyncio.create_task(self._grpc.stop(grace))
         await asyncio.sleep(0)  # from here on new streams go to others
         self._carrier.drain()
+        self._under_way.send_away(followers_alone=True)
+        await asyncio.wait((stopping,), timeout=max(0.0, grace - _LAST_WORDS_SECONDS))
+        self._under_way.send_away(followers_alone=False)
         await stopping
 
 

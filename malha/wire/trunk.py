@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -23,6 +23,7 @@ from malha.api.wire.v1.trunk_service_pb2_grpc import TrunkServiceStub
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.tasks import end
 from malha.wire import codec
+from malha.wire.lost import again
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -87,17 +88,13 @@ class Trunk:
     """The streams to one callee, opened as they are needed.
 
     Args:
-        channel: to the callee.
+        channels: one for each address of the callee. Those that are connected take calls in turn.
         callee: its name, for errors.
-        replicas: how many streams to spread the calls over.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, callee: str, *, replicas: int = 1) -> None:
-        self._carry: _Carry = TrunkServiceStub(channel).Carry
+    def __init__(self, channels: Sequence[grpc.aio.Channel], callee: str) -> None:
         self._callee = callee
-        self._lines: deque[_Line] = deque(maxlen=replicas)
-        self._replicas = replicas
-        self._left: set[_Line] = set()
+        self._addresses = deque(_Address(channel, callee) for channel in channels)
 
     async def call(
         self, method: str, request: bytes, *, timeout: float, token: str, traceparent: str
@@ -125,23 +122,56 @@ class Trunk:
                 f"{self._callee} did not answer within the time allowed",
             ) from None
 
+    @property
+    def streams(self) -> int:
+        """How many take calls now."""
+        return sum(address.takes_calls for address in self._addresses)
+
     async def close(self) -> None:
         """End all streams, and with them the calls under way."""
-        await asyncio.gather(*(line.close() for line in [*self._lines, *self._left]))
+        await asyncio.gather(*(address.close() for address in self._addresses))
 
     def _line(self) -> _Line:
-        """A stream that takes calls; each in turn."""
-        if len(self._lines) == self._replicas:
-            self._lines.rotate()
-            line = self._lines[0]
-            if line.taking():
-                return line
-            line.leave()
-            self._left.add(self._lines.popleft())
-            self._left = {one for one in self._left if not one.over}
-        line = _Line(self._carry(), self._callee)
-        self._lines.appendleft(line)
-        return line
+        """A stream that takes calls."""
+        for _ in range(len(self._addresses)):
+            self._addresses.rotate()
+            if self._addresses[0].connected():
+                break
+        return self._addresses[0].line()
+
+
+class _Address:
+    """One address of a callee, and the streams to it."""
+
+    def __init__(self, channel: grpc.aio.Channel, callee: str) -> None:
+        self._channel = channel
+        self._carry: _Carry = TrunkServiceStub(channel).Carry
+        self._callee = callee
+        self._line: _Line | None = None
+        self._left: set[_Line] = set()
+
+    def connected(self) -> bool:
+        """Whether somebody is there; where not, it is looked for."""
+        return self._channel.get_state(try_to_connect=True) == grpc.ChannelConnectivity.READY
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a stream to it is open for calls."""
+        return self._line is not None and self._line.taking()
+
+    def line(self) -> _Line:
+        """A stream that takes calls."""
+        if self._line is not None and not self._line.taking():
+            self._line.leave()
+            self._left = {one for one in (*self._left, self._line) if not one.over}
+            self._line = None
+        if self._line is None:
+            self._line = _Line(self._carry(), self._callee)
+        return self._line
+
+    async def close(self) -> None:
+        lines = [*self._left, *((self._line,) if self._line else ())]
+        await asyncio.gather(*(line.close() for line in lines))
 
 
 class _Line:
@@ -214,7 +244,9 @@ class _Line:
         return CarryRequest(calls=calls, cancelled=cancelled)
 
     async def _read(self) -> None:
-        failure: Exception = unavailable(self._callee)
+        away = unavailable(self._callee)
+        failure: Exception = away
+        further: Exception = again(away)
         try:
             while isinstance(response := await self._stream.read(), CarryResponse):
                 if response.draining:
@@ -225,7 +257,9 @@ class _Line:
             # Whatever else ends a stream, such as CANCELLED or UNKNOWN where a connection was cut, tells
             # nothing of the calls on it: each may have been carried out.
             if error.code() == grpc.StatusCode.UNIMPLEMENTED:
-                failure = NoTrunkError()
+                failure = further = NoTrunkError()
+            elif error.code() == grpc.StatusCode.CANCELLED:  # so says a server that leaves
+                failure = further
         finally:
             self.over = True
             self._writing.cancel()
@@ -233,6 +267,7 @@ class _Line:
             for answered in waiting.values():
                 if not answered.done():
                     answered.set_exception(failure)
+                    failure = further
 
     def _answered(self, answer: Answer) -> None:
         answered = self._waiting.pop(answer.id, None)

@@ -30,6 +30,7 @@ from malha_planner.adapters.guard import GuardPeer
 from malha_planner.adapters.ledger import CostLedger
 from malha_planner.adapters.openai_model import open_server
 from malha_planner.adapters.pipeline import Pipeline
+from malha_planner.adapters.presence import NatsPresence
 from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
 from malha_planner.adapters.toolbox import ToolsPeer
@@ -118,6 +119,7 @@ async def main(
             boundaries=boundaries or NoBoundaries(),
             clock=clock,
             ack_wait=settings.ack_wait_seconds,
+            leaving=stop,
         )
 
         shares = {str(name): part for name, part in settings.class_shares.items()}
@@ -168,6 +170,7 @@ async def main(
             feed=NatsRecordFeed(nats),
             announcer=NatsAnnouncer(nats, pipeline),
             waker=waker,
+            presence=NatsPresence(nats),
             table=table,
             clock=clock,
             ack_wait=settings.ack_wait_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
@@ -33,6 +34,8 @@ class ClaimedRun:
     toolbox: Toolbox
     boundaries: Boundaries
     clock: Clock
+    leaving: asyncio.Event
+    """Set when this process is to end."""
     refusal: MalhaError | None = None
     """Why the run cannot even begin, such as an agent that is gone."""
     _tools: list[Tool] | None = field(default=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from malha.errors import ErrorReason, MalhaError
 from malha_planner import ending
 from malha_planner.claimed import ClaimedRun
-from malha_planner.lease import CancelSeen, Interrupted
+from malha_planner.lease import CancelSeen, HandedOver, Interrupted
 from malha_planner.model_step import call_model
 from malha_planner.parking import ParkedRun
 from malha_planner.react import Answer, CallModel, CallTools, Fail, decide
@@ -22,6 +22,7 @@ async def drive(run: ClaimedRun) -> None:
     """Return once the run's final record, or Parked, is stored.
 
     Raises:
+        HandedOver: this process ends, and the run goes on elsewhere.
         Lost: another worker has the run now, or nobody can tell; nothing more may be sent for it.
     """
     try:
@@ -47,6 +48,9 @@ async def _loop(run: ClaimedRun) -> None:
     while True:
         if run.lease.remaining() <= 0:
             raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the run's time is used up")
+        if run.leaving.is_set():
+            await run.lease.write()
+            raise HandedOver
         decision = decide(run.transcript, limits)
         match decision:
             case CallModel():

@@ -5,7 +5,8 @@ done twice: a hint has a name that the queue knows, a row is written only if new
 by its place in the stream of events. The last event carries the position it came from, so a follower
 that begins reads from there: nothing is lost between two writes, and no accept needs a second write.
 
-One leads; the fence decides who. A standby looks every few seconds whether the leader moves.
+One leads; the fence decides who. The leader says so several times in the seconds after which a standby
+takes its silence for its death, and says so when it leaves.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from malha_planner.ports import (
     Chore,
     Hint,
     Overtaken,
+    Presence,
     RecordFeed,
     RunsTable,
     Waker,
@@ -48,6 +50,8 @@ from malha_planner.timer import Timer
 _STATES = 20_000
 """Open runs whose fold is kept; others, and all that are parked, are read again when they move."""
 _PAUSE = 0.25
+_WORDS = 4
+"""How often a leader speaks in the time in which it may not be silent."""
 _REST = 2.0
 
 
@@ -69,6 +73,7 @@ class Follower:
         feed: RecordFeed,
         announcer: Announcer,
         waker: Waker,
+        presence: Presence,
         table: RunsTable,
         clock: Clock,
         ack_wait: float,
@@ -79,6 +84,7 @@ class Follower:
         self._feed = feed
         self._announcer = announcer
         self._waker = waker
+        self._presence = presence
         self._table = table
         self._clock = clock
         self._idle = timedelta(seconds=3 * ack_wait)
@@ -92,13 +98,14 @@ class Follower:
         return len(self._known)
 
     async def run(self) -> None:
-        """Lead; when overtaken stand by; lead again when the leader stands still."""
+        """Lead; when overtaken stand by; lead again when the leader falls silent."""
         while True:
             try:
                 await self.lead()
             except Overtaken:
                 log.info("follower_stands_by")
-                await self._stand_by()
+                while await self._presence.led(self._lead_every):
+                    pass
             except MalhaError as error:
                 log.warning("follower_stopped", reason=error.reason_name)
                 await self._clock.sleep(_PAUSE)
@@ -129,11 +136,15 @@ class Follower:
             asyncio.create_task(outbox.run()),
             asyncio.create_task(timer.run()),
             *(asyncio.create_task(self._keep_doing(chore, outbox)) for chore in self._chores),
+            asyncio.create_task(self._say_so()),
         ]
         try:
             ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in ended:
                 part.result()
+        except asyncio.CancelledError:
+            await self._presence.leave()
+            raise
         finally:
             await end(*parts)
             metrics.PLANNER_LEADING.set(0)
@@ -149,19 +160,10 @@ class Follower:
                 log.warning("chore_failed", chore=type(chore).__name__, error=type(error).__name__)
                 await self._clock.sleep(_REST)
 
-    async def _stand_by(self) -> None:
-        """Return when the leader has not moved for a whole interval although there was something to do."""
-        stuck_at: Position | None = None
+    async def _say_so(self) -> None:
         while True:
-            await self._clock.sleep(self._lead_every)
-            try:
-                _, position = await self._announcer.last()
-                behind = await self._feed.last() > position.sequence
-            except MalhaError:
-                continue
-            if behind and position == stuck_at:
-                return
-            stuck_at = position if behind else None
+            await self._presence.lead()
+            await self._clock.sleep(self._lead_every / _WORDS)
 
     async def _follow(self, outbox: Outbox, announced: Position, begin: int) -> None:
         async with self._feed.after(begin) as batches:

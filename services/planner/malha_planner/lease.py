@@ -63,6 +63,10 @@ class CancelSeen(Exception):  # noqa: N818 - a turn of events, not an error
     """Someone asked for the run's end, and it is still ours to write."""
 
 
+class HandedOver(Exception):  # noqa: N818 - a turn of events, not an error
+    """This process ends: the run is left to the next worker, between two of its steps."""
+
+
 class Lease:
     """One claimed run.
 
@@ -240,6 +244,11 @@ class Lease:
         if self._interrupted:
             raise Interrupted
         raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the time allowed is used up")
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether others are known to have ended this worker's part."""
+        return self._interrupted
 
     def interrupt(self) -> None:
         """End every call under way, now."""

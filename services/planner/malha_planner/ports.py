@@ -196,6 +196,9 @@ class WorkItem(Protocol):
     async def in_progress(self) -> None:
         """Start the lease anew."""
 
+    async def give_back(self) -> None:
+        """Have it delivered again at once, to whoever asks. A fenced worker must not."""
+
     async def queued(self, item: int) -> bool:
         """Whether another hint, by its sequence, is still in the queue, delivered or not."""
 
@@ -239,6 +242,19 @@ class Announcer(Protocol):
 
     async def publish(self, events: Sequence[Announcement], *, fence: int) -> int:
         """Publish in order after the fence; the new fence. Raises Overtaken."""
+
+
+class Presence(Protocol):
+    """What followers tell one another about who leads. Words may be lost: the fence on the events decides."""
+
+    async def lead(self) -> None:
+        """Say that this one leads; to be said again and again. Never raises."""
+
+    async def leave(self) -> None:
+        """Say that this one leads no more, so that nobody waits for its silence. Never raises."""
+
+    async def led(self, within: float) -> bool:
+        """Whether anyone says in so many seconds that it leads; False at once where one leaves."""
 
 
 class Waker(Protocol):

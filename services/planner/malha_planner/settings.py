@@ -54,7 +54,8 @@ class Settings(ServiceSettings):
     ack_wait_seconds: float = Field(default=30.0, ge=1.0, le=300.0)
     """The lease on a work item. Low: takeover is fast, heartbeats cost more."""
     lead_every_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
-    """How often a standby follower tries to lead."""
+    """Silence of the leading follower after which another leads. Low: a busy leader is taken for dead; high:
+    events and wakes wait that long after its death."""
     archive_after_seconds: float = Field(default=24 * 3600.0, ge=0.0)
     """How long after its end a run's journal moves to the archive. Low: NATS stays small, and whoever reads
     the run later waits for the planner; high: NATS must hold more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from malha.api.run.v1.record_pb2 import Claimed, FinalStatus, JournalEvent, Record
 from malha.clock import Clock
@@ -35,7 +35,7 @@ from malha_planner.agents import Catalogue
 from malha_planner.burial import bury
 from malha_planner.claimed import ClaimedRun
 from malha_planner.drive import drive
-from malha_planner.lease import Lease, Lost
+from malha_planner.lease import HandedOver, Lease, Lost
 from malha_planner.ports import Acting, Boundaries, Guard, Ledger, Models, Toolbox, WorkItem
 from malha_planner.purse import Purse
 from malha_planner.resuming import recall
@@ -62,6 +62,8 @@ class Worker:
     boundaries: Boundaries
     clock: Clock
     ack_wait: float
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when this process is to end: runs are then handed over, each after the step it is in."""
 
     async def handle(self, item: WorkItem) -> None:
         """Do what the item hints at. Never raises but for cancellation.
@@ -72,6 +74,9 @@ class Worker:
             outcome = await self._handle(item)
         except Lost:
             outcome = "lost"
+        except HandedOver:
+            await item.give_back()
+            outcome = "handed_over"
         except MalhaError as error:
             outcome = "left"
             log.warning("run_left", run=item.run_id, tenant=item.tenant, reason=error.reason_name)
@@ -151,8 +156,12 @@ class Worker:
             async with _beating(lease, item, bell):
                 try:
                     await drive(run)
-                except Lost:
+                except (Lost, HandedOver):
                     await run.purse.let_go()
+                    raise
+                except asyncio.CancelledError:
+                    if self.leaving.is_set() and not lease.interrupted:
+                        await item.give_back()  # the step takes longer than this process may stay
                     raise
             finished = state.finished
             if finished is not None:
@@ -179,6 +188,7 @@ class Worker:
             toolbox=self.toolbox,
             boundaries=self.boundaries,
             clock=self.clock,
+            leaving=self.leaving,
             refusal=refusal,
         )
 

@@ -21,6 +21,7 @@ from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.records import ended
 from malha.testing.shop import until
 from malha_planner.adapters.event_stream import NatsAnnouncer
+from malha_planner.adapters.presence import NatsPresence
 from malha_planner.adapters.work_stream import NatsWaker
 from malha_planner.outbox import Outbox
 from malha_planner.ports import Announcement, Hint, Overtaken, WorkItem
@@ -295,3 +296,32 @@ async def _value(value: object) -> object:
 
 async def _final(planner: PlannerOnNats, item: MemoryItem) -> bool:
     return (await planner.state(item)).final
+
+
+@pytest.mark.parametrize("dies", [0, 1])
+async def test_whichever_of_two_followers_dies_the_other_wakes_a_parked_run_though_nothing_else_happens(
+    planner: PlannerOnNats, dies: int
+) -> None:
+    followers = [planner.start_follower(), planner.start_follower()]
+    planner.model.script = [says("hello")]
+    planner.start_worker()
+    await planner.accept()
+    await planner.until_finished(1)  # both tried to announce it: now one leads
+    await planner.kill(followers[dies])
+    due = await planner.parked(datetime.now(UTC) + timedelta(seconds=0.3))
+    await until(lambda: _final(planner, due))
+
+
+async def test_a_standby_waits_while_the_leader_speaks_and_no_longer_when_it_leaves_or_is_silent(
+    planner: PlannerOnNats,
+) -> None:
+    leader, standby = NatsPresence(planner.connection), NatsPresence(planner.connection)
+    assert not await standby.led(0.01), "nobody speaks"
+    waiting = asyncio.create_task(standby.led(60))
+    await asyncio.sleep(0)
+    await leader.lead()
+    assert await waiting
+    waiting = asyncio.create_task(standby.led(60))
+    await asyncio.sleep(0)
+    await leader.leave()
+    assert not await waiting

@@ -90,7 +90,6 @@ class NatsItem:
         await self._send(b"+WPI")
 
     async def give_back(self) -> None:
-        """Let the queue deliver it again at once; for items that were never begun."""
         await self._send(b"-NAK")
 
     async def queued(self, item: int) -> bool:
@@ -153,6 +152,9 @@ class NatsWork:
             await stop.wait()
             self._stopping = True
             await ring.unsubscribe()
+            # the server forgets what was asked for; what is on its way still comes, and is given back
+            with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
+                await inbox.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=grace)
         finally:

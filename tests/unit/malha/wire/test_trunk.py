@@ -137,7 +137,7 @@ async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor
         async with serving(new, port):
             draining = asyncio.create_task(server.drain(10))
             before = len(old.seen)
-            await until(lambda: asyncio.sleep(0, not peer._trunk._lines[0].taking()))
+            await until(lambda: asyncio.sleep(0, not peer._trunk.streams))
             await asyncio.gather(*(ask(peer) for _ in range(20)))
             assert (len(old.seen), len(new.seen)) == (before, 20)
             assert not waiting.done()
@@ -153,7 +153,7 @@ async def test_a_large_request_goes_by_itself() -> None:
         large = guard.CheckRequest(stage=guard.STAGE_INPUT, texts=["x" * (trunk.MOST_BYTES + 1)])
         with acting_for(DEV, timeout=10):
             await peer.call(stub.Check, large, timeout=10)
-        assert not peer._trunk._lines
+        assert not peer._trunk.streams
     assert len(servicer.seen) == 1
 
 
@@ -207,6 +207,6 @@ async def test_nothing_is_left_behind_by_calls_however_they_end() -> None:
             *(ask(peer, text, timeout=0.5 if text == "hang" else 5.0) for text in texts),
             return_exceptions=True,
         )
-        (line,) = peer._trunk._lines
+        line = peer._trunk._line()
         (lane,) = server._carrier._lanes
         await until(lambda: asyncio.sleep(0, not (line._waiting or line._due or lane.calls or lane._answers)))

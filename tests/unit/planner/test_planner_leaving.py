@@ -1,0 +1,61 @@
+"""A worker whose process is told to end leaves its runs to the next, and nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
+from malha.api.tools.v1.tools_service_pb2 import ToolResult
+from malha.testing.planner import HoldAt, asks, found, says
+from malha.testing.shop import Shop
+
+
+async def test_the_step_under_way_ends_and_the_next_worker_goes_on_after_it(shop: Shop) -> None:
+    worker = shop.worker()
+
+    async def tell_to_leave(_arguments: dict[str, object]) -> ToolResult:
+        worker.leaving.set()
+        return found("counted by the first")
+
+    shop.toolbox.add("leave", tell_to_leave, price=5)
+    shop.model.script = [asks(("leave", {})), says("done")]
+    item = await shop.accept()
+    await worker.handle(item)
+    assert (item.acks, item.given_back) == (0, 1)
+    state = await shop.state(item)
+    assert len(state.steps) == 2, "model and tool"
+    assert all(step.finished is not None for step in state.steps), "what was done is written"
+
+    await shop.run(replace(item, delivery=2))
+    state = await shop.state(item)
+    assert state.status == RUN_STATUS_SUCCEEDED
+    assert len(state.steps) == 3, "nothing was done again"
+    assert shop.ledger.reserved == 0
+
+
+async def test_a_step_that_takes_longer_than_the_process_may_stay_is_left_with_the_item(shop: Shop) -> None:
+    hold = HoldAt("after_model_started")
+    shop.model.script = [says("hello")]
+    item = await shop.accept()
+    worker = shop.worker(hold)
+    working = asyncio.create_task(worker.handle(item))
+    await hold.reached.wait()
+    worker.leaving.set()
+    working.cancel()
+    await asyncio.wait((working,))
+    assert (item.acks, item.given_back) == (0, 1)
+
+
+async def test_a_run_that_was_taken_over_is_not_given_back(shop: Shop) -> None:
+    hold = HoldAt("after_model_started")
+    shop.model.script = [says("hello"), says("hello")]
+    item = await shop.accept()
+    worker = shop.worker(hold)
+    working = asyncio.create_task(worker.handle(item))
+    await hold.reached.wait()
+    await shop.run(replace(item, delivery=2))
+    worker.leaving.set()
+    hold.go_on.set()
+    await working
+    assert item.given_back == 0
