@@ -10,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import nats.errors
+
+from malha.errors import MalhaError
 from malha.testing.faults import kept
 from malha.testing.faults.links import Links
 from malha.testing.faults.plan import Fault, Kind
@@ -167,8 +170,12 @@ async def _fill(fault: Fault, scene: Scene) -> bool:
 
 async def _lose_the_leader(fault: Fault, scene: Scene) -> None:
     assert scene.cluster is not None
-    async with kept.reader(scene.mesh, scene.cluster.url) as connection:
-        leader = await scene.cluster.leader(connection, fault.where)
+    leader = None
+    while leader is None:
+        # without an answer, or while the nodes are choosing, there is none to lose
+        with suppress(nats.errors.Error, MalhaError, AssertionError, TimeoutError):
+            async with kept.reader(scene.mesh, scene.cluster.url) as connection:
+                leader = await scene.cluster.leader(connection, fault.where)
     leader.kill()
     await asyncio.sleep(fault.size)
     leader.start()

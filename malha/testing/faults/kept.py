@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nats
 import nats.errors
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import ServiceUnavailableError
 
 from malha.run import Entry
 from malha.run.nats_journal import Connection, NatsJournal, connect
@@ -21,6 +26,8 @@ from malha.stack.secrets import TENANT, Secrets
 from malha.testing.mesh import Mesh
 
 _QUIET_SECONDS = 20.0
+_PATIENCE = 30.0
+_AGAIN = 0.5
 _FINISHED = "malha.run.finished"
 
 
@@ -65,7 +72,11 @@ async def read(mesh: Mesh, broker: str, runs: Mapping[str, bool], lines: Path) -
         journal = NatsJournal(connection)
         for run_id in runs:
             kept.journals[run_id] = await journal.load(TENANT, run_id)
-    await _read_events(mesh, broker, {run_id for run_id, over in runs.items() if over}, kept)
+    ended = {run_id for run_id, over in runs.items() if over}
+    for event in await _events(mesh, broker, ended):
+        run_id, position = event["data"]["run_id"], event["data"]["position"]
+        kept.events[run_id].append((position, event["type"]))
+        kept.order.append(position)
     _read_ledger(mesh.state / "mesh" / "cost" / "cost.db", kept)
     _read_effects(mesh.state / "mesh" / "tools" / "tools.db", kept)
     _read_lines(lines, kept)
@@ -87,30 +98,40 @@ def _secrets(mesh: Mesh) -> Secrets:
     return Secrets(mesh.state / "mesh" / "secrets")
 
 
-async def _read_events(mesh: Mesh, broker: str, wanted: set[str], kept: Kept) -> None:
-    """Every announced event, until each wanted run's end is among them or nothing more comes."""
+async def _events(mesh: Mesh, broker: str, ended: set[str]) -> list[dict[str, Any]]:
+    """Every announced event, once each ended run's end is among them or nothing more comes."""
     password = _secrets(mesh).nats_password(TENANT)
-    connection = await nats.connect(broker.split(","), user=TENANT, password=password)
+    until = time.monotonic() + _PATIENCE
+    while True:
+        connection = await nats.connect(broker.split(","), user=TENANT, password=password)
+        try:
+            return await _fetched(connection, set(ended))
+        except (ServiceUnavailableError, NoRespondersError):
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(_AGAIN)  # its nodes are choosing who leads
+        finally:
+            await connection.close()
+
+
+async def _fetched(connection: Client, missing: set[str]) -> list[dict[str, Any]]:
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, inactive_threshold=60
     )
     subscription = await connection.jetstream().pull_subscribe(
         f"malha.event.{TENANT}.>", stream="EVENTS", config=config
     )
-    missing = set(wanted)
+    found: list[dict[str, Any]] = []
     while True:
         try:
             batch = await subscription.fetch(500, timeout=_QUIET_SECONDS if missing else 1.0)
         except (nats.errors.TimeoutError, TimeoutError):
-            break
+            return found
         for message in batch:
             event = json.loads(message.data)
-            run_id, position = event["data"]["run_id"], event["data"]["position"]
-            kept.events[run_id].append((position, event["type"]))
-            kept.order.append(position)
+            found.append(event)
             if event["type"] == _FINISHED:
-                missing.discard(run_id)
-    await connection.close()
+                missing.discard(event["data"]["run_id"])
 
 
 def _read_ledger(path: Path, kept: Kept) -> None:
