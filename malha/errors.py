@@ -116,6 +116,10 @@ class MalhaError(Exception):
         return ErrorReason.Name(self.reason).removeprefix(_PREFIX)
 
 
+class ConfigurationError(ValueError):
+    """What an operator wrote cannot be used. The text says where it is wrong; for a service's start alone."""
+
+
 def reason_named(name: str) -> Reason:
     """The reason for a travelling name; INTERNAL for a name of another version."""
     try:

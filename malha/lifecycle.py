@@ -18,7 +18,8 @@ from typing import TypeVar
 import pydantic
 
 from malha import telemetry
-from malha.settings import ServiceSettings, UnknownSettingError, load
+from malha.errors import ConfigurationError
+from malha.settings import ServiceSettings, load
 from malha.wire import Server
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -28,14 +29,14 @@ _YOUNG = 5000  # objects made and not yet dead before the collector looks for cy
 
 
 def run(service: str, settings_type: type[S], main: Callable[[S], Awaitable[None]]) -> None:
-    """Run ``main`` with the settings of the environment; exit 2 where those are wrong."""
+    """Run ``main`` with the settings of the environment; exit 2 where those, or files they name, are bad."""
     try:
         settings = load(settings_type)
-    except (UnknownSettingError, pydantic.ValidationError) as error:
-        print(f"malha-{service}: {error}", file=sys.stderr)  # noqa: T201  # there is no log yet
+        telemetry.setup(service, settings)
+        asyncio.run(_run(main, settings))
+    except (ConfigurationError, pydantic.ValidationError) as error:
+        print(f"malha-{service}: {error}", file=sys.stderr)  # noqa: T201  # for people, in a line
         raise SystemExit(2) from None
-    telemetry.setup(service, settings)
-    asyncio.run(_run(main, settings))
 
 
 async def serve(server: Server, settings: ServiceSettings, *, stop: asyncio.Event | None = None) -> None:

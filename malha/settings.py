@@ -13,6 +13,8 @@ from typing import TypeVar
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from malha.errors import ConfigurationError
+
 S = TypeVar("S", bound="ServiceSettings")
 
 
@@ -48,7 +50,7 @@ class ServiceSettings(BaseSettings):
     """debug, info, warning or error."""
 
 
-class UnknownSettingError(Exception):
+class UnknownSettingError(ConfigurationError):
     """A variable under the service's prefix that no setting answers to."""
 
 

@@ -20,6 +20,8 @@ from functools import reduce
 from operator import or_
 from typing import NamedTuple
 
+from malha.errors import ConfigurationError
+
 # All that is no part of a word becomes a space; translating and splitting is five times as fast as a
 # pattern. An apostrophe separates too: "don't" is "don t", here and in phrases. Beyond ASCII no list
 # has words: readings have their accents folded already.
@@ -46,7 +48,7 @@ _MOST_MATCHES = 16
 """Matches of one phrase in one text; more would tell nothing new."""
 
 
-class PhraseError(ValueError):
+class PhraseError(ConfigurationError):
     """A phrase or word list that cannot be read."""
 
 

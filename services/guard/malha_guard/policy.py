@@ -12,6 +12,7 @@ from typing import Any
 
 from malha.api.guard.v1.guard_service_pb2 import Stage
 from malha.api.run.v1.record_pb2 import Action
+from malha.errors import ConfigurationError
 from malha_guard.contacts import CONTACT_RULES
 from malha_guard.credentials import CREDENTIAL_RULES
 from malha_guard.identifiers import IDENTIFIER_RULES
@@ -28,7 +29,7 @@ _ACTIONS = {
 _FIELDS = frozenset({"max_chars", "injection", "actions", "replacement"})
 
 
-class PolicyError(ValueError):
+class PolicyError(ConfigurationError):
     """A policy that cannot be used; the text says where it is wrong."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.planner.v1.agent_pb2 import Agent as Card
 from malha.api.tools.v1.tool_pb2 import Tool
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha_planner.approval_policy import ApprovalPolicy
 
 HARMLESS = "*harmless"
@@ -55,9 +55,9 @@ class Catalogue:
         self._agents = {agent.name: agent for agent in agents}
         if len(self._agents) != len(agents):
             names = [agent.name for agent in agents]
-            raise ValueError(f"two agents are named {next(n for n in names if names.count(n) > 1)!r}")
+            raise ConfigurationError(f"two agents are named {next(n for n in names if names.count(n) > 1)!r}")
         if default not in self._agents:
-            raise ValueError(f"the default agent {default!r} is none of {', '.join(sorted(self._agents))}")
+            raise ConfigurationError(f"the default agent {default!r} is none of {', '.join(sorted(self._agents))}")
         self.default = self._agents[default]
         self.default.card.is_default = True
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from malha import ids, lifecycle
 from malha.api.planner.v1.planner_service_pb2_grpc import add_PlannerServiceServicer_to_server
 from malha.clock import SystemClock
+from malha.errors import ConfigurationError
 from malha.run import JournalWithArchive, Sealer
 from malha.run.nats_journal import (
     Connection,
@@ -69,7 +70,7 @@ async def main(
         agents = read_agents(settings.agents_dir or SHIPPED, default_model=settings.default_model)
         catalogue = Catalogue(agents, default=settings.default_agent)
         if unknown := catalogue.models() - set(models):
-            raise ValueError(f"agents name models that no provider opened: {', '.join(sorted(unknown))}")
+            raise ConfigurationError(f"agents name models that no provider opened: {', '.join(sorted(unknown))}")
 
         database = await Database.open(settings.state_dir / "planner.db", MIGRATIONS, durable=False)
         stack.push_async_callback(database.close)

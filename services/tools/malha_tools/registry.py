@@ -16,7 +16,7 @@ from jsonschema.exceptions import SchemaError
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.run.v1.record_pb2 import Effect, Risk
 from malha.api.tools.v1.tool_pb2 import Tool as Contract
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha.limits.breaker import Breaker
 from malha.limits.bulkhead import Bulkhead
 from malha_tools.ports import Tool
@@ -25,7 +25,7 @@ from malha_tools.schema import Schema
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-class UnsoundToolError(Exception):
+class UnsoundToolError(ConfigurationError):
     """A tool's contract cannot be kept; says which and why. For the operator, at the start."""
 
 

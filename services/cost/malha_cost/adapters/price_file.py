@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from malha.errors import ConfigurationError
 from malha_cost.prices import Price, PriceTable, Rates
 
 BUNDLED = Path(__file__).parent.parent / "prices.yaml"
@@ -23,7 +24,7 @@ _MOST_USD = 1_000_000
 _FIELDS = {"provider", "model", "also", "from", "input", "cached_input", "output"}
 
 
-class PriceFileError(Exception):
+class PriceFileError(ConfigurationError):
     """A price file that cannot be trusted; says the file and the row."""
 
 

@@ -13,13 +13,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from malha.api.planner.v1.agent_pb2 import Agent as Card
+from malha.errors import ConfigurationError
 from malha_planner.adapters.approval_section import Approvals, Preauthorised, approval_policy
 from malha_planner.agents import HARMLESS, Agent
 
 SHIPPED = Path(__file__).parent.parent / "agents"
 
 
-class AgentFileError(ValueError):
+class AgentFileError(ConfigurationError):
     """An agent file that cannot be used; the text names file and field."""
 
 
