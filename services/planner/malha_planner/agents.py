@@ -57,7 +57,8 @@ class Catalogue:
             names = [agent.name for agent in agents]
             raise ConfigurationError(f"two agents are named {next(n for n in names if names.count(n) > 1)!r}")
         if default not in self._agents:
-            raise ConfigurationError(f"the default agent {default!r} is none of {', '.join(sorted(self._agents))}")
+            there_are = ", ".join(sorted(self._agents))
+            raise ConfigurationError(f"the default agent {default!r} is none of {there_are}")
         self.default = self._agents[default]
         self.default.card.is_default = True
 

@@ -70,7 +70,8 @@ async def main(
         agents = read_agents(settings.agents_dir or SHIPPED, default_model=settings.default_model)
         catalogue = Catalogue(agents, default=settings.default_agent)
         if unknown := catalogue.models() - set(models):
-            raise ConfigurationError(f"agents name models that no provider opened: {', '.join(sorted(unknown))}")
+            missing = ", ".join(sorted(unknown))
+            raise ConfigurationError(f"agents name models that no provider opened: {missing}")
 
         database = await Database.open(settings.state_dir / "planner.db", MIGRATIONS, durable=False)
         stack.push_async_callback(database.close)
