@@ -91,11 +91,11 @@ async def park(client: Client, runs: int) -> list[str]:
 
 
 async def end(client: Client, run_ids: list[str]) -> int:
-    """Approve whatever waits; how many of the runs succeeded, once none of them is open."""
-    approvals = [approval async for approval in client.approvals()]
+    """Approve what the runs wait for; how many of them succeeded, once none is open."""
 
-    async def approve(approval: run_pb2.Approval) -> None:
-        await client.decide(approval.run_id, approval.hash, Decision.DECISION_APPROVE)
+    async def approve(run_id: str) -> None:
+        (approval,) = (await client.run(run_id)).approvals
+        await client.decide(run_id, approval.hash, Decision.DECISION_APPROVE)
 
     async def ended(run_id: str) -> bool:
         async for event in client.events(run_id):
@@ -103,7 +103,7 @@ async def end(client: Client, run_ids: list[str]) -> int:
                 return event.finished.status == SUCCEEDED
         return False
 
-    await at_once(approvals, approve)
+    await at_once(run_ids, approve)
     return sum(await at_once(run_ids, ended))
 
 
