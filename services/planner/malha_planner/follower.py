@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeAlias
 
 from malha.clock import Clock
 from malha.errors import MalhaError
@@ -27,6 +28,7 @@ from malha.run import (
     RunState,
     erasure,
     fold_whatever,
+    goes_on,
     lane_of,
     wakes,
     without_content,
@@ -49,10 +51,14 @@ from malha_planner.timer import Timer
 
 _STATES = 20_000
 """Open runs whose fold is kept; others, and all that are parked, are read again when they move."""
+_SIDE_BY_SIDE = 32
 _PAUSE = 0.25
 _WORDS = 4
 """How often a leader speaks in the time in which it may not be silent."""
 _REST = 2.0
+
+_Where: TypeAlias = tuple[str, str]
+"""Tenant and run."""
 
 
 @dataclass(slots=True)
@@ -90,7 +96,7 @@ class Follower:
         self._idle = timedelta(seconds=3 * ack_wait)
         self._lead_every = lead_every
         self._chores = chores
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._known: OrderedDict[_Where, _Known] = OrderedDict()
 
     @property
     def kept(self) -> int:
@@ -174,12 +180,13 @@ class Follower:
 
     async def _digest(self, batch: Sequence[Entry], outbox: Outbox, announced: Position) -> None:
         hints: list[Hint] = []
+        journals = await self._journals(batch)
         for entry in batch:
             if (erased := erasure(entry)) is not None:
                 outbox.tell(entry, [erased])
                 continue
             try:
-                known, wake = await self._fold(entry)
+                known, wake = await self._fold(entry, journals)
             except BrokenJournalError as error:
                 # one broken run must not stop all others
                 _alarm(entry, str(error))
@@ -191,18 +198,31 @@ class Follower:
             if wake and entry.sequence >= announced.sequence:  # before that, its events tell, it was woken
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
                 hints.append(Hint(name, lane_of(state.accepted), state.tenant, state.run_id))
-            if state.final or state.parked is not None:  # who waits, waits for nothing
+            if state.final or not goes_on(state):  # who waits holds nothing
                 self._known.pop((state.tenant, state.run_id), None)
         await self._waker.wake(hints)
 
-    async def _fold(self, entry: Entry) -> tuple[_Known, bool]:
+    async def _journals(self, batch: Sequence[Entry]) -> dict[_Where, list[Entry]]:
+        """Of the runs that moved and are not kept. Side by side: when many that waited go on at once, reading
+        one after the other would hold up all the rest."""
+        moved = dict.fromkeys(_where(entry) for entry in batch if erasure(entry) is None)
+        begun = {_where(entry) for entry in batch if _begins(entry)}
+        strange = [where for where in moved if where not in self._known and where not in begun]
+        found: dict[_Where, list[Entry]] = {}
+        for start in range(0, len(strange), _SIDE_BY_SIDE):
+            some = strange[start : start + _SIDE_BY_SIDE]
+            journals = await asyncio.gather(*(self._journal.load(*where) for where in some))
+            found.update(zip(some, journals, strict=True))
+        return found
+
+    async def _fold(self, entry: Entry, journals: Mapping[_Where, list[Entry]]) -> tuple[_Known, bool]:
         """The run after the record, and whether the record wakes a worker."""
-        where = entry.record.tenant, entry.record.run_id
+        where = _where(entry)
         known = self._known.get(where)
         for event in entry.record.events:
             event.ClearField("content")  # so that what is kept stays small
         if known is None:
-            before = [without_content(one) for one in await self._earlier(entry)]
+            before = [without_content(one) for one in await self._earlier(entry, journals)]
             state = fold_whatever(before) if before else None
             wake = wakes(entry.record, state)
             known = _Known(fold_whatever([entry], state), before[0].sequence if before else entry.sequence)
@@ -215,12 +235,21 @@ class Follower:
         self._known.move_to_end(where)
         return known, wake
 
-    async def _earlier(self, entry: Entry) -> list[Entry]:
+    async def _earlier(self, entry: Entry, journals: Mapping[_Where, list[Entry]]) -> list[Entry]:
         """The run's records before this one; the usual first record needs no look."""
-        if any(event.HasField("accepted") for event in entry.record.events):
+        if _begins(entry):
             return []
-        entries = await self._journal.load(entry.record.tenant, entry.record.run_id)
+        where = _where(entry)
+        entries = journals[where] if where in journals else await self._journal.load(*where)
         return [one for one in entries if one.sequence < entry.sequence]
+
+
+def _where(entry: Entry) -> _Where:
+    return entry.record.tenant, entry.record.run_id
+
+
+def _begins(entry: Entry) -> bool:
+    return any(event.HasField("accepted") for event in entry.record.events)
 
 
 def _alarm(entry: Entry, fault: str) -> None:
