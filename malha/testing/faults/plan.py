@@ -120,7 +120,7 @@ def deck() -> list[Fault]:
     """Every fault there is, once."""
     return [
         *(Fault(Kind.KILL_AT, point, provoked_by=_provoked(point)) for point in POINTS),
-        *(Fault(Kind.STOP_AT, point) for point in POINTS if _owned(point)),
+        *(Fault(Kind.STOP_AT, point, provoked_by=_provoked(point)) for point in POINTS if _owned(point)),
         *(Fault(Kind.ZOMBIE, name) for name in _ZOMBIES),
         *(Fault(Kind.KILL, process) for process in PROCESSES),
         *(Fault(Kind.STOP, process) for process in PROCESSES),
