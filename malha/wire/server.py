@@ -32,6 +32,7 @@ _OPTIONS = (
     ("grpc.so_reuseport", 1),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.max_ping_strikes", 0),  # a starved machine sends its pings late, and then all at once
     ("grpc.http2.max_pings_without_data", 0),  # a quiet stream is asked after for as long as it lasts
 )
 _ASK_SECONDS = 20.0

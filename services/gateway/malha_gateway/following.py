@@ -16,6 +16,7 @@ from types import TracebackType
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run import Journal, Position
+from malha.tasks import end
 from malha.telemetry import metrics
 from malha_gateway.tail import Tail, Told
 from malha_gateway.view import View
@@ -35,10 +36,10 @@ class Following:
         self._view = view
         self._patience = patience
         self._tails: dict[_Key, Tail] = {}
-        self._tasks = asyncio.TaskGroup()
+        # no TaskGroup: what goes wrong with one tail is its readers' to know, and ends nothing else
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Following:
-        await self._tasks.__aenter__()
         return self
 
     async def __aexit__(
@@ -46,7 +47,7 @@ class Following:
     ) -> None:
         for tail in list(self._tails.values()):
             tail.stop()
-        await self._tasks.__aexit__(kind, error, trace)
+        await end(*self._tasks)
 
     async def follow(
         self, tenant: str, run_id: str, after: Position, *, idle: float
@@ -105,7 +106,9 @@ class Following:
         tail = self._tails.get(key)
         if tail is None or tail.failure is not None:
             tail = self._tails[key] = Tail(self._journal, self._view, *key)
-            tail.start(self._tasks)
+            task = tail.start()
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             metrics.GATEWAY_RUNS_FOLLOWED.inc()
         tail.readers += 1
         return tail

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.api.run.v1.record_pb2 import Record
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.run import Entry, Journal, Position, RunState, fold_whatever
 from malha.telemetry import log
 from malha_gateway.looking import Looking
@@ -66,9 +66,10 @@ class Tail:
             return await self._made_again(after)
         return _page((place, event, size) for place, event, size in self._window if place > after)
 
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Follow, in a task of the group."""
-        self._task = tasks.create_task(self.run())
+    def start(self) -> asyncio.Task[None]:
+        """Follow, in a task of its own."""
+        self._task = asyncio.create_task(self.run())
+        return self._task
 
     def stop(self) -> None:
         """End the task; for when nobody reads any more.
@@ -99,6 +100,10 @@ class Tail:
                         looking.found()
                     else:
                         looking.looked()
+        except asyncio.CancelledError:
+            if self._stopped:
+                raise
+            self.failure = unavailable("journal")  # nobody here cancelled it: what it waited for was closed
         except MalhaError as error:
             self.failure = error
         except Exception as error:

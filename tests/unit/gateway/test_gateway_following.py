@@ -292,6 +292,33 @@ async def test_a_tail_ends_with_its_last_reader_even_if_the_cancellation_is_lost
         assert not any(journal._bells.values())
 
 
+class ClosedJournal(FlakyJournal):
+    """Its connection is closed while it is read, which cancels whoever waits for an answer."""
+
+    closed = False
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        if self.closed:
+            raise asyncio.CancelledError
+        return await super().load(tenant, run_id, after=after)
+
+
+async def test_readers_are_told_when_what_they_read_from_was_closed() -> None:
+    async with asyncio.timeout(5):
+        run = Watched()
+        journal = run.journal = ClosedJournal()
+        run.following = Following(journal, run.view, patience=30)
+        await run.accept()
+        async with run.following:
+            stream = run.following.follow("acme", run.run_id, BEGINNING, idle=30)
+            await anext(stream)
+            journal.closed = True
+            await _ring(run)
+            with pytest.raises(MalhaError) as raised:
+                await anext(stream)
+    assert raised.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+
+
 async def test_many_readers_share_one_follower_and_leave_nothing_behind() -> None:
     async with watched() as run:
         readings = [asyncio.create_task(run.read()) for _ in range(50)]
