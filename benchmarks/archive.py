@@ -84,15 +84,16 @@ async def _measured(state: Path, environment: dict[str, str], runs: int) -> dict
         pids = {name: pid for name, pid in mesh.pids().items() if name != "supervisor"}
         await load(client, 200, 16)
         one = await load(client, runs, 1)
-        spent = sum(map(cpu_ms, pids.values()))
+        spent = {name: cpu_ms(pid) for name, pid in pids.items()}
         many = await load(client, 4 * runs, 16)
-        spent = sum(map(cpu_ms, pids.values())) - spent
+        spent = {name: (cpu_ms(pid) - spent[name]) / len(many.runs) for name, pid in pids.items()}
         figures = {
             "ready_s": mesh.ready_seconds,
             "run_p50_ms": one.percentile(50),
             "run_p99_ms": one.percentile(99),
             "runs_per_s_c16": many.rate,
-            "cpu_ms_per_run": spent / len(many.runs),
+            "cpu_ms_per_run": sum(spent.values()),
+            **{f"cpu_ms_of_{name}": spent[name] for name in ("nats", "planner", "gateway")},
             "nats_mb": pss_mb([pids["nats"]]),
             "planner_mb": pss_mb([pids["planner"]]),
         }

@@ -4,8 +4,8 @@ Everything here is pure except ``malha.run.nats_journal``, the adapter over NATS
 """
 
 from malha.api.run.v1.record_pb2 import Priority
-from malha.run.accept import accept, amend
-from malha.run.archive import Archive, JournalWithArchive, is_archived, opens, pack, unpack
+from malha.run.accept import accept, amend, refuse_other
+from malha.run.archive import Archive, JournalWithArchive, opens, pack, unpack
 from malha.run.call_hash import NoCanonicalFormError, attempt_hash, call_hash
 from malha.run.cancelling import cancelled, untouched
 from malha.run.claim import (
@@ -69,7 +69,6 @@ __all__ = [
     "fold",
     "fold_whatever",
     "goes_on",
-    "is_archived",
     "lane_of",
     "opens",
     "other_item",
@@ -78,6 +77,7 @@ __all__ = [
     "parse_position",
     "parse_step_key",
     "rebase",
+    "refuse_other",
     "resume",
     "run_id_for",
     "settle",

@@ -28,13 +28,18 @@ async def accept(journal: Journal, record: Record) -> RunState:
         return fold([await journal.append(record, expected=0)])
     except Fenced as fenced:
         state = fold(fenced.entries)
-    if state.accepted.request_hash != record.events[0].accepted.request_hash:
+    refuse_other(state, record.events[0].accepted.request_hash)
+    return state
+
+
+def refuse_other(state: RunState, request_hash: bytes) -> None:
+    """Raise IDEMPOTENCY_CONFLICT (metadata run_id) if the run was opened by another request."""
+    if state.accepted.request_hash != request_hash:
         raise MalhaError(
             ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
             "the idempotency key was used with another request",
-            metadata={"run_id": record.run_id},
+            metadata={"run_id": state.run_id},
         )
-    return state
 
 
 async def amend(

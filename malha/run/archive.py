@@ -1,14 +1,13 @@
 """The archive behind the journal: what was moved there reads as if it had stayed.
 
-A journal that is moved leaves one record in the stream, ``Archived``. It says where to look, and it keeps
-the run's id taken: the fence refuses a late writer, and a request that comes again under an old
-idempotency key finds its run and does not open a second one. So nobody needs to ask the archive about a
-run that is not there, and accepting one needs nothing but the stream.
+A journal that was moved leaves nothing in the stream, so a run that is not there may be in the archive,
+and the archive is asked: before an idempotency key opens a run, and whenever a run is read that the
+stream does not know. A late writer needs no asking: the fence that it names is gone with the records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC
 from typing import Protocol
@@ -43,13 +42,29 @@ class JournalWithArchive:
         try:
             return await self._journal.append(record, expected=expected)
         except Fenced as fenced:
-            theirs = await self._read(record.tenant, record.run_id, fenced.entries, expected)
-        if not theirs:
-            raise errors.unavailable("journal")  # what came first is being erased: soon the id is free
+            theirs = list(fenced.entries)
+        if not theirs or not (expected or opens(theirs[0].record)):
+            moved = await self._archive.entries(record.tenant, record.run_id)
+            if not moved:
+                raise errors.unavailable("journal")  # it is being erased, or was: soon the id is free
+            theirs = [entry for entry in moved if entry.sequence > expected]
         raise Fenced(theirs)
 
     async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
-        return await self._read(tenant, run_id, await self._journal.load(tenant, run_id, after=after), after)
+        entries = await self._journal.load(tenant, run_id, after=after)
+        if after:
+            return entries  # the caller read its beginning, so it is no run that was moved long ago
+        for _ in range(_LOOKS):
+            if entries and opens(entries[0].record) and not await self._moved_since(entries[-1]):
+                break
+            moved = await self._archive.entries(tenant, run_id)
+            if moved or not entries:
+                return moved
+            # the archive does not know it yet, or it is being erased
+            entries = await self._journal.load(tenant, run_id)
+        else:
+            return []
+        return entries
 
     async def last_sequence(self, tenant: str, run_id: str) -> int:
         return await self._journal.last_sequence(tenant, run_id)
@@ -57,22 +72,9 @@ class JournalWithArchive:
     def doorbell(self, tenant: str, run_id: str) -> AbstractAsyncContextManager[Doorbell]:
         return self._journal.doorbell(tenant, run_id)
 
-    async def _read(self, tenant: str, run_id: str, entries: Sequence[Entry], after: int) -> list[Entry]:
-        """What the entries that the stream has after a sequence stand for."""
-        for _ in range(_LOOKS):
-            if entries and is_archived(entries[-1].record):
-                moved = await self._archive.entries(tenant, run_id)
-                return [entry for entry in moved if entry.sequence > after]
-            if not entries or after:
-                return list(entries)
-            if opens(entries[0].record) and not await self._moved_since(entries[-1]):
-                return list(entries)
-            # it was moved while it was read, or is being erased
-            entries = await self._journal.load(tenant, run_id)
-        return []
-
     async def _moved_since(self, last: Entry) -> bool:
-        """Whether a journal that is over got longer: it is read record by record, so some may be missing."""
+        """Whether the last record of a journal that is over has gone: a journal is read record by record,
+        and moved away its first record first, its last one next, so between them some may be missing."""
         record = last.record
         if not any(event.HasField("finished") for event in record.events):
             return False
@@ -82,11 +84,6 @@ class JournalWithArchive:
 def opens(record: Record) -> bool:
     """Whether a journal begins with this record."""
     return bool(record.events) and record.events[0].HasField("accepted")
-
-
-def is_archived(record: Record) -> bool:
-    """Whether this record stands in place of a journal that was moved."""
-    return bool(record.events) and record.events[0].HasField("archived")
 
 
 def pack(entries: Iterable[Entry]) -> ArchivedJournal:

@@ -28,6 +28,7 @@ from malha.api.retrieval.v1.retrieval_service_pb2_grpc import (
     RetrievalServiceServicer,
     add_RetrievalServiceServicer_to_server,
 )
+from malha.api.run.v1.archive_pb2 import ArchivedJournal
 from malha.api.run.v1.record_pb2 import Action, Verdict
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.stack.secrets import Secrets
@@ -63,6 +64,8 @@ class FakePlanner(PlannerServiceServicer):
         self.asked: list[planner_pb.ListRunsRequest] = []
         self.erased: list[tuple[str, str]] = []
         """(tenant, run id); all of the tenant where that is empty."""
+        self.archived: dict[tuple[str, str], ArchivedJournal] = {}
+        """By (tenant, run id); answered two records a page."""
 
     async def ListAgents(
         self, _request: planner_pb.ListAgentsRequest, _context: Context
@@ -88,7 +91,13 @@ class FakePlanner(PlannerServiceServicer):
     async def GetArchivedJournal(
         self, request: planner_pb.GetArchivedJournalRequest, _context: Context
     ) -> planner_pb.GetArchivedJournalResponse:
-        raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, f"nothing is archived: {request.run_id}")
+        kept = self.archived.get((current().principal.tenant, request.run_id))
+        if kept is None:
+            raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run in the archive")
+        later = [record for record in kept.records if record.sequence > request.after]
+        return planner_pb.GetArchivedJournalResponse(
+            journal=ArchivedJournal(records=later[:2]), more=len(later) > 2
+        )
 
     async def EraseRun(
         self, request: planner_pb.EraseRunRequest, _context: Context

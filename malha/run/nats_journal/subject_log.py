@@ -45,7 +45,8 @@ class Stored:
 
 
 class Refused(Exception):  # noqa: N818 - no fault: one of two writers loses
-    """Not stored and never will be; ``stored`` is what others wrote after the fence."""
+    """Not stored and never will be; ``stored`` is what others wrote after the fence, nothing where the log
+    is empty by now."""
 
     def __init__(self, stored: Sequence[Stored]) -> None:
         super().__init__(f"{len(stored)} messages came first")
@@ -97,6 +98,8 @@ class SubjectLog:
             if newer:
                 raise Refused(newer)
             if answer is not None:
+                if expected and await self._get({"last_by_subj": subject}, deadline) is None:
+                    raise Refused([])  # the message it names is gone: the log was moved away or erased
                 # refused, yet nobody wrote: another's append is on its way in, or the stream has no room
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
 

@@ -57,7 +57,7 @@ from malha_gateway.view import View
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _AGENTS_FRESH = 5.0
-_AGENTS_WHEN_AWAY = 60.0  # the planner's absence stops no run from being accepted
+_AGENTS_WHEN_AWAY = 60.0  # the planner's absence stops no run without a key from being accepted
 _BUDGETS_FRESH = 1.0  # never older: what is left to spend is not for guessing
 
 

@@ -37,6 +37,7 @@ from malha.run import (
     cancelled,
     fold,
     fold_whatever,
+    refuse_other,
     run_id_for,
     untouched,
 )
@@ -187,9 +188,12 @@ class Runs:
     async def _accept(self, principal: Principal, run_id: str, request: CreateRunRequest) -> RunState:
         if request.idempotency_key:
             # A retry is answered with its run, whatever guard or budget would say by now.
+            # And an archived run refuses nothing by itself: its place in the stream is free.
             known = await self._journal.load(principal.tenant, run_id)
-            if known and fold(known[:1]).accepted.request_hash == request_hash(request):
-                return fold(known)
+            if known:
+                state = fold(known)
+                refuse_other(state, request_hash(request))
+                return state
         accepted, text = await self._admit(principal, request)
         sealed = await self._sealer.seal(principal.tenant, run_id, "accepted", Content(text=text))
         event = JournalEvent(accepted=accepted, content=sealed)

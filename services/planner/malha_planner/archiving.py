@@ -1,9 +1,9 @@
 """The archivist: journals of runs that are over for a while leave the stream.
 
 In this order, so that it can die anywhere and be done again: the journal is stored in the archive, on
-disk; then `Archived` is appended to it, fenced, from which on every reader goes to the archive and no
-late writer gets in; then its records are erased from the stream one by one. (A purge would leave their
-bytes in the stream's files, where a later erasure could not find them any more.)
+disk; then its records are erased from the stream, the first before all others, for a journal without its
+beginning sends every reader to the archive. (A purge would leave their bytes in the stream's files,
+where a later erasure could not find them any more.)
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from malha.api.run.v1.record_pb2 import Archived, JournalEvent, Record
 from malha.clock import Clock
-from malha.run import BrokenJournalError, Entry, Fenced, Journal, fold_whatever, is_archived
+from malha.run import BrokenJournalError, Entry, Journal, fold_whatever, opens
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
 from malha_planner.ports import Leadership, RunsTable, Shelf, Streams, Waker
-from malha_planner.timestamps import stamp
 
 _TICK = 2.0
 _BATCH = 64
@@ -76,34 +74,23 @@ class Archivist:
 
     async def _move(self, tenant: str, run_id: str) -> bool:
         entries = await self._journal.load(tenant, run_id)
-        if entries and is_archived(entries[-1].record):  # someone died half-way
-            place = entries[-1].sequence
-            entries = await self._shelf.entries(tenant, run_id)
-        else:
-            marked = await self._mark(tenant, run_id, entries)
-            if marked is None:
-                return False
-            place = marked
-        await self._streams.erase_records([entry.sequence for entry in entries])
-        await self._table.archived(tenant, run_id, through=place)
+        if entries and opens(entries[0].record) and not await self._stored(tenant, run_id, entries):
+            return False
+        kept = await self._shelf.entries(tenant, run_id)
+        if not kept:
+            log.error("journal_lost", run=run_id)
+            return False
+        await self._streams.erase_records([entry.sequence for entry in kept])
+        await self._table.archived(tenant, run_id, through=kept[-1].sequence)
         return True
 
-    async def _mark(self, tenant: str, run_id: str, entries: Sequence[Entry]) -> int | None:
-        """Store the journal and append `Archived`; its sequence, or None where the run is not to be moved."""
+    async def _stored(self, tenant: str, run_id: str, entries: Sequence[Entry]) -> bool:
+        """Whether the journal is in the archive now; not where the run is not to be moved."""
         try:
             state = fold_whatever(entries)
         except BrokenJournalError as error:
             log.error("journal_not_archived", run=run_id, error=str(error))
-            return None
-        if not state.final or state.dead or not await self._shelf.put(tenant, run_id, entries):
-            return None
-        archived = Record(
-            tenant=tenant,
-            run_id=run_id,
-            events=[JournalEvent(archived=Archived(sequence=state.last_sequence))],
-            written_at=stamp(self._clock.now()),
-        )
-        try:
-            return (await self._journal.append(archived, expected=state.last_sequence)).sequence
-        except Fenced:
-            return None  # it went on, or another follower was first: the table will tell
+            return False
+        if not state.final or state.dead:
+            return False  # it went on; the table will tell
+        return await self._shelf.put(tenant, run_id, entries)

@@ -13,7 +13,7 @@ from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.planner.v1.erasure_pb2 import Erasure
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
-from malha.run import Entry, Journal, fold_whatever, is_archived, opens
+from malha.run import Entry, Journal, fold_whatever, opens
 from malha_planner.ports import Disk, Erasures, Keys, RunsTable, Shelf
 
 _LOOK = 0.05
@@ -85,19 +85,17 @@ class EraseRequests:
         entries = await self._journal.load(tenant, run_id)
         if await self._erasures.waits(tenant, run_id):
             return
-        moved = bool(entries) and is_archived(entries[-1].record)
-        if not entries or not (moved or opens(entries[0].record)):
+        known = await self._shelf.entries(tenant, run_id) or entries
+        if not known or not opens(known[0].record):
             raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
-        known = await self._shelf.entries(tenant, run_id) if moved else entries
-        if not moved:
-            _refuse_open(known)
+        _refuse_open(known)
         await self._erasures.ask(
             Erasure(
                 tenant=tenant,
                 run_id=run_id,
                 principal=principal,
-                through=entries[-1].sequence,
-                sequences=sorted({entry.sequence for entry in (*known, *entries)}),
+                through=known[-1].sequence,
+                sequences=[entry.sequence for entry in known],
             )
         )
 

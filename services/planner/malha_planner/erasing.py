@@ -81,7 +81,8 @@ class Eraser:
         done = []
         waiting = False
         for erasure in asked:
-            if leadership.told < erasure.through:
+            # what is gone from the stream was announced before: whoever erased it made sure
+            if leadership.told < erasure.through and await self._streams.holds(erasure.through):
                 continue
             try:
                 if await self._erase(erasure, leadership):

@@ -340,10 +340,13 @@ class Streams(Protocol):
     """Deletes messages so that their bytes are overwritten. What is gone already is no error."""
 
     async def erase_records(self, sequences: Sequence[int]) -> None:
-        """Records of one journal, its first before all others."""
+        """Records of one journal: its first, then its last, then all others."""
 
     async def erase_events(self, sequences: Sequence[int]) -> None:
         """The events that announced these records."""
+
+    async def holds(self, sequence: int) -> bool:
+        """Whether the stream of runs has a record there."""
 
     async def clear_queue(self) -> bool:
         """Let go of hints that were taken out of the queue; false while others wait in it."""

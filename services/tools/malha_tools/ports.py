@@ -100,7 +100,7 @@ class EffectRecords(Protocol):
         ...
 
     async def erase(self, tenant: str, run_id: str) -> None:
-        """Delete all of a run, bytes included."""
+        """Delete all of a run, bytes included; its keys are tombstoned from now on."""
         ...
 
 

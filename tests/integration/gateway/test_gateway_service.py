@@ -33,8 +33,16 @@ from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestStatus
 from malha.api.run.v1.record_pb2 import Decision, FinalStatus
 from malha.errors import MalhaError
-from malha.run import Sealer
-from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, read_master_key
+from malha.run import Sealer, pack
+from malha.run.nats_journal import (
+    RUNS,
+    Connection,
+    NatsJournal,
+    NatsKeyRing,
+    connect,
+    overwrite,
+    read_master_key,
+)
 from malha.stack.secrets import Secrets
 from malha.testing.gateways import running_gateway
 from malha.testing.peers import BLOCKED_WORD, FakePeers
@@ -76,8 +84,9 @@ class Door:
 class _Worker:
     """Plays runs as the planner would."""
 
-    def __init__(self, journal: NatsJournal, sealer: Sealer) -> None:
-        self.journal = journal
+    def __init__(self, connection: Connection, sealer: Sealer) -> None:
+        self.connection = connection
+        self.journal = NatsJournal(connection)
         self.sealer = sealer
 
     def of(self, run_id: str, tenant: str = "dev") -> PlayedRun:
@@ -96,7 +105,7 @@ async def running(
     ):
         connection = await connect(nats_url, name="worker")
         master = read_master_key(secrets.of("planner") / "master.key")
-        worker = _Worker(NatsJournal(connection), Sealer(NatsKeyRing(connection, master)))
+        worker = _Worker(connection, Sealer(NatsKeyRing(connection, master)))
         door = Door(f"127.0.0.1:{port}", peers, secrets.api_key, worker)
         try:
             yield door
@@ -452,3 +461,57 @@ async def test_a_waiting_call_is_listed_decided_and_told_to_whoever_follows(door
     assert kinds[-4:] == ["approval_requested", "waiting", "decided", "decided"]
     assert told[-3].waiting.metadata["hash"] == approval.hash
     assert [len(event.decided.decisions) for event in told[-2:]] == [1, 2]
+
+
+async def archived(door: Door, key: str) -> str:
+    """A run that is over, moved to the archive as the planner moves it."""
+    run_id = await door.create(idempotency_key=key)
+    await door.worker.of(run_id).play()
+    entries = await door.worker.journal.load("dev", run_id)
+    door.peers.planner.archived["dev", run_id] = pack(entries)
+    for entry in entries:
+        await overwrite(door.worker.connection, RUNS, entry.sequence)
+    return run_id
+
+
+async def test_an_archived_run_is_read_page_by_page_and_its_key_finds_it(door: Door) -> None:
+    run_id = await archived(door, "archived-1")
+    found = (await door.runs.GetRun(runs_pb.GetRunRequest(run_id=run_id), metadata=door.key)).run
+    assert (found.status, found.answer) == (RunStatus.RUN_STATUS_SUCCEEDED, "391")
+    stream = door.runs.StreamRun(runs_pb.StreamRunRequest(run_id=run_id), metadata=door.key)
+    kinds = [answer.event.WhichOneof("event") async for answer in stream]
+    assert (kinds[0], kinds[-1]) == ("accepted", "finished")
+    assert await door.create(idempotency_key="archived-1") == run_id
+    over = await refusal(door.runs.CancelRun(runs_pb.CancelRunRequest(run_id=run_id), metadata=door.key))
+    assert over.reason_name == "RUN_FINISHED"
+
+
+async def test_without_the_planner_nobody_guesses_what_the_archive_holds(door: Door) -> None:
+    """A key might be that of an archived run: only a run without a key, or with a known one, is accepted."""
+    known = await door.create(idempotency_key="agents are known from now on")
+    run_id = await archived(door, "archived-2")
+    await door.peers.stop("planner")
+    away = await refusal(
+        door.runs.GetRun(runs_pb.GetRunRequest(run_id=run_id), metadata=door.key, timeout=10)
+    )
+    assert away.reason_name in ("DEPENDENCY_UNAVAILABLE", "DEADLINE_EXCEEDED")
+    unknown = await refusal(door.runs.CreateRun(request("never used"), metadata=door.key, timeout=10))
+    assert unknown.reason_name == "DEPENDENCY_UNAVAILABLE"
+    assert await door.create(idempotency_key="agents are known from now on") == known
+    assert await door.create()
+
+
+def request(key: str) -> runs_pb.CreateRunRequest:
+    return runs_pb.CreateRunRequest(input="What is 17 * 23?", idempotency_key=key)
+
+
+async def test_erasing_is_for_admins_and_a_tenants_for_operators(door: Door) -> None:
+    run = admin_pb.EraseRunRequest(run_id="a" * 52)
+    tenant = admin_pb.EraseTenantRequest(tenant="acme")
+    plain = await door.new_key(scopes=["runs"])
+    admin = await door.new_key(scopes=["runs", "admin"])
+    assert (await refusal(door.admin.EraseRun(run, metadata=plain))).metadata["scope"] == "admin"
+    assert (await refusal(door.admin.EraseTenant(tenant, metadata=admin))).metadata["scope"] == "operator"
+    await door.admin.EraseRun(run, metadata=admin)
+    assert (await door.admin.EraseTenant(tenant, metadata=door.key)).runs == 1
+    assert door.peers.planner.erased == [("dev", "a" * 52), ("acme", "")]

@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from malha.api.run.v1.record_pb2 import Accepted, Archived, Claimed, JournalEvent, Record
-from malha.errors import ErrorReason, MalhaError
-from malha.run import Entry, Fenced, accept, is_archived
-from malha.run.nats_journal import RUNS
-from malha.sqlite import Database
+from malha.api.run.v1.record_pb2 import Claimed, JournalEvent, Record
+from malha.run import Entry, Fenced, accept, fold
 from malha.testing.planner import Crash, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.shop import until
-from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
 from malha_planner.archiving import Archivist
 
 
@@ -46,17 +41,14 @@ async def in_stream(planner: PlannerOnNats, item: MemoryItem) -> list[Entry]:
     return await planner.stream_journal.load(item.tenant, item.run_id)
 
 
-async def test_an_archived_journal_reads_exactly_as_before_and_one_record_is_left_in_the_stream(
+async def test_an_archived_journal_reads_exactly_as_before_and_nothing_is_left_in_the_stream(
     planner: PlannerOnNats,
 ) -> None:
     (item,) = await finished(planner)
     before = await planner.journal.load(item.tenant, item.run_id)
     assert await planner.archivist().archive(Leading()) == 1
     assert await planner.journal.load(item.tenant, item.run_id) == before
-    (left,) = await in_stream(planner, item)
-    assert is_archived(left.record)
-    later = await planner.journal.load(item.tenant, item.run_id, after=before[2].sequence)
-    assert later == before[3:]
+    assert await in_stream(planner, item) == []
     assert await planner.archivist().archive(Leading()) == 0
 
 
@@ -75,15 +67,15 @@ async def test_what_is_not_announced_yet_is_not_archived(planner: PlannerOnNats)
     assert await planner.archivist().archive(leading) == 0
 
 
-async def test_the_leading_follower_archives_and_announces_it(planner: PlannerOnNats) -> None:
+async def test_the_leading_follower_archives(planner: PlannerOnNats) -> None:
     (item,) = await finished(planner)
     planner.chores = [planner.archivist()]
     planner.start_follower()
 
-    async def announced() -> bool:
-        return "malha.run.archived" in [event["type"] for event in await planner.events()]
+    async def moved() -> bool:
+        return not await in_stream(planner, item)
 
-    await until(announced)
+    await until(moved)
     ((_, row),) = await planner.table.page("acme", {}, before=None, limit=10)
     assert (row.run_id, row.status) == (item.run_id, "SUCCEEDED")
 
@@ -100,27 +92,28 @@ class DiesErasing:
         raise Crash("erase_records")
 
 
-class DiesAppending:
-    """A journal whose process dies before, or right after, its record is stored."""
+class DiesStoring:
+    """An archive whose process dies before, or right after, the journal is on disk."""
 
     def __init__(self, planner: PlannerOnNats, *, stored: bool) -> None:
-        self._journal = planner.stream_journal
+        self._shelf = planner.archive
         self._stored = stored
-        self.load = planner.stream_journal.load
 
-    async def append(self, record: Record, *, expected: int) -> Entry:
+    async def put(self, tenant: str, run_id: str, entries: Sequence[Entry]) -> bool:
         if self._stored:
-            await self._journal.append(record, expected=expected)
-        raise Crash("append")
+            await self._shelf.put(tenant, run_id, entries)
+        raise Crash("put")
 
 
 def dying(planner: PlannerOnNats, where: str) -> Archivist:
     """An archivist that dies there."""
     archivist = planner.archivist()
-    if where == "stored, not marked":
-        archivist._journal = DiesAppending(planner, stored=False)  # type: ignore[assignment]
-    elif where == "marked, nothing erased":
-        archivist._journal = DiesAppending(planner, stored=True)  # type: ignore[assignment]
+    if where == "before it is stored":
+        archivist._shelf = DiesStoring(planner, stored=False)  # type: ignore[assignment]
+    elif where == "stored, nothing erased":
+        archivist._shelf = DiesStoring(planner, stored=True)  # type: ignore[assignment]
+    elif where == "its beginning erased":
+        archivist._streams = DiesErasing(planner, 1)  # type: ignore[assignment]
     elif where == "half of it erased":
         archivist._streams = DiesErasing(planner, 3)  # type: ignore[assignment]
     elif where == "all of it erased":
@@ -130,7 +123,13 @@ def dying(planner: PlannerOnNats, where: str) -> Archivist:
 
 @pytest.mark.parametrize(
     "where",
-    ["stored, not marked", "marked, nothing erased", "half of it erased", "all of it erased"],
+    [
+        "before it is stored",
+        "stored, nothing erased",
+        "its beginning erased",
+        "half of it erased",
+        "all of it erased",
+    ],
 )
 async def test_an_archivist_may_die_anywhere_and_another_finishes_its_work(
     planner: PlannerOnNats, where: str
@@ -142,7 +141,7 @@ async def test_an_archivist_may_die_anywhere_and_another_finishes_its_work(
     assert await planner.journal.load(item.tenant, item.run_id) == before
     assert await planner.archivist().archive(Leading()) == 1
     assert await planner.journal.load(item.tenant, item.run_id) == before
-    assert len(await in_stream(planner, item)) == 1
+    assert await in_stream(planner, item) == []
 
 
 async def test_a_journal_reads_whole_while_it_is_being_moved(planner: PlannerOnNats) -> None:
@@ -158,21 +157,16 @@ async def test_a_journal_reads_whole_while_it_is_being_moved(planner: PlannerOnN
     assert reads >= 8
 
 
-async def test_without_the_record_that_stays_an_old_idempotency_key_opens_its_run_again(
+async def test_without_asking_the_archive_an_old_idempotency_key_opens_its_run_again(
     planner: PlannerOnNats,
 ) -> None:
-    """The failure that the record is there for: an empty subject accepts a first record."""
+    """The failure that the asking is there for: an empty subject accepts a first record."""
     (item,) = await finished(planner)
     opened = await in_stream(planner, item)
-    again = opened[0].record
     await planner.archivist().archive(Leading())
-
-    state = await accept(planner.journal, again)
-    assert state.final, "a request that comes again finds the run it made"
-    assert state.last_sequence == opened[-1].sequence
-
-    await planner.streams.erase_records([(await in_stream(planner, item))[-1].sequence])
-    resurrected = await accept(planner.journal, again)
+    known = await planner.journal.load(item.tenant, item.run_id)
+    assert fold(known).final, "whoever asks before accepting finds the run"
+    resurrected = await accept(planner.stream_journal, opened[0].record)
     assert not resurrected.final, "and this is what would happen without it"
 
 
@@ -186,48 +180,8 @@ async def test_a_late_writer_is_fenced_and_finds_the_run_over(planner: PlannerOn
     with pytest.raises(Fenced) as fenced:
         await planner.journal.append(late, expected=entries[2].sequence)
     assert list(fenced.value.entries) == entries[3:]
+    with pytest.raises(Fenced):
+        await planner.journal.append(late, expected=entries[-1].sequence)
     item.delivery = 2
     await planner.worker().handle(item)
     assert item.acks == 1, "there is nothing to do for it"
-
-
-async def test_another_request_under_the_key_of_an_archived_run_is_a_conflict(
-    planner: PlannerOnNats,
-) -> None:
-    (item,) = await finished(planner)
-    await planner.archivist().archive(Leading())
-    other = Record(
-        tenant=item.tenant,
-        run_id=item.run_id,
-        events=[JournalEvent(accepted=Accepted(request_hash=b"another"))],
-    )
-    with pytest.raises(MalhaError) as refused:
-        await accept(planner.journal, other)
-    assert refused.value.reason == ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT
-
-
-async def test_a_table_that_was_lost_is_told_again_archived_runs_included(
-    planner: PlannerOnNats, tmp_path: Path
-) -> None:
-    await finished(planner, 3)
-    await planner.archivist().archive(Leading())
-    rows = await planner.table.page("acme", {}, before=None, limit=10)
-    database = await Database.open(tmp_path / "another.db", MIGRATIONS, durable=False)
-    planner.table = SqliteRunsTable(database)
-    follower = planner.start_follower()
-
-    async def back() -> bool:
-        return await planner.table.page("acme", {}, before=None, limit=10) == rows
-
-    await until(back)
-    await planner.kill(follower)
-    await database.close()
-
-
-async def test_the_stream_holds_little_of_what_was_archived(planner: PlannerOnNats) -> None:
-    await finished(planner, 8)
-    before = (await planner.connection.js.stream_info(RUNS)).state.bytes
-    await planner.archivist().archive(Leading())
-    after = (await planner.connection.js.stream_info(RUNS)).state.bytes
-    assert after < before / 5
-    assert Archived(sequence=2**40).ByteSize() < 16

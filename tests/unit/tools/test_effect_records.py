@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,3 +83,36 @@ async def test_equal_keys_of_two_tenants_never_meet(tmp_path: Path) -> None:
     assert await records.resolve("other", "k") is Fate.TOMBSTONED
     assert await records.begin(mine) == ToolResult(text="mine")
     await database.close()
+
+
+async def test_an_erased_run_leaves_no_byte_and_its_keys_stay_closed(tmp_path: Path) -> None:
+    """A call that was held up, or a tool that is still at it, brings nothing back and acts on nothing."""
+    database = await SqliteEffectRecords.open(tmp_path / "tools.db")
+    records = SqliteEffectRecords(database, SystemClock())
+    run, other = "a" * 52, "a" * 51 + "b"
+    done = Effect("acme", f"acme/{run}/1/7/1", "tool", EffectKind.EFFECT_ONCE, b"hash")
+    under_way = Effect("acme", f"acme/{run}/2/7/1", "tool", EffectKind.EFFECT_READ, b"hash")
+    neighbour = Effect("acme", f"acme/{other}/1/7/1", "tool", EffectKind.EFFECT_ONCE, b"hash")
+    await records.finish(done, ToolResult(text="what was found"))
+    await records.begin(under_way)
+    await records.finish(neighbour, ToolResult(text="a neighbour's"))
+
+    await records.erase("other", run)
+    assert await records.begin(done) == ToolResult(text="what was found"), "another tenant's word is none"
+    for _ in range(2):
+        await records.erase("acme", run)
+    for call in (records.begin(done), records.finish(under_way, ToolResult(text="late"))):
+        with pytest.raises(MalhaError) as refused:
+            await call
+        assert refused.value.reason_name == "EFFECT_TOMBSTONED"
+    assert await records.resolve("acme", done.key) is Fate.TOMBSTONED
+    assert await records.begin(neighbour) == ToolResult(text="a neighbour's")
+    words = [b"a neighbour's", run.encode(), b"what was found", b"late"]
+    assert stored(tmp_path, words) == words[:1]
+    await database.close()
+
+
+def stored(folder: Path, words: list[bytes]) -> list[bytes]:
+    """Which of the words a reader of the disk finds."""
+    content = b"".join(path.read_bytes() for path in folder.glob("tools.db*"))
+    return [word for word in words if word in content]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -19,6 +20,7 @@ from malha_tools.refusals import conflict, tombstoned, unknown
 
 T = TypeVar("T")
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
+_OF_RUN = "FROM effects WHERE tenant = ? AND key >= ? AND key < ?"
 
 
 class SqliteEffectRecords:
@@ -37,6 +39,8 @@ class SqliteEffectRecords:
         now = self._now()
 
         def work(connection: sqlite3.Connection) -> ToolResult | None:
+            if _erased(connection, effect.tenant, effect.key):
+                raise tombstoned()
             inserted = connection.execute(
                 "INSERT INTO effects (tenant, key, state, tool, kind, arguments_hash, begun_at)"
                 " VALUES (?, ?, 'begun', ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -56,6 +60,8 @@ class SqliteEffectRecords:
         stored = result.SerializeToString()
 
         def work(connection: sqlite3.Connection) -> ToolResult:
+            if _erased(connection, effect.tenant, effect.key):
+                raise tombstoned()
             upserted = connection.execute(
                 "INSERT INTO effects (tenant, key, state, tool, kind, arguments_hash, result, ended_at)"
                 " VALUES (?, ?, 'done', ?, ?, ?, ?, ?)"
@@ -74,6 +80,8 @@ class SqliteEffectRecords:
         now = self._now()
 
         def work(connection: sqlite3.Connection) -> ToolResult | Fate:
+            if _erased(connection, tenant, key):
+                return Fate.TOMBSTONED
             connection.execute(
                 "INSERT INTO effects (tenant, key, state, ended_at) VALUES (?, ?, 'tombstoned', ?)"
                 " ON CONFLICT DO UPDATE SET state = 'tombstoned', ended_at = excluded.ended_at"
@@ -92,11 +100,13 @@ class SqliteEffectRecords:
     async def erase(self, tenant: str, run_id: str) -> None:
         prefix = f"{tenant}/{run_id}/"
 
+        of_run = (tenant, prefix, prefix[:-1] + "0")  # "0" follows "/"
+
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "DELETE FROM effects WHERE tenant = ? AND key >= ? AND key < ?",
-                (tenant, prefix, prefix[:-1] + "0"),  # "0" follows "/"
-            )
+            keys = connection.execute(f"SELECT key {_OF_RUN}", of_run).fetchall()
+            hashes = [(_hash(tenant, row["key"]),) for row in keys]
+            connection.executemany("INSERT INTO erased VALUES (?) ON CONFLICT DO NOTHING", hashes)
+            connection.execute(f"DELETE {_OF_RUN}", of_run)
 
         await self._write(work)
         try:
@@ -131,3 +141,13 @@ def _standing(connection: sqlite3.Connection, effect: Effect) -> sqlite3.Row:
 
 def _result(row: sqlite3.Row) -> ToolResult | None:
     return None if row["result"] is None else ToolResult.FromString(row["result"])
+
+
+def _erased(connection: sqlite3.Connection, tenant: str, key: str) -> bool:
+    """Whether the key is one of a run that was erased: closed for ever."""
+    found = connection.execute("SELECT 1 FROM erased WHERE hash = ?", (_hash(tenant, key),)).fetchone()
+    return found is not None
+
+
+def _hash(tenant: str, key: str) -> bytes:
+    return hashlib.sha256(f"{tenant}\0{key}".encode()).digest()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from malha.api.run.v1.record_pb2 import Archived, Erased, JournalEvent, Record
+from malha.api.run.v1.record_pb2 import Erased, JournalEvent, Record
 from malha.errors import ErrorReason, MalhaError
 from malha.run import Entry, Fenced, JournalWithArchive, erased_id, fold, pack, run_id_for, unpack
 from malha.testing.journal import MemoryJournal
-from malha.testing.journals import journals
+from malha.testing.journals import journals, stored
 from malha.testing.records import RecordsOf
 
 RUN = RecordsOf("acme", "a" * 52)
@@ -24,8 +24,8 @@ class OneShelf:
 
     async def entries(self, tenant: str, run_id: str) -> list[Entry]:
         self.asked += 1
-        assert (tenant, run_id) == ("acme", "a" * 52)
-        return self.kept
+        assert tenant == "acme"
+        return self.kept if run_id == "a" * 52 else []
 
 
 @given(journals())
@@ -35,37 +35,51 @@ def test_a_journal_is_the_same_after_packing(entries: list[Entry]) -> None:
     assert fold(again).last_sequence == fold(entries).last_sequence
 
 
-async def moved() -> tuple[JournalWithArchive, OneShelf, list[Entry]]:
-    """A journal of three records that was moved: the stream holds the one that says so."""
-    kept = [
-        Entry(sequence, (await MemoryJournal().append(RUN.accepted(), expected=0)).time, record, 1)
-        for sequence, record in ((3, RUN.accepted()), (5, RUN.claimed(item=1)), (8, RUN.cancel()))
-    ]
+def kept() -> list[Entry]:
+    return stored([RUN.accepted(), RUN.claimed(item=1), RUN.cancel()])
+
+
+async def test_a_journal_that_the_stream_has_not_is_read_from_the_archive() -> None:
+    assert await JournalWithArchive(MemoryJournal(), OneShelf(kept())).load("acme", "a" * 52) == kept()
+
+
+async def test_a_journal_whose_beginning_is_gone_is_read_from_the_archive() -> None:
     stream = MemoryJournal()
-    place = JournalEvent(archived=Archived(sequence=8))
-    await stream.append(Record(tenant="acme", run_id="a" * 52, events=[place]), expected=0)
-    shelf = OneShelf(kept)
-    return JournalWithArchive(stream, shelf), shelf, kept
-
-
-async def test_an_archived_journal_is_read_from_the_archive_without_the_record_that_says_so() -> None:
-    journal, _, kept = await moved()
-    assert await journal.load("acme", "a" * 52) == kept
-
-
-async def test_a_first_record_for_an_archived_run_is_fenced_by_all_of_it() -> None:
-    journal, _, kept = await moved()
+    await stream.append(RUN.cancel(), expected=0)
+    journal = JournalWithArchive(stream, OneShelf(kept()))
+    assert await journal.load("acme", "a" * 52) == kept()
     with pytest.raises(Fenced) as fenced:
         await journal.append(RUN.accepted(), expected=0)
-    assert list(fenced.value.entries) == kept
+    assert list(fenced.value.entries) == kept()
 
 
-async def test_the_archive_is_not_asked_about_runs_that_are_in_the_stream_or_nowhere() -> None:
+class Vanished(MemoryJournal):
+    """A stream whose records went with their fences."""
+
+    async def append(self, record: Record, *, expected: int) -> Entry:
+        raise Fenced([])
+
+
+async def test_a_late_writer_learns_what_came_after_it_from_the_archive() -> None:
+    journal = JournalWithArchive(Vanished(), OneShelf(kept()))
+    with pytest.raises(Fenced) as fenced:
+        await journal.append(RUN.cancel(), expected=kept()[0].sequence)
+    assert list(fenced.value.entries) == kept()[1:]
+
+
+async def test_a_late_writer_into_an_erased_run_is_not_told_that_it_is_stored() -> None:
+    journal = JournalWithArchive(Vanished(), OneShelf([]))
+    with pytest.raises(MalhaError) as refused:
+        await journal.append(RUN.cancel(), expected=7)
+    assert refused.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+
+
+async def test_the_archive_is_not_asked_about_runs_that_are_in_the_stream() -> None:
     shelf = OneShelf([])
     journal = JournalWithArchive(MemoryJournal(), shelf)
-    assert await journal.load("acme", "a" * 52) == []
     await journal.append(RUN.accepted(), expected=0)
     assert len(await journal.load("acme", "a" * 52)) == 1
+    assert await journal.load("acme", "a" * 52, after=1) == []
     assert shelf.asked == 0
 
 
