@@ -79,7 +79,7 @@ def written_by(checkout: Path) -> dict[str, Any]:
     """What the version in a folder writes."""
     path = os.pathsep.join(str(folder) for folder in (checkout, *sorted(checkout.glob("services/*"))))
     done = subprocess.run(  # noqa: S603  # our own interpreter, on a checkout that the caller chose
-        [sys.executable, "-c", _WRITES],
+        [sys.executable, "-P", "-c", _WRITES],  # without the folder we are in, which holds this version
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
