@@ -58,6 +58,7 @@ class Settings(ServiceSettings):
     events and wakes wait that long after its death."""
     archive_after_seconds: float = Field(default=24 * 3600.0, ge=0.0)
     """How long after its end a run's journal moves to the archive. Low: NATS stays small, and whoever reads
-    the run later waits for the planner; high: NATS must hold more."""
+    the run later waits for the planner; high: NATS must hold more. Below the longest call
+    (300 s), a retry that is held up for as long could open its run again."""
     grace_seconds: float = Field(default=15.0, ge=0.0, le=600.0)
     """How long runs under way may go on after SIGTERM; then their items are left to the next worker."""
