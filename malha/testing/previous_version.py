@@ -1,6 +1,6 @@
 """What the version before this one writes and reads, kept in a file so that no history is needed to test it.
 
-    python -m malha.testing.previous_version FOLDER > tests/contract/previous_version.json
+    python -m malha.testing.previous_version FOLDER COMMIT > tests/contract/previous_version.json
 
 makes that file of a checkout of the version, whose own code runs in a process of its own: its whole
 contract as descriptors, and a journal as its writers leave it, with what its fold makes of that.
@@ -103,4 +103,4 @@ def message_class(contract: FileDescriptorSet, name: str) -> type[Message]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(written_by(Path(sys.argv[1]).resolve()), indent=1))  # noqa: T201  # its output
+    print(json.dumps({"commit": sys.argv[2], **written_by(Path(sys.argv[1]).resolve())}, indent=1))  # noqa: T201  # its output
