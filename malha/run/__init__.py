@@ -18,7 +18,7 @@ from malha.run.claim import (
     wake_time,
 )
 from malha.run.facts import erasure, facts, wakes, without_content
-from malha.run.fold import BrokenJournalError, RunState, StepState, fold, fold_whatever
+from malha.run.fold import fold, fold_whatever
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
 from malha.run.keys import StepKey, erased_id, parse_step_key, run_id_for, step_key, subject
 from malha.run.lane import lane_of, parse_lane
@@ -28,6 +28,7 @@ from malha.run.proposals import APPROVALS_NEEDED, Proposal, Ruling, Standing
 from malha.run.rebase import Rebase, rebase
 from malha.run.resume import Resume, resume, settle, settlements
 from malha.run.sealing import DataKey, KeyRing, Sealer, UnsealableError
+from malha.run.state import BrokenJournalError, RunState, StepState
 
 __all__ = [
     "APPROVALS_NEEDED",

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from malha import errors
 from malha.api.run.v1.record_pb2 import Record
 from malha.errors import ErrorReason, MalhaError
-from malha.run.fold import RunState, fold, fold_whatever
+from malha.run.fold import fold, fold_whatever
 from malha.run.journal import Fenced, Journal
+from malha.run.state import RunState
 
 _ATTEMPTS = 50  # each lost one means that the run itself went on, so this many in a row is no contention
 

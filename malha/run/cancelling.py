@@ -8,7 +8,7 @@ in a queue to learn that it is over. The fence sees to it that no worker took it
 from __future__ import annotations
 
 from malha.api.run.v1.record_pb2 import CancelRequested, Content, FinalStatus, Finished
-from malha.run.fold import RunState
+from malha.run.state import RunState
 
 
 def untouched(state: RunState) -> bool:

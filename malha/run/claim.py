@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import Enum
 
-from malha.run.fold import RunState
+from malha.run.state import RunState
 
 MAX_CLAIMS = 5
 """Claims without a result of any step, after which a run is dead."""

@@ -17,9 +17,9 @@ from malha.api.run.v1.record_pb2 import (
     StepKind,
     StepOutcome,
 )
-from malha.run.fold import RunState, StepState
 from malha.run.journal import Entry
 from malha.run.position import Position
+from malha.run.state import RunState, StepState
 
 _WAITS_FOR = {
     ParkReason.PARK_REASON_OUTCOME_UNKNOWN: "OUTCOME_UNKNOWN",

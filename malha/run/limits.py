@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from malha.api.run.v1.record_pb2 import Record
 from malha.errors import ErrorReason, MalhaError
-from malha.run.fold import RunState
+from malha.run.state import RunState
 
 MAX_RECORDS = 5_000
 MAX_BYTES = 16 * 1024 * 1024

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from malha.run.fold import RunState
+from malha.run.state import RunState
 
 
 class Rebase(Enum):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from malha.api.cost.v1.cost_service_pb2 import Reservation, Settlement, ToolUse
 from malha.api.run.v1.record_pb2 import Abandonment, StepKind, StepOutcome, StepStarted
-from malha.run.fold import RunState, StepState
+from malha.run.state import RunState, StepState
 
 
 @dataclass(frozen=True, slots=True)
