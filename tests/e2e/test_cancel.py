@@ -96,7 +96,9 @@ async def cancelled(
         waiting = asyncio.create_task(client.ask(question, agent=agent))
         while not under_way():  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.01)
-        (run,) = await client.runs("open = true")
+        while not (runs := await client.runs("open = true")):  # noqa: ASYNC110 - the list follows the journal
+            await asyncio.sleep(0.01)
+        (run,) = runs
         streaming = asyncio.create_task(streamed(client, run.run_id))
         await client.cancel(run.run_id, "changed my mind")
         ended, events = await waiting, await streaming
