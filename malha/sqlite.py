@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-_Item = tuple[Work[Any], "asyncio.Future[Any]"]
+_Item = tuple[Work[Any], bool, "asyncio.Future[Any]"]
 _Settled = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 _GROUP = 256
@@ -57,8 +57,11 @@ class Database:
         database._writer.start()
         return database
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, durable: bool | None = None) -> T:
         """Run ``work`` in the writer's transaction; its result once that is committed.
+
+        ``durable=False`` takes a write out of a database's promise to survive a power cut, where losing
+        it does no harm; together with others it is kept as they are.
 
         An exception from ``work`` undoes what it wrote and is raised here. Cancelling the caller
         does not cancel the write: like any lost answer, it must be safe to ask again.
@@ -67,7 +70,7 @@ class Database:
             raise RuntimeError("the database is closed")
         async with self._room:
             future: asyncio.Future[T] = self._loop.create_future()
-            self._queue.put((work, future))
+            self._queue.put((work, self._durable if durable is None else durable, future))
             return await future
 
     async def read(self, work: Work[T]) -> T:
@@ -143,8 +146,10 @@ class Database:
     def _commit(self, connection: sqlite3.Connection, group: list[_Item]) -> None:
         settled: list[_Settled] = []
         try:
+            synced = any(durable for _, durable, _ in group)
+            connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
-            for work, future in group:
+            for work, _, future in group:
                 connection.execute("SAVEPOINT work")
                 try:
                     settled.append((future, work(connection), None))
@@ -157,7 +162,7 @@ class Database:
             # The transaction itself failed (full disk, locked file): nobody's work was stored.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            settled = [(future, None, error) for _, future in group]
+            settled = [(future, None, error) for _, _, future in group]
         # the loop is woken once a group, not once a caller
         self._loop.call_soon_threadsafe(_tell, settled)
 

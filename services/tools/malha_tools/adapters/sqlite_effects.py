@@ -53,7 +53,7 @@ class SqliteEffectRecords:
                 raise unknown(effect.tool)
             return _result(row)
 
-        return await self._write(work)
+        return await self._write(work, durable=_matters(effect))
 
     async def finish(self, effect: Effect, result: ToolResult) -> ToolResult:
         now = self._now()
@@ -74,7 +74,7 @@ class SqliteEffectRecords:
                 return result
             return _result(_standing(connection, effect)) or result
 
-        return await self._write(work)
+        return await self._write(work, durable=_matters(effect))
 
     async def resolve(self, tenant: str, key: str) -> ToolResult | Fate:
         now = self._now()
@@ -115,15 +115,20 @@ class SqliteEffectRecords:
             log.error("effect_records_not_scoured", exc_info=error)
             raise unavailable("tools") from None
 
-    async def _write(self, work: Work[T]) -> T:
+    async def _write(self, work: Work[T], *, durable: bool = True) -> T:
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, durable=durable)
         except sqlite3.Error as error:
             log.error("effect_records_failed", exc_info=error)
             raise unavailable("tools") from None
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
+
+
+def _matters(effect: Effect) -> bool:
+    """Whether a record of the call must survive a power cut: what only reads may be done again."""
+    return effect.kind != EffectKind.EFFECT_READ
 
 
 def _standing(connection: sqlite3.Connection, effect: Effect) -> sqlite3.Row:
