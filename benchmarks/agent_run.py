@@ -89,7 +89,9 @@ async def phases(mesh: Mesh, runs: int) -> tuple[dict[str, object], list[run_pb2
     figures: dict[str, object] = {"ready_s": round(mesh.ready_seconds, 2)}
     async with mesh.client() as client:
         figures["pss_mb_idle"] = round(pss_mb(counted.values()), 1)
-        done = (await load(client, 200, 16)).runs  # warm: caches, tokens, compiled patterns
+        # Warm: caches, tokens, compiled patterns, and room for as many runs at once as there will be, so
+        # that memory after the first thousand and after all differ by what runs leave behind.
+        done = (await load(client, 200, 64)).runs
         one = await load(client, min(300, runs), 1)
         sixteen = await load(client, min(500, runs), 16)
         done += one.runs + sixteen.runs

@@ -26,6 +26,7 @@ _Settled = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 _GROUP = 256
 _WAITING = 4096
+_CACHE_KIB = 512  # a connection's own; the kernel holds the file for all of them
 
 
 class Database:
@@ -90,6 +91,7 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten; see malha.scouring
         connection.row_factory = sqlite3.Row
         return connection
