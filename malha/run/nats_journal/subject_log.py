@@ -10,6 +10,7 @@ of it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from base64 import b64decode
@@ -72,6 +73,9 @@ class SubjectLog:
         # STREAM.MSG.GET is answered by the leader alone; DIRECT.GET by any replica, and stale
         self._get_subject = f"$JS.API.STREAM.MSG.GET.{stream}"
         self._patience = patience
+        # each append's own: chance for this log, and a number for the append
+        self._name = secrets.token_hex(12)
+        self._appended = itertools.count()
         self._answer_within = answer_within
 
     async def append(self, subject: str, data: bytes, *, expected: int) -> int:
@@ -79,7 +83,7 @@ class SubjectLog:
 
         Raises Refused, TooLargeError, or MalhaError DEPENDENCY_UNAVAILABLE (it may or may not be stored).
         """
-        nonce = secrets.token_hex(8)
+        nonce = f"{self._name}{next(self._appended):x}"
         headers = {_FENCE: str(expected), _NONCE: nonce}
         deadline = time.monotonic() + self._patience
         while True:
