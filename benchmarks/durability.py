@@ -36,6 +36,8 @@ from malha.testing.shop import TENANT, Shop
 
 ACK_WAIT = 2.0
 _RECORDS = 5000
+_SECONDS = 120.0
+"""What takes longer has hung, and no figure comes of it."""
 
 
 async def main() -> dict[str, object]:
@@ -126,7 +128,8 @@ async def _finish(planner: PlannerOnNats, watching: Connection, runs: int) -> No
     await watching.nc.flush()
     for _ in range(runs):
         await planner.accept()
-    await over.wait()
+    async with asyncio.timeout(_SECONDS):
+        await over.wait()
     await subscription.unsubscribe()
 
 
@@ -151,14 +154,19 @@ async def resume_seconds(state: Path, runs: int = 48, deaths: int = 3) -> list[f
         two = Mesh(state / "run", model, command=("malha.cli", "up", "--replicas", "planner=2"))
         async with two as mesh, mesh.client() as client:
             for _ in range(deaths):
-                accepted = [await client.create_run(QUESTION, agent="bench") for _ in range(runs)]
-                await asyncio.gather(*(_begun(client, run.run_id) for run in accepted))
-                planner = next(pid for name, pid in mesh.pids().items() if name.startswith("planner"))
-                died = time.time()
-                os.kill(planner, signal.SIGKILL)
-                claims = await asyncio.gather(*(_second_claim(client, run.run_id) for run in accepted))
-                waits += [claimed - died for claimed in claims if claimed is not None]
+                async with asyncio.timeout(_SECONDS):
+                    waits += await _waits_after_a_death(mesh, client, runs)
     return waits
+
+
+async def _waits_after_a_death(mesh: Mesh, client: Client, runs: int) -> list[float]:
+    accepted = [await client.create_run(QUESTION, agent="bench") for _ in range(runs)]
+    await asyncio.gather(*(_begun(client, run.run_id) for run in accepted))
+    planner = next(pid for name, pid in mesh.pids().items() if name.startswith("planner"))
+    died = time.time()
+    os.kill(planner, signal.SIGKILL)
+    claims = await asyncio.gather(*(_second_claim(client, run.run_id) for run in accepted))
+    return [claimed - died for claimed in claims if claimed is not None]
 
 
 async def _begun(client: Client, run_id: str) -> None:

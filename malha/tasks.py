@@ -12,7 +12,7 @@ _AGAIN = 0.1
 async def end(*tasks: asyncio.Task[Any]) -> None:
     """Cancel the tasks until each is over; their exceptions stay with them.
 
-    Once is not enough: on Python 3.11 `asyncio.wait_for`, which nats-py uses for every request, loses
+    Once is not enough: on Python 3.11 `asyncio.wait_for`, which nats-py uses for its own requests, loses
     a cancellation that arrives together with the answer (cpython issue 86296), and whoever then waits
     for the task waits for ever. A TaskGroup cancels its tasks once, so tasks that talk to NATS are ended
     here instead.

@@ -13,7 +13,7 @@ class NothingNewError(MalhaError):
     """A call was lost, but its callee is blamed already or not to blame: another is asked at once."""
 
 
-def again(failure: MalhaError) -> NothingNewError:
+def without_blame(failure: MalhaError) -> NothingNewError:
     """The failure, without blame."""
     return NothingNewError(
         failure.reason, failure.message, metadata=failure.metadata, retry_after=failure.retry_after

@@ -18,7 +18,7 @@ from malha.telemetry import metrics, traceparent
 from malha.wire import codec
 from malha.wire.call import Call, current
 from malha.wire.identity import Identity
-from malha.wire.lost import NothingNewError, again
+from malha.wire.lost import NothingNewError, without_blame
 from malha.wire.trunk import MOST_BYTES, NoTrunkError, Path, Paths, Trunk
 
 Q = TypeVar("Q")
@@ -153,11 +153,11 @@ class Peer:
         if codec.is_explained(error):
             return failure
         if error.code() == grpc.StatusCode.CANCELLED:
-            return again(failure)
+            return without_blame(failure)
         if error.code() == grpc.StatusCode.UNAVAILABLE:
             blamed = begun < self._lost_at
             self._lost_at = time.monotonic()
-            return again(failure) if blamed else failure
+            return without_blame(failure) if blamed else failure
         return failure
 
     def _metadata(self, call: Call) -> tuple[tuple[str, str], ...]:

@@ -23,7 +23,7 @@ from malha.api.wire.v1.trunk_service_pb2_grpc import TrunkServiceStub
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.tasks import end
 from malha.wire import codec
-from malha.wire.lost import again
+from malha.wire.lost import without_blame
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -246,7 +246,7 @@ class _Line:
     async def _read(self) -> None:
         away = unavailable(self._callee)
         failure: Exception = away
-        further: Exception = again(away)
+        further: Exception = without_blame(away)
         try:
             while isinstance(response := await self._stream.read(), CarryResponse):
                 if response.draining:
