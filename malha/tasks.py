@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _AGAIN = 0.1
 
@@ -23,6 +25,17 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
             task.cancel()
         _, still = await asyncio.wait(left, timeout=_AGAIN)
         left = list(still)
+
+
+async def within(seconds: float, task: asyncio.Task[T]) -> T:
+    """The task's result; TimeoutError after so many seconds. However this ends, the task is over."""
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        await end(task)
 
 
 async def together(*calls: Coroutine[Any, Any, None]) -> None:

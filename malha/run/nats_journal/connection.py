@@ -19,6 +19,7 @@ import nats.js
 from nats.aio.msg import Msg
 
 from malha import errors
+from malha.tasks import end, within
 from malha.telemetry import log
 
 _CLOSE_SECONDS = 2.0
@@ -87,35 +88,41 @@ class Connection:
         return lambda: self._listeners.remove(callback)
 
     async def close(self) -> None:
-        """Flush what is pending, then close; within 2 s."""
+        """Flush what is pending, then close; within 2 s. Nothing reconnects afterwards."""
         self._closing = True
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
             async with asyncio.timeout(_CLOSE_SECONDS):
+                # nats-py cancels its reconnecting once and takes its word for it: an attempt that loses
+                # the cancellation would try for ever, and open what was just closed.
+                if self.nc._reconnection_task is not None:
+                    await end(self.nc._reconnection_task)
                 if self.nc.is_connected:
                     await self.nc.flush()
                 await self.nc.close()
 
     async def _open(self, url: str, user: str, password: str, timeout: float, echo: bool) -> None:
+        opening = asyncio.create_task(
+            self.nc.connect(
+                url.split(","),
+                name=self._name,
+                user=user or None,
+                password=password or None,
+                connect_timeout=max(1, int(timeout)),
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.1,  # type: ignore[arg-type] # typed int, slept as a float
+                ping_interval=5,
+                no_echo=not echo,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                closed_cb=self._on_closed,
+                # its own, which its NATS user alone may read: answers hold other tenants' records
+                inbox_prefix=f"_INBOX_{self._name}",
+                skip_subject_validation=True,
+            )
+        )
         try:
-            async with asyncio.timeout(timeout):
-                await self.nc.connect(
-                    url.split(","),
-                    name=self._name,
-                    user=user or None,
-                    password=password or None,
-                    connect_timeout=max(1, int(timeout)),
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.1,  # type: ignore[arg-type] # typed int, slept as a float
-                    ping_interval=5,
-                    no_echo=not echo,
-                    error_cb=self._on_error,
-                    disconnected_cb=self._on_disconnected,
-                    reconnected_cb=self._on_reconnected,
-                    closed_cb=self._on_closed,
-                    # its own, which its NATS user alone may read: answers hold other tenants' records
-                    inbox_prefix=f"_INBOX_{self._name}",
-                    skip_subject_validation=True,
-                )
+            await within(timeout, opening)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             await self.close()
             raise errors.unavailable("nats") from error

@@ -49,6 +49,35 @@ async def test_a_server_that_is_away_is_unavailable_within_the_patience(own_serv
     await asyncio.wait_for(connection.close(), 5)
 
 
+async def test_a_connection_closed_while_it_reconnects_leaves_nothing_behind(
+    own_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await connect(own_server.url, name="outage")
+    attempting = asyncio.Event()
+    lost = False
+
+    async def refused_as_it_is_cancelled(*_: object) -> None:
+        # what asyncio.wait_for makes of both at once on Python 3.11: the cancellation is lost
+        nonlocal lost
+        attempting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if lost:
+                raise
+            lost = True
+            raise ConnectionRefusedError from None
+
+    monkeypatch.setattr(connection.nc, "_connect_to_server", refused_as_it_is_cancelled)
+    await asyncio.to_thread(own_server.stop)
+    await asyncio.wait_for(attempting.wait(), 5)
+    await connection.close()
+    assert lost
+    if left := asyncio.all_tasks() - {asyncio.current_task()}:
+        _, left = await asyncio.wait(left, timeout=5)
+    assert not left
+
+
 async def test_no_password_reaches_a_log_line(own_server: RunningServer) -> None:
     with structlog.testing.capture_logs() as lines:
         connection = await connect(own_server.url, name="outage", user="ana", password="s3cret-w0rd")
