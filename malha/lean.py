@@ -1,7 +1,8 @@
 """Importing a library without the optional half of it that nobody here uses.
 
-structlog brings rich for consoles, pybreaker brings a Redis client for a storage that does not work
-with asyncio. Each costs a service 6 MB for life; there are six services on one machine.
+structlog brings rich for consoles, pybreaker a Redis client for a storage that does not work with
+asyncio, nats-py a client of HTTP for websockets. Each costs a service 6 MB for life; there are six
+services on one machine.
 """
 
 from __future__ import annotations

@@ -13,14 +13,16 @@ import contextlib
 import itertools
 from collections.abc import Callable
 
-import nats.aio.client
-import nats.errors
-import nats.js
-from nats.aio.msg import Msg
-
 from malha import errors
+from malha.lean import without
 from malha.tasks import end, within
 from malha.telemetry import log
+
+with without("aiohttp"):  # for NATS over websockets alone
+    import nats.aio.client
+    import nats.errors
+    import nats.js
+    from nats.aio.msg import Msg
 
 _CLOSE_SECONDS = 2.0
 _NOBODY = "503"
