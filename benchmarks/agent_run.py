@@ -91,9 +91,9 @@ async def phases(mesh: Mesh, runs: int) -> tuple[dict[str, object], list[run_pb2
         figures["pss_mb_idle"] = round(pss_mb(counted.values()), 1)
         # Warm: caches, tokens, compiled patterns, and room for as many runs at once as there will be, so
         # that memory after the first thousand and after all differ by what runs leave behind.
-        done = (await load(client, 200, 64)).runs
-        one = await load(client, min(300, runs), 1)
-        sixteen = await load(client, min(500, runs), 16)
+        done = (await load(client, min(500, runs), 64)).runs
+        one = await load(client, min(200, runs), 1)
+        sixteen = await load(client, min(300, runs), 16)
         done += one.runs + sixteen.runs
         pss_at_1000 = round(pss_mb(counted.values()), 1)
         before = {name: cpu_ms(pid) for name, pid in counted.items()}
