@@ -6,6 +6,7 @@ there; so any replica can serve any call, and none has anything to lose.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,8 @@ from malha_gateway.view import View
 _SLACK_SECONDS = 10.0  # over a run's own time, for its end to be written and read
 _RAISED = (ErrorReason.ERROR_REASON_BUDGET_EXCEEDED, ErrorReason.ERROR_REASON_GUARD_BLOCKED)
 _ENDS = ("finished", "parked")
+_RECENT = 16
+"""Records read last, so that their rings are known to be old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class Runs:
                 allowed = state.accepted.limits.max_wall_time.seconds
                 until = self._clock.monotonic() + allowed + _SLACK_SECONDS
             looking = Looking()
+            read: deque[Record] = deque(maxlen=_RECENT)
             while not (state.final or state.parked):
                 left = until - self._clock.monotonic()
                 if left <= 0:
@@ -138,12 +142,15 @@ class Runs:
                 rang = await bell.wait(min(looking.pause, left))
                 if rang is None:
                     looking.looked()
+                elif rang in read:
+                    continue
                 elif any(event.WhichOneof("event") in _ENDS for event in rang.events):
                     looking.expect()
-                else:
-                    continue
-                # what rang may have been refused: the leader's journal decides
-                fold(await self._journal.load(principal.tenant, run_id, after=state.last_sequence), state)
+                # What rang may have been refused: the leader's journal decides. Read as it grows, so that at
+                # the end, when the caller waits for nothing else, one record is left to read.
+                entries = await self._journal.load(principal.tenant, run_id, after=state.last_sequence)
+                read.extend(entry.record for entry in entries)
+                fold(entries, state)
         await self._raise_refusal(state)
         return await self._view.run(state)
 
