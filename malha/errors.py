@@ -104,6 +104,8 @@ class MalhaError(Exception):
         self.violations = tuple(violations)
         self.retry_after = retry_after
         self.quota = quota
+        self.trace_id = ""
+        """The trace that tells of it, once it left the call it happened in; sent as ``RequestInfo``."""
 
     @property
     def code(self) -> int:

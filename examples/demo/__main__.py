@@ -132,9 +132,10 @@ async def _refused(client: Client) -> Told:
         run = await client.ask(ATTACK)
     except MalhaError as error:
         console.print(f"  [red]{error.reason_name}[/] {error.message}")
-        console.print(f"  [dim]policy {error.metadata.get('policy', '')}, no model was called[/]")
+        policy = error.metadata.get("policy", "")
+        console.print(f"  [dim]policy {policy}, no model was called · trace {error.trace_id}[/]")
         outcome = "refused" if error.reason_name == "GUARD_BLOCKED" else error.reason_name
-        return Told("3. attack, gRPC", outcome)
+        return Told("3. attack, gRPC", outcome, trace=error.trace_id)
     return _ended("3. attack, gRPC", run)
 
 

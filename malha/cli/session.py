@@ -35,6 +35,8 @@ def run(command: Callable[[Client], Awaitable[int]]) -> None:
         console.print(f"[red]{error.reason_name}[/] {error.message}", highlight=False)
         if hint := _HINTS.get(error.reason):
             console.print(hint, highlight=False)
+        if error.trace_id:
+            console.print(f"[dim]trace {error.trace_id}[/]", highlight=False)
         code = 1
     except KeyboardInterrupt:
         code = 130

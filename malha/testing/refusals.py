@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import aiohttp
@@ -63,6 +63,21 @@ class Refusal:
         """The subject of QuotaFailure; empty where there is none."""
         violations = self._detail(error_details_pb2.QuotaFailure()).violations
         return violations[0].subject if violations else ""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that RequestInfo names; empty where the edge refused."""
+        return str(self._detail(error_details_pb2.RequestInfo()).request_id)
+
+    @property
+    def untraced(self) -> Refusal:
+        """All but the trace, which is another one each time."""
+        status = Status()
+        status.CopyFrom(self.status)
+        kept = [one for one in status.details if not one.Is(error_details_pb2.RequestInfo.DESCRIPTOR)]
+        del status.details[:]
+        status.details.extend(kept)
+        return replace(self, status=status)
 
     def _detail(self, kind: Any) -> Any:
         for detail in self.status.details:

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.bulkhead import Bulkhead
-from malha.telemetry import Span, log, metrics, names, span
+from malha.telemetry import Span, log, metrics, names, span, trace_id
 from malha.wire import codec
 from malha.wire.call import Call, enter
 from malha.wire.under_way import UnderWay
@@ -213,6 +213,7 @@ class _observed:  # noqa: N801  # reads as the context manager it is
             log.error("rpc_failed", method=self._method.path, exc_info=error)
             error = MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "an internal error occurred")
         self.code = error.reason_name
+        error.trace_id = error.trace_id or trace_id()
         self._span.set(names.RPC_STATUS, error.code)
         self._span.fail(error.reason_name)
         return error

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from malha.errors import ErrorReason, MalhaError, reason_named, unavailable
+from malha.telemetry import trace_id
 
 DOMAIN = "malha"
 _DETAILS = "grpc-status-details-bin"
@@ -41,6 +42,8 @@ def to_status(error: MalhaError) -> status_pb2.Status:
         subject, description = error.quota
         violation = error_details_pb2.QuotaFailure.Violation(subject=subject, description=description)
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
+    if trace := error.trace_id or trace_id():
+        details.append(error_details_pb2.RequestInfo(request_id=trace))
     status = status_pb2.Status(code=error.code, message=error.message)
     for detail in details:
         packed = AnyMessage()
@@ -100,6 +103,7 @@ def from_status(status: status_pb2.Status) -> MalhaError:
     violations: list[tuple[str, str]] = []
     retry_after: float | None = None
     quota: tuple[str, str] | None = None
+    request = error_details_pb2.RequestInfo()
     for detail in status.details:
         if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
             detail.Unpack(info)
@@ -115,7 +119,9 @@ def from_status(status: status_pb2.Status) -> MalhaError:
             failure = error_details_pb2.QuotaFailure()
             detail.Unpack(failure)
             quota = next(((v.subject, v.description) for v in failure.violations), None)
-    return MalhaError(
+        elif detail.Is(error_details_pb2.RequestInfo.DESCRIPTOR):
+            detail.Unpack(request)
+    error = MalhaError(
         reason_named(info.reason),
         status.message,
         metadata=dict(info.metadata),
@@ -123,3 +129,5 @@ def from_status(status: status_pb2.Status) -> MalhaError:
         retry_after=retry_after,
         quota=quota,
     )
+    error.trace_id = request.request_id
+    return error

@@ -26,7 +26,7 @@ async def test_a_call_and_its_deadline_pass_through(edge, channel) -> None:
     stub = run_service_pb2_grpc.RunServiceStub(channel)
     response = await stub.CreateRun(run_service_pb2.CreateRunRequest(input="hi"), timeout=5)
     assert response.run.run_id == RUN
-    assert 3 < edge.gateway.remaining <= 5
+    assert 3 < edge.gateway.remaining < 5.5  # gRPC rounds a timeout up
 
 
 async def test_a_stream_passes_message_by_message(edge, channel) -> None:
