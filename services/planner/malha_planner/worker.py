@@ -156,12 +156,17 @@ class Worker:
             async with _beating(lease, item, bell):
                 try:
                     await drive(run)
-                except (Lost, HandedOver):
+                except Lost:
                     await run.purse.let_go()
+                    raise
+                except HandedOver:
+                    await run.purse.let_go()
+                    await lease.hand_over()
                     raise
                 except asyncio.CancelledError:
                     if self.leaving.is_set() and not lease.interrupted:
-                        await item.give_back()  # the step takes longer than this process may stay
+                        await lease.hand_over()  # the step takes longer than this process may stay
+                        await item.give_back()
                     raise
             finished = state.finished
             if finished is not None:

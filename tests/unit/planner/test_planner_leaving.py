@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.testing.planner import HoldAt, asks, found, says
+from malha.run import MAX_CLAIMS
+from malha.testing.planner import HoldAt, MemoryItem, asks, found, says
 from malha.testing.shop import Shop
 
 
@@ -59,3 +60,43 @@ async def test_a_run_that_was_taken_over_is_not_given_back(shop: Shop) -> None:
     hold.go_on.set()
     await working
     assert item.given_back == 0
+
+
+async def left_in_mid_call(shop: Shop, item: MemoryItem) -> None:
+    """A worker took the run up, and its process had to end before the model answered."""
+    hold = HoldAt("after_model_started")
+    worker = shop.worker(hold)
+    working = asyncio.create_task(worker.handle(item))
+    await hold.reached.wait()
+    worker.leaving.set()
+    working.cancel()
+    await asyncio.wait((working,))
+
+
+async def test_a_run_outlives_any_number_of_processes_that_end_in_the_midst_of_its_call(shop: Shop) -> None:
+    shop.model.script = [says("hello")]
+    item = await shop.accept()
+    for delivery in range(1, 3 * MAX_CLAIMS):
+        await left_in_mid_call(shop, replace(item, delivery=delivery))
+    await shop.run(replace(item, delivery=3 * MAX_CLAIMS))
+    state = await shop.state(item)
+    assert state.status == RUN_STATUS_SUCCEEDED
+    assert shop.ledger.reserved == 0
+
+
+async def test_who_leaves_after_another_took_the_run_writes_nothing_into_it(shop: Shop) -> None:
+    hold = HoldAt("after_model_started")
+    shop.model.script = [says("hello"), says("hello")]
+    item = await shop.accept()
+    worker = shop.worker(hold)
+    working = asyncio.create_task(worker.handle(item))
+    await hold.reached.wait()
+    worker.leaving.set()
+    await shop.run(replace(item, delivery=2))  # somebody else took the run, unnoticed so far
+    working.cancel()
+    await asyncio.wait((working,))
+    assert not any(
+        event.HasField("handed_over")
+        for entry in await shop.journal.load(item.tenant, item.run_id)
+        for event in entry.record.events
+    )
