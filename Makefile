@@ -50,8 +50,9 @@ test-faults: $(READY) ## the short fault suite
 	$(PYTEST) -n 2 --dist loadfile tests/faults
 	@$(PY) -m malha.testing.faults --short
 
-faults: $(READY) ## the long one, such as SEEDS=1-20; it writes build/faults.json
-	@mkdir -p build && $(PY) -m malha.testing.faults --seeds $(SEEDS) --report build/faults.json
+faults: $(READY) ## the long one, such as SEEDS=1-20 or AT_LEAST=20; it adds to build/faults.json
+	@mkdir -p build && $(PY) -m malha.testing.faults --seeds $(SEEDS) --report build/faults.json \
+	  $(if $(AT_LEAST),--at-least $(AT_LEAST)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(CARDS),--cards $(CARDS))
 
 lint: $(READY) ## ruff, mypy, import-linter, buf, generated = committed
 	.venv/bin/ruff check $(OURS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from malha.testing.faults.broken import PARTS
-from malha.testing.faults.plan import waves
+from malha.testing.faults.dealing import hand
 from malha.testing.faults.trial import trial
 from malha.testing.faults.verdict import Wrong
 
@@ -29,5 +29,5 @@ def test_each_broken_part_has_a_seed_that_finds_it() -> None:
 @pytest.mark.parametrize("broken", PARTS)
 async def test_the_suite_finds_a_part_without_its_safety(broken: str) -> None:
     seed, expected = FOUND[broken]
-    verdict = await trial(seed, waves(seed), broken=broken, say=print)
+    verdict = await trial(seed, hand(seed), broken=broken, say=print)
     assert expected <= {wrong for wrong, count in verdict.wrong.items() if count}, verdict
