@@ -1,7 +1,7 @@
 """A part with one safety taken out is found, by the seed that is named here.
 
 The broken parts are `malha.testing.faults.broken`; each stands in the place of a sound one in a whole
-mesh, and the trial ends with the first wave of faults that finds it.
+mesh, and the trial ends with the first few faults that find it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from malha.testing.faults.trial import trial
 from malha.testing.faults.verdict import Wrong
 
 FOUND = {
-    "unfenced-appender": (13, {Wrong.DOUBLED}),
-    "forgetful-effects": (9, {Wrong.DOUBLED}),
+    "unfenced-appender": (0, {Wrong.DOUBLED}),
+    "forgetful-effects": (0, {Wrong.DOUBLED}),
     "keyless-settlement": (0, {Wrong.LEDGER}),
     "cursorless-follower": (0, {Wrong.EVENTS}),
     "early-ack": (0, {Wrong.LOST}),

@@ -16,8 +16,10 @@ from malha.testing.faults.plan import Fault, Kind, deck
 _CLUSTER_EVERY = 8
 _CARDS_A_SEED = 56
 _PLANNERS = (3, 2, 3, 2, 1)
-_LOSSES = 4
-"""How often a seed with a broker of three nodes loses the leader of each stream."""
+_AGAIN = 4
+"""How often a seed may be dealt the same fault; with a broker of three nodes, the loss of a leader."""
+_TRIES = 4
+"""How often a fault is planned at most, for each time that it is to come to pass."""
 _FREQUENT = ("append.claim", "append.intention", "Authorize", "Execute", "Check", "announce")
 
 _SHORT = (
@@ -52,7 +54,7 @@ def hand(seed: int) -> list[Fault]:
     """The faults of a seed, in their order."""
     if nodes(seed) > 1:
         cards = _shuffled([card for card in _cards(nodes(seed)) if card.kind is not Kind.LEADER], seed)
-        leaders = [card for card in deck() if card.kind is Kind.LEADER] * _LOSSES
+        leaders = [card for card in deck() if card.kind is Kind.LEADER] * _AGAIN
         return _played([*leaders, *cards[: _CARDS_A_SEED - len(leaders)]], seed)
     cycle, place = divmod(seed - seed // _CLUSTER_EVERY, seeds_a_deck())
     return _played(_shuffled(_cards(1), cycle)[place :: seeds_a_deck()], seed)
@@ -66,21 +68,26 @@ def owed(seed: int, wanted: int, counts: Mapping[str, int], tried: Mapping[str, 
         tried: how often each was planned. One that hardly ever comes to pass is given up.
 
     Returns:
-        Places in the deck, for `of_places`; the loss of a leader as often as a seed may take it. Empty
-        where nothing is owed.
+        Places in the deck, for `of_places`; each once, where there are enough, but for the loss of leaders.
+        Empty where nothing is owed.
     """
-    places = {str(card): place for place, card in enumerate(deck())}
+    cards = {str(card): card for card in _shuffled(_cards(nodes(seed)), seed)}
     short = {
         name: wanted - counts.get(name, 0)
-        for name in map(str, _shuffled(_cards(nodes(seed)), seed))
-        if counts.get(name, 0) < wanted and tried.get(name, 0) < 4 * wanted
+        for name in cards
+        if counts.get(name, 0) < wanted and tried.get(name, 0) < _TRIES * wanted
     }
-    most = sorted(short, key=lambda name: -short[name])[:_CARDS_A_SEED]
-    return [
-        places[name]
-        for name in most
-        for _ in range(min(short[name], _LOSSES) if deck()[places[name]].kind is Kind.LEADER else 1)
+    most = sorted(short, key=lambda name: (cards[name].kind is not Kind.LEADER, -short[name]))
+    leaders = sum(cards[name].kind is Kind.LEADER for name in most)
+    dealt = [
+        name
+        for names in (most[:leaders], most[leaders:])
+        for further in range(_AGAIN)
+        for name in names
+        if short[name] > further
     ]
+    places = {str(card): place for place, card in enumerate(deck())}
+    return [places[name] for name in dealt[:_CARDS_A_SEED]]
 
 
 def of_places(seed: int, places: Iterable[int]) -> list[Fault]:
