@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from malha.api.gateway.v1.run_pb2 import RunEvent, StepStatus
@@ -25,10 +24,18 @@ _LOOK = 0.02
 
 
 @dataclass(eq=False)
-class _Met:
+class Turn:
+    """``with turn``: a fault's turn; it is over when the block ends."""
+
     fault: Fault
     over: float = float("inf")
     """When it was, in seconds since 1970; not yet."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.over = time.time()
 
 
 class Bearing:
@@ -36,35 +43,26 @@ class Bearing:
 
     def __init__(self, runs: Iterable[Called]) -> None:
         self._runs = runs
-        self._met: list[_Met] = []
+        self._turns: list[Turn] = []
 
-    async def next_of(self, waiting: list[Fault], within: float) -> Fault | None:
+    async def next_of(self, waiting: list[Fault], within: float) -> Turn | None:
         """Take out the first that may be injected, once one may; None when the seconds have passed."""
         until = time.monotonic() + within
         while time.monotonic() < until:
             for fault in waiting:
                 if self._bears(fault):
                     waiting.remove(fault)
-                    return fault
+                    self._turns.append(turn := Turn(fault))
+                    return turn
             await asyncio.sleep(_LOOK)
         return None
 
-    @contextmanager
-    def under_way(self, fault: Fault) -> Iterator[None]:
-        """Count the fault; it is over when the block ends."""
-        met = _Met(fault)
-        self._met.append(met)
-        try:
-            yield
-        finally:
-            met.over = time.time()
-
     def _bears(self, fault: Fault) -> bool:
-        now = [met.fault for met in self._met if met.over == float("inf")]
+        now = [turn.fault for turn in self._turns if turn.over == float("inf")]
         if len(now) >= AT_ONCE or any(set(fault.points) & set(other.points) for other in now):
             return False
         since = min((_came_further(run.events) for run in self._runs if not run.ended), default=0.0)
-        like = [met for met in self._met if met.over >= since and met.fault.victim == fault.victim]
+        like = [turn for turn in self._turns if turn.over >= since and turn.fault.victim == fault.victim]
         return not fault.victim or len(like) < _BORNE_OF.get(fault.victim, _BORNE)
 
 

@@ -26,6 +26,7 @@ class Report:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._commit = _commit()
         self._commits: dict[str, dict[str, Any]] = {}
         if path is not None and path.exists():
             self._commits = json.loads(path.read_text())
@@ -41,10 +42,10 @@ class Report:
         return sum((Verdict.from_json(part) for part in self._commits.values()), Verdict())
 
     def add(self, seed: int, verdict: Verdict, seconds: float) -> None:
-        """Enter a seed's verdict under the commit that is checked out, and write the file."""
+        """Enter a seed's verdict under the commit that was checked out at first, and write the file."""
         today = datetime.now(UTC).date().isoformat()
         empty = {**Verdict().as_json(), "seeds": [], "seconds": 0, "days": []}
-        part = self._commits.setdefault(_commit(), empty)
+        part = self._commits.setdefault(self._commit, empty)
         part |= (Verdict.from_json(part) + verdict).as_json()
         part["seeds"] = sorted({*part["seeds"], seed})
         part["days"] = sorted({*part["days"], today})

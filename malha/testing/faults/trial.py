@@ -6,7 +6,6 @@ Faults are injected one after the other and several at a time, each as soon as t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import tempfile
 import time
@@ -25,7 +24,7 @@ from malha.stack.accounts import accounts
 from malha.stack.secrets import Secrets
 from malha.testing import scripted_agents
 from malha.testing.faults import kept
-from malha.testing.faults.bearing import AT_ONCE, Bearing
+from malha.testing.faults.bearing import AT_ONCE, Bearing, Turn
 from malha.testing.faults.checker import check
 from malha.testing.faults.dealing import nodes, planners
 from malha.testing.faults.disk import small_disk
@@ -101,17 +100,16 @@ class _Trial:
         waiting = list(hand)
         async with asyncio.TaskGroup() as under_way:
             while waiting:
-                fault = await self._bearing.next_of(waiting, patience)
-                if fault is None:
+                turn = await self._bearing.next_of(waiting, patience)
+                if turn is None:
                     await self.load.drain(patience)
                     if self._stuck():
                         break
                     self.load.begin()
                     continue
-                await self.load.under_way()
-                with contextlib.ExitStack() as met:
-                    met.enter_context(self._bearing.under_way(fault))
-                    under_way.create_task(self._inject(fault, met.pop_all()))
+                async with asyncio.timeout(patience):
+                    await self.load.under_way()
+                under_way.create_task(self._inject(turn))
         await self.load.drain(patience)
 
     async def judged(self) -> Verdict:
@@ -126,9 +124,9 @@ class _Trial:
                 self.told += [run_id, *map(_line, entries)]
         return verdict
 
-    async def _inject(self, fault: Fault, met: contextlib.ExitStack) -> None:
-        began = time.monotonic()
-        with met:
+    async def _inject(self, turn: Turn) -> None:
+        began, fault = time.monotonic(), turn.fault
+        with turn:
             happened = await inject(fault, self._scene)
         (self._injected.faults if happened else self._injected.missed)[str(fault)] += 1
         first, last = began - self._began, time.monotonic() - self._began
