@@ -13,7 +13,7 @@ SEEDS ?= 1-20
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test unit integration e2e test-faults faults lint bench proto stubs
+.PHONY: help setup up demo test unit integration e2e test-faults faults faults-report lint bench proto stubs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,8 +50,12 @@ test-faults: $(READY) ## the short fault suite
 	$(PYTEST) -n 2 --dist loadfile tests/faults
 	@$(PY) -m malha.testing.faults --short
 
-faults: $(READY) ## the long one, such as SEEDS=1-20; it writes build/faults.json
-	@mkdir -p build && $(PY) -m malha.testing.faults --seeds $(SEEDS) --report build/faults.json
+faults: $(READY) ## the long one, such as SEEDS=1-20 or AT_LEAST=20; it adds to build/faults.json
+	@mkdir -p build && $(PY) -m malha.testing.faults --seeds $(SEEDS) --report build/faults.json \
+	  $(if $(AT_LEAST),--at-least $(AT_LEAST)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(CARDS),--cards $(CARDS))
+
+faults-report: $(READY) ## the tables of docs/reliability.md, from build/faults.json
+	@$(PY) -m malha.testing.faults.report build/faults.json
 
 lint: $(READY) ## ruff, mypy, import-linter, buf, generated = committed
 	.venv/bin/ruff check $(OURS)

@@ -1,13 +1,15 @@
 """The typed client: what a Python program needs to put questions to a mesh.
 
 It speaks gRPC to the edge, raises :class:`malha.errors.MalhaError` with the reason the mesh gave, and
-resumes a stream that was cut where it was cut, so that a caller sees every event once.
+resumes a stream that was cut where it was cut, so that a caller sees every event once. A question that
+the mesh says to put again in a moment is put again under the same key, so it makes one run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import TypeVar
@@ -33,7 +35,8 @@ from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
 from malha.api.run.v1 import record_pb2
 from malha.api.run.v1.record_pb2 import Priority
-from malha.errors import ErrorReason
+from malha.errors import ErrorReason, MalhaError
+from malha.ids import ulid
 from malha.wire import codec
 
 Q = TypeVar("Q")
@@ -52,6 +55,8 @@ _RESUMABLE = {
     ErrorReason.ERROR_REASON_READER_TOO_SLOW,
 }
 _RESUME_SECONDS = 0.25
+_INSIST_SECONDS = 15.0
+"""For so long a question is put again: what dies or is replaced is back by then."""
 
 
 class Client:
@@ -99,24 +104,35 @@ class Client:
         work_class: str = "",
         priority: Priority = Priority.PRIORITY_UNSPECIFIED,
     ) -> run_pb2.Run:
-        """Start a run and return at once; it will end even if nobody waits."""
+        """Start a run and return at once; it will end even if nobody waits.
+
+        Args:
+            idempotency_key: the same key and question is the same run; by default one is made for this call.
+        """
         request = run_service_pb2.CreateRunRequest(
             input=question,
             agent=agent,
             session_id=session_id,
-            idempotency_key=idempotency_key,
+            idempotency_key=idempotency_key or ulid(),
             limits=limits,
             work_class=work_class,
             priority=priority,
         )
-        return (await self._call(self._runs.CreateRun, request)).run
+        return (await self._insist(self._runs.CreateRun, request)).run
 
     async def ask(
-        self, question: str, *, agent: str = "", limits: run_service_pb2.RunLimitsRequest | None = None
+        self,
+        question: str,
+        *,
+        agent: str = "",
+        idempotency_key: str = "",
+        limits: run_service_pb2.RunLimitsRequest | None = None,
     ) -> run_pb2.Run:
-        """Start a run and wait for its end."""
-        request = run_service_pb2.RunAndWaitRequest(input=question, agent=agent, limits=limits)
-        return (await self._call(self._runs.RunAndWait, request)).run
+        """Start a run and wait for its end. The key is as in `create_run`."""
+        request = run_service_pb2.RunAndWaitRequest(
+            input=question, agent=agent, idempotency_key=idempotency_key or ulid(), limits=limits
+        )
+        return (await self._insist(self._runs.RunAndWait, request)).run
 
     async def run(self, run_id: str) -> run_pb2.Run:
         """A run with its steps."""
@@ -224,6 +240,20 @@ class Client:
     async def agents(self) -> Sequence[Agent]:
         """The agents within reach, the default first."""
         return (await self._call(self._agents.ListAgents, agent_service_pb2.ListAgentsRequest())).agents
+
+    async def _insist(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
+        """The answer to a question with a key; it is put again while the mesh says that this may help."""
+        until: float | None = None
+        while True:
+            try:
+                return await self._call(method, request)
+            except MalhaError as error:
+                pause, now = error.retry_after, time.monotonic()
+                until = until or now + _INSIST_SECONDS
+                unavailable = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+                if not unavailable or pause is None or now + pause > until:
+                    raise
+            await asyncio.sleep(pause)
 
     async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
         try:

@@ -172,6 +172,12 @@ def _progressed(state: RunState) -> None:
         state._fruitful = state.claim.item, state.claim.delivery
 
 
+def _handed_over(state: RunState, _event: JournalEvent, _entry: Entry) -> None:
+    if state.fruitless_claims and state.claim is not None:
+        state.fruitless_claims -= 1
+        state._fruitful = state.claim.item, state.claim.delivery
+
+
 def _parked(state: RunState, event: JournalEvent, entry: Entry) -> None:
     _progressed(state)
     state.parked = event.parked
@@ -238,6 +244,7 @@ def _unknown(_state: RunState, _event: JournalEvent, _entry: Entry) -> None:
 _FOLDS = {
     "accepted": _accepted,
     "claimed": _claimed,
+    "handed_over": _handed_over,
     "step_started": _step_started,
     "step_finished": _step_finished,
     "step_abandoned": _step_abandoned,

@@ -151,9 +151,9 @@ class RunState:
         self.begun_at = entry.time
         """When its wall time began: when it was accepted, or replayed last."""
         self.fruitless_claims = 0
-        """Claims since the last result of a step."""
+        """Claims since the last result of a step, those left out whose worker handed the run over."""
         self._fruitful = (0, 0)
-        """(item, delivery) that the last result came under."""
+        """(item, delivery) that the last result came under, or the last handover."""
         self.usage = Usage()
         """Sum over the finished steps."""
         self.cost = Cost()

@@ -11,8 +11,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
-from malha.stack.rolling import Tell, UnknownProcessError
-from malha.stack.supervisor import StartError
+from malha.stack.rolling import NotReplacedError, Tell, UnknownProcessError
 
 NAME = "control"
 Roll = Callable[[Sequence[str], Tell], Awaitable[None]]
@@ -39,7 +38,7 @@ async def listening(state: Path, roll: Roll) -> AsyncIterator[None]:
         try:
             order = json.loads(await reader.readline())
             await roll(order["roll"], lambda line: writer.write(f"{line}\n".encode()))
-        except (StartError, UnknownProcessError) as error:
+        except (NotReplacedError, UnknownProcessError) as error:
             failed = str(error)
         except (ValueError, KeyError, TypeError):
             failed = "the order is not understood"

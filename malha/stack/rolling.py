@@ -23,6 +23,10 @@ class UnknownProcessError(Exception):
     """There is no process, and no service, of that name."""
 
 
+class NotReplacedError(Exception):
+    """A process kept its place, because none came up for it; the message is one line."""
+
+
 class Rolling:
     """Rolls the members of a mesh, in place.
 
@@ -50,7 +54,7 @@ class Rolling:
 
         Raises:
             UnknownProcessError: nothing was done.
-            StartError: one did not come up; those before it are replaced.
+            NotReplacedError: one did not come up; those before it are replaced.
         """
         names = self._named(wanted)
         async with self._one_at_a_time:
@@ -81,13 +85,25 @@ class Rolling:
             await new.until_ready(time.monotonic() + START_SECONDS)
             if old.program.handing_over is Handover.BY_ITSELF:
                 await old.until_ended(HANDOVER_SECONDS)
-        except StartError:
+        except StartError as error:
             await new.stop()
             self.between.discard(new)
-            await old.keep_on(self._tasks)
-            raise
+            raise NotReplacedError(f"{name} is not replaced: {error.why}; {await self._back(old)}") from error
         self._members[name] = new
         self.between ^= {old, new}
         self._changed()
         await old.stop()
         self.between.discard(old)
+
+    async def _back(self, old: Supervised) -> str:
+        """Let the old process go on; what became of it, in words."""
+        pid = old.pid
+        await old.keep_on(self._tasks)
+        if old.pid == pid:
+            return f"process {pid} goes on"
+        try:
+            await old.until_ready(time.monotonic() + START_SECONDS)
+        except StartError:
+            return "nor does it come up again by itself"
+        self._changed()
+        return f"it was started again as before, as process {old.pid}"

@@ -28,7 +28,15 @@ Say = Callable[[str, str], None]
 
 
 class StartError(Exception):
-    """A program does not come up; the message carries its last lines."""
+    """A program does not come up; the message carries its last lines.
+
+    Args:
+        why: in one line, for whoever has no room for more.
+    """
+
+    def __init__(self, message: str, *, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why or message
 
 
 class Supervised:
@@ -53,6 +61,7 @@ class Supervised:
         self._ready = asyncio.Event()
         self._last_lines: deque[str] = deque(maxlen=20)
         self._stopping = False
+        self._on_trial = False
 
     @property
     def pid(self) -> int:
@@ -62,6 +71,7 @@ class Supervised:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Start it; returns before it serves."""
         self._stopping = False
+        self._ready.clear()
         await self._spawn()
         self._keeping = tasks.create_task(self._keep(), name=f"keep {self.name}")
 
@@ -77,19 +87,24 @@ class Supervised:
         ready.cancel()
         if not self._ready.is_set():
             said = "".join(f"\n  {line}" for line in self._last_lines)
-            raise StartError(f"{self.name} does not come up" + (f"; it said:{said}" if said else ""))
+            message = f"{self.name} does not come up" + (f"; it said:{said}" if said else "")
+            raise StartError(
+                message, why=f"it said {self._last_lines[-1]!r}" if said else "it does not come up"
+            )
 
     def succeed(self) -> Self:
-        """Its successor, not started. From now on this one is not started again when it ends."""
+        """Its successor, not started, which has one try. This one is not started again now when it ends."""
         self._stopping = True
         successor = type(self)(self.program, self._say, self._changed)
         successor._epoch = self._epoch + 1
+        successor._on_trial = True
         return successor
 
     async def keep_on(self, tasks: asyncio.TaskGroup) -> None:
-        """Its successor did not come up: be kept running as before."""
+        """Its successor did not come up: be kept running as before; started again where it has ended."""
         self._stopping = False
         if self._keeping is None or self._keeping.done():
+            self._epoch = 0  # nobody is there to take anything over from
             await self.start(tasks)
 
     async def until_ended(self, within: float) -> None:
@@ -145,6 +160,9 @@ class Supervised:
                     return
                 if code == WRONG_SETTINGS:
                     self._say(self.name, "does not start with these settings")
+                    return
+                if self._on_trial and not self._ready.is_set():
+                    self._say(self.name, f"ended with {code} before it served")
                     return
                 if time.monotonic() - began > CALM_SECONDS:
                     pause = FIRST_PAUSE

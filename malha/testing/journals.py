@@ -105,6 +105,8 @@ def journals(draw: st.DrawFn) -> list[Entry]:
             records.append(run.record(*events, epoch=epoch))
         elif draw(st.booleans()):
             records.append(run.cancel())
+        else:
+            records.append(run.handed_over())
     if epoch and draw(st.booleans()):
         status = draw(st.sampled_from(_ENDS))
         records.append(run.record(finished(status), epoch=epoch))

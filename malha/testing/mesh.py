@@ -69,11 +69,14 @@ class Mesh:
                 stdout=log,
                 stderr=log,
             )
-        while not self._ready_file.exists():
-            if self._process.returncode is not None or time.monotonic() - started > _READY_SECONDS:
-                await self._stop()
-                raise MeshFailedError("the mesh did not come up:\n" + self.log_tail())
-            await asyncio.sleep(0.02)
+        try:
+            while not self._ready_file.exists():
+                if self._process.returncode is not None or time.monotonic() - started > _READY_SECONDS:
+                    raise MeshFailedError("the mesh did not come up:\n" + self.log_tail())
+                await asyncio.sleep(0.02)
+        except BaseException:  # nobody leaves what was not entered
+            await self._stop()
+            raise
         self.ready_seconds = time.monotonic() - started
         ready = self._ready()
         self.rest_url, self.grpc_target = ready["rest_url"], ready["grpc_target"]

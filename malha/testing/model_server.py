@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,11 @@ class ModelServer:
         self._rules = [Rule(raw) for raw in script["rules"]]
         self._runner: web.ServerRunner | None = None
 
-    def add(self, *rules: Mapping[str, Any]) -> None:
-        """Take further rules, before those that are there."""
-        self._rules[:0] = map(Rule, rules)
+    def add(self, *rules: Mapping[str, Any]) -> Sequence[Rule]:
+        """Take further rules, before those that are there; they count how often they answer."""
+        added = [Rule(rule) for rule in rules]
+        self._rules[:0] = added
+        return added
 
     @property
     def base_url(self) -> str:

@@ -17,6 +17,7 @@ from malha.api.run.v1.record_pb2 import (
     Effect,
     FinalStatus,
     Finished,
+    HandedOver,
     JournalEvent,
     Parked,
     ParkReason,
@@ -56,6 +57,9 @@ class RecordsOf:
 
     def claimed(self, *, item: int = 1, delivery: int = 1, worker: str = "w1") -> Record:
         return self.record(JournalEvent(claimed=Claimed(worker=worker, item=item, delivery=delivery)))
+
+    def handed_over(self) -> Record:
+        return self.record(JournalEvent(handed_over=HandedOver()))
 
     def cancel(self, by: str = "ana") -> Record:
         return self.record(JournalEvent(cancel_requested=CancelRequested(by=by)))

@@ -11,6 +11,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -131,7 +133,7 @@ class Load:
 
     def written(self) -> list[str]:
         """The lines that the tool wrote."""
-        return self.lines.read_text(encoding="utf-8").splitlines()
+        return self.lines.read_text(encoding="utf-8").splitlines() if self.lines.exists() else []
 
     def held(self) -> int:
         """Micro-dollars that are still reserved."""
@@ -188,11 +190,74 @@ async def test_every_process_is_replaced_under_load_and_every_run_succeeds(load:
     assert_all_is_well(load)
 
 
+@pytest.mark.parametrize("name", ["nats", "valkey"])
+async def test_a_server_of_others_is_replaced_under_load_and_every_run_succeeds(
+    load: Load, name: str
+) -> None:
+    before = load.mesh.pids()
+    async with load.going_on():
+        (done,) = await load.mesh.roll(name)
+    after = load.mesh.pids()
+    assert {one for one in after if after[one] != before[one]} == {name}
+    assert done.startswith(f"{name}: {before[name]} -> {after[name]} ")
+    assert_all_is_well(load)
+
+
+async def test_who_asks_by_the_python_client_has_one_run_though_the_gateway_dies_in_the_midst(
+    load: Load,
+) -> None:
+    questions = [f"client line {number}" for number in range(IN_FLIGHT)]
+    async with load.mesh.client() as client:
+        asked = [asyncio.create_task(client.ask(question, agent="clerk")) for question in questions]
+        while not any(question in load.written() for question in questions):  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0.01)
+        assert not any(one.done() for one in asked)
+        await load.mesh.kill("gateway", "gateway-2")
+        runs = await asyncio.gather(*asked)
+    assert {run.status for run in runs} == {RUN_STATUS_SUCCEEDED}
+    assert len({run.run_id for run in runs}) == IN_FLIGHT
+    assert [load.written().count(question) for question in questions] == [1] * IN_FLIGHT
+
+
+async def test_a_successor_that_does_not_come_up_leaves_the_old_process_serving(load: Load) -> None:
+    before = load.mesh.pids()
+    agent = load.mesh.state / "agents" / "clerk.yaml"
+    good = agent.read_text()
+    try:
+        async with load.going_on():
+            agent.write_text("name: clerk\nfoo: bar\n")
+            rolled = await asyncio.to_thread(malha_roll, load.mesh, "cost", "planner", "gateway")
+    finally:
+        agent.write_text(good)
+    after = load.mesh.pids()
+    assert {one for one in after if after[one] != before[one]} == {"cost"}, rolled
+    done, failed = rolled.stdout.splitlines()
+    assert done.startswith(f"cost: {before['cost']} -> {after['cost']} ")
+    assert failed.startswith("malha: planner is not replaced: it said ")
+    assert "clerk.yaml" in failed
+    assert failed.endswith(f"process {before['planner']} goes on")
+    assert rolled.returncode == 1
+    assert_all_is_well(load)
+    assert len(await load.mesh.roll("planner")) == 2  # and the next roll finds nothing in its way
+
+
 @pytest.mark.parametrize("name", ["planner", "planner-2", "gateway", "gateway-2"])
 async def test_one_of_two_is_killed_under_load_and_every_run_succeeds(load: Load, name: str) -> None:
     async with load.going_on():
         os.kill(load.mesh.pids()[name], signal.SIGKILL)
     assert_all_is_well(load)
+
+
+def malha_roll(mesh: Mesh, *names: str) -> subprocess.CompletedProcess[str]:
+    """What an operator types."""
+    return subprocess.run(  # noqa: S603 - the arguments are our own
+        [sys.executable, "-m", "malha.cli", "roll", *names, "--state", str(mesh.state / "mesh")],
+        env={**os.environ, "COLUMNS": "500"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def assert_all_is_well(load: Load) -> None:

@@ -22,10 +22,10 @@ from malha.testing.mesh import Mesh
 from malha.testing.model_server import ModelServer
 from malha.testing.nats_cluster import NatsCluster
 
-_REACHED_WITHIN = 6.0
+_REACHED_WITHIN = 15.0
 _BACK_WITHIN = 40.0
 _LOOK = 0.01
-_ANSWERS_CUT = 4
+_ANSWERS_CUT = 2  # a model that does not answer three times is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,11 @@ async def inject(fault: Fault, scene: Scene) -> bool:
         case Kind.ZOMBIE:
             return await _zombie(fault, scene)
         case Kind.MODEL:
-            scene.models.add(
-                {"times": _ANSWERS_CUT, "latency_ms": 100, "disconnect": fault.where, "text": "It"}
-            )
+            return await _cut_answers(fault, scene)
         case Kind.KILL | Kind.RESTART:
-            await _end(fault, scene)
+            return await _end(fault, scene)
         case Kind.STOP:
-            await _pause(scene.mesh.pids()[fault.where], fault.size)
+            return await _pause(fault, scene)
         case Kind.CUT:
             scene.links.by_name[fault.where].cut()
         case Kind.DELAY:
@@ -112,11 +110,27 @@ async def _tripped(
     return scene.wires.tripped(point)
 
 
-async def _end(fault: Fault, scene: Scene) -> None:
-    pid = scene.mesh.pids()[fault.where]
-    with suppress(ProcessLookupError):  # another fault was quicker, and that is as good
-        os.kill(pid, signal.SIGKILL if fault.kind is Kind.KILL else signal.SIGTERM)
-    await _replaced(pid, scene)
+async def _end(fault: Fault, scene: Scene) -> bool:
+    pid = await _signalled(fault.where, signal.SIGKILL if fault.kind is Kind.KILL else signal.SIGTERM, scene)
+    if pid:
+        await _replaced(pid, scene)
+    return pid > 0
+
+
+async def _signalled(name: str, signum: signal.Signals, scene: Scene) -> int:
+    """Who got it: where another fault was quicker, whoever takes the dead's place. 0 where nobody does."""
+    got = 0
+
+    def sent() -> bool:
+        nonlocal got
+        pid = scene.mesh.pids()[name]
+        with suppress(ProcessLookupError):
+            os.kill(pid, signum)
+            got = pid
+        return got > 0
+
+    await _once(sent, _BACK_WITHIN)
+    return got
 
 
 async def _replaced(pid: int, scene: Scene) -> None:
@@ -124,11 +138,19 @@ async def _replaced(pid: int, scene: Scene) -> None:
     await _once(lambda: pid not in scene.mesh.pids().values(), _BACK_WITHIN)
 
 
-async def _pause(pid: int, seconds: float) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        os.kill(pid, signal.SIGCONT)
+async def _pause(fault: Fault, scene: Scene) -> bool:
+    pid = await _signalled(fault.where, signal.SIGSTOP, scene)
+    if pid:
+        await asyncio.sleep(fault.size)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    return pid > 0
+
+
+async def _cut_answers(fault: Fault, scene: Scene) -> bool:
+    rule = {"times": _ANSWERS_CUT, "latency_ms": 100, "disconnect": fault.where, "text": "It"}
+    (added,) = scene.models.add(rule)
+    return await _once(lambda: added.answered == _ANSWERS_CUT, _REACHED_WITHIN)
 
 
 async def _delay(fault: Fault, scene: Scene) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from malha.lifecycle import run
+from malha.run import claim
 from malha.testing.faults import broken, clock
 from malha.testing.faults.tripwires import Tripwires
 from malha.testing.faults.wired import wire
@@ -23,6 +24,8 @@ FAULTS = "MALHA_TEST_FAULTS"
 BROKEN = "MALHA_TEST_BROKEN"
 NODES = "MALHA_TEST_NODES"
 CLOCK_FILE = "clock"
+_LIVES = 1000
+"""How often a run may be taken up here: faults come faster than any run could bear that has five."""
 
 
 def main(service: str) -> None:
@@ -33,6 +36,7 @@ def main(service: str) -> None:
     clock.put_into(app, folder / CLOCK_FILE)
     _spread_streams(app, int(os.environ.get(NODES, 1)))
     broken.put_into(service, app, os.environ.get(BROKEN, ""))
+    claim.MAX_CLAIMS = claim.MAX_DELIVERIES = _LIVES
     wire(service, app, Tripwires(folder))
     run(service, settings.Settings, app.main)
 

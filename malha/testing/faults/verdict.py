@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, Self
 
 
 class Wrong(Enum):
@@ -46,7 +48,7 @@ class Verdict:
             self.sentences + other.sentences,
         )
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Any]:
         """Every count, for a report."""
         return {
             "faults": dict(sorted(self.faults.items())),
@@ -55,6 +57,14 @@ class Verdict:
             "wrong": {one.value: self.wrong[one] for one in Wrong},
             "sentences": self.sentences,
         }
+
+    @classmethod
+    def from_json(cls, counts: Mapping[str, Any]) -> Self:
+        """What `as_json` made."""
+        wrong = Counter({Wrong(name): count for name, count in counts["wrong"].items()})
+        return cls(
+            Counter(counts["faults"]), Counter(counts["missed"]), counts["runs"], wrong, counts["sentences"]
+        )
 
     @property
     def good(self) -> bool:

@@ -8,6 +8,7 @@ tells at the next append at the latest, the doorbell sooner; what is under way i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -47,6 +48,8 @@ _LOOK_AGAIN = (0.02, 0.1, 0.4, 1.5)
 """Seconds after a ring at which the journal is looked at once more."""
 _RECORD_BYTES = 800_000
 """What one record is filled with; a message holds a little more."""
+_HANDING_OVER = 2.0
+"""Seconds that a process which must end has left for a last word on each of its runs."""
 _GRACE = 10.0
 """Seconds beyond its deadline in which a run may still be closed."""
 
@@ -95,6 +98,8 @@ class Lease:
         self._interrupted = False
         self._scopes: set[asyncio.Timeout] = set()
         self._call_until = 0.0
+        self._kept_at = self._claimed_at
+        self._lapsed = False
 
     def remaining(self) -> float:
         """Seconds of the run's wall time that are left, waits for people not counted; negative once over."""
@@ -104,6 +109,16 @@ class Lease:
         """The journal's time: the claim's stored time, counted on."""
         assert self.state.claimed_at is not None
         return self.state.claimed_at + timedelta(seconds=self._clock.monotonic() - self._claimed_at)
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether the queue may have given the item to someone else by now: then nothing is sent for it, for
+        an acknowledgement would take it from under them. Whoever gets it finds what there is to do."""
+        return self._lapsed or self._clock.monotonic() - self._kept_at > self._ack_wait
+
+    async def _keep(self, item: WorkItem) -> None:
+        self._lapsed, self._kept_at = self.lapsed, self._clock.monotonic()
+        await item.in_progress()
 
     async def opened(self, kind: str, sealed: Sealed) -> Content:
         """What an event of this run holds, in the clear."""
@@ -167,6 +182,18 @@ class Lease:
             else:
                 fold([entry], self.state)
                 return
+
+    async def hand_over(self) -> None:
+        """Say that this claim ends for no fault of the run, if that can be said in time: else it counts."""
+        if not self.state.fruitless_claims:
+            return  # it brought a result
+        # without an epoch: what earlier owners held may not be released yet, and an epoch would say so
+        record = Record(tenant=self.state.tenant, run_id=self.state.run_id)
+        record.written_at.CopyFrom(stamp(self._clock.now()))
+        record.events.add().handed_over.SetInParent()
+        with contextlib.suppress(Fenced, MalhaError, TimeoutError):
+            async with asyncio.timeout(_HANDING_OVER):
+                await self._journal.append(record, expected=self.state.last_sequence)
 
     async def catch_up(self) -> None:
         """Learn what others wrote. Raises CancelSeen or Lost, as it ends this worker's part."""
@@ -283,7 +310,7 @@ class Lease:
             if now >= due:
                 due = now + every
                 if mine and not self._overrun():
-                    await item.in_progress()
+                    await self._keep(item)
 
     def _is_own_claim(self, record: Record) -> bool:
         return any(event.HasField("claimed") and event.claimed == self.state.claim for event in record.events)

@@ -27,6 +27,10 @@ from malha_planner.patience import patiently
 from malha_planner.ports import Ledger
 
 _ASK_AGAIN = (0.05, 0.25)
+_CLOSING = 10.0
+"""Seconds in which a run that ends settles, however late it is."""
+_AT_ONCE = 64
+"""Settlements that one request may hold."""
 _UNKNOWN = {
     ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND,
     ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
@@ -41,6 +45,8 @@ class Purse:
         self._lease = lease
         self._clock = clock
         self._owed: list[Settlement] = []
+        self._left: list[Settlement] = []
+        """What earlier owners of the run left, and is not settled yet."""
         self.held: dict[str, int] = {}
         """Micro-dollars by key, reserved and not yet owed back."""
 
@@ -77,17 +83,13 @@ class Purse:
             await self._lease.pause(pause)
 
     async def settle(self) -> None:
-        """Settle what is owed, and release what is held for calls that were never made."""
+        """Settle what is owed and what earlier owners left; release what is held for calls never made."""
+        await self._settle_left(at_least=_CLOSING)
         self._owed += [Settlement(key=key, release=True) for key in self.held]
         self.held.clear()
-        if not self._owed:
-            return
-        request = SettleRequest(settle=self._owed)
-        answer = await patiently(
-            self._lease, self._clock, lambda: self._ledger.settle(request), at_least=10.0
-        )
-        self._owed.clear()
-        self._lease.price(answer.settled)
+        if self._owed:
+            await self._send(self._owed, at_least=_CLOSING)
+            self._owed.clear()
 
     async def let_go(self) -> None:
         """Settle what is known and release what was never begun, as far as it works; for a lost run.
@@ -96,23 +98,40 @@ class Purse:
         """
         attempt = self._lease.state.attempt
         self.held = {key: amount for key, amount in self.held.items() if attempt(key) is None}
+        self._left.clear()
         with contextlib.suppress(MalhaError):
             await self.settle()
 
-    async def settle_known(self, settlements: Iterable[Settlement]) -> None:
-        """Settle each of these where the ledger knows it; what it does not know needs no settling.
+    async def settle_for(self, earlier: Iterable[Settlement]) -> None:
+        """Settle what earlier owners of the run left, where the ledger knows it.
 
-        For the keys of earlier owners: what they reserved without a record of it can only be guessed.
+        What they reserved without a record of it can only be guessed, and what the ledger does not know
+        needs no settling. Where this is broken off, the run's end settles it.
         """
-        for settlement in settlements:
-            request = SettleRequest(settle=[settlement])
+        self._left += earlier
+        await self._settle_left()
+
+    async def _settle_left(self, *, at_least: float = 0.0) -> None:
+        """All at once, as the ledger knows all of it but after the rarest of deaths; else one by one."""
+        at_once = _AT_ONCE
+        while self._left:
+            some = self._left[:at_once]
             try:
-                answer = await patiently(self._lease, self._clock, lambda: self._ledger.settle(request))  # noqa: B023 - awaited at once
+                await self._send(some, at_least=at_least)
             except MalhaError as error:
                 if error.reason not in _UNKNOWN:
                     raise
-            else:
-                self._lease.price(answer.settled)
+                if len(some) > 1:
+                    at_once = 1
+                    continue
+            del self._left[: len(some)]
+
+    async def _send(self, settlements: list[Settlement], *, at_least: float) -> None:
+        request = SettleRequest(settle=settlements)
+        answer = await patiently(
+            self._lease, self._clock, lambda: self._ledger.settle(request), at_least=at_least
+        )
+        self._lease.price(answer.settled)
 
 
 def exceeded(denied: Denied) -> MalhaError:

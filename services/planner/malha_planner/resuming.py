@@ -41,7 +41,7 @@ async def clear_up(run: ClaimedRun) -> None:
     left = resume(state, run.lease.epoch, width=MAX_CALLS)
     for step in left.settle_at_ceiling:
         run.abandon(step.started, Abandonment.ABANDONMENT_SETTLED_AT_CEILING)
-    await run.purse.settle_known(
+    await run.purse.settle_for(
         [
             *(Settlement(key=step.key, at_ceiling=True) for step in left.settle_at_ceiling),
             *settlements(state, left.settle),

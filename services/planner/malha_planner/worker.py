@@ -75,7 +75,6 @@ class Worker:
         except Lost:
             outcome = "lost"
         except HandedOver:
-            await item.give_back()
             outcome = "handed_over"
         except MalhaError as error:
             outcome = "left"
@@ -93,7 +92,6 @@ class Worker:
                 await item.ack()
                 return "nothing_to_do"
             await self._work(item, state, bell)
-            await item.ack()
             return "worked"
 
     async def _claim(self, item: WorkItem) -> RunState | None:
@@ -156,19 +154,30 @@ class Worker:
             async with _beating(lease, item, bell):
                 try:
                     await drive(run)
-                except (Lost, HandedOver):
+                except Lost:
                     await run.purse.let_go()
+                    raise
+                except HandedOver:
+                    await run.purse.let_go()
+                    await self._leave(lease, item)
                     raise
                 except asyncio.CancelledError:
                     if self.leaving.is_set() and not lease.interrupted:
-                        await item.give_back()  # the step takes longer than this process may stay
+                        await self._leave(lease, item)  # the step takes longer than this process may stay
                     raise
+            if not lease.lapsed:
+                await item.ack()
             finished = state.finished
             if finished is not None:
                 status = FinalStatus.Name(finished.status).removeprefix("FINAL_STATUS_")
                 metrics.PLANNER_RUNS.labels(status, finished.error_reason).inc()
                 if finished.error_reason:
                     traced.fail(finished.error_reason)
+
+    async def _leave(self, lease: Lease, item: WorkItem) -> None:
+        await lease.hand_over()
+        if not lease.lapsed:
+            await item.give_back()
 
     async def _run(self, lease: Lease) -> ClaimedRun:
         accepted = lease.state.accepted

@@ -40,6 +40,16 @@ async def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> N
         await eventually(lambda: not [name for name, pid in pids.items() if alive(pid)])
 
 
+async def test_a_start_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:
+    mesh = Mesh(tmp_path)
+    starting = asyncio.create_task(mesh.__aenter__())
+    await eventually((tmp_path / "mesh" / "lock").exists)
+    pid = mesh.pid
+    starting.cancel()
+    await asyncio.wait((starting,))
+    assert not alive(pid)
+
+
 async def eventually(condition) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - other processes have no event to wait for

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+
+import pytest
 
 from malha.api.run.v1.record_pb2 import (
     Abandonment,
@@ -16,7 +19,7 @@ from malha.api.run.v1.record_pb2 import (
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
 from malha.run import Entry, cancelled, subject
 from malha.testing.journal import MemoryJournal
-from malha.testing.planner import HoldAt, MemoryToolbox, asks, found, says
+from malha.testing.planner import Crash, CrashAt, HoldAt, MemoryToolbox, asks, found, says
 from malha.testing.records import RecordsOf
 from malha.testing.shop import Shop, until
 
@@ -220,3 +223,33 @@ async def test_a_cancellation_that_rings_before_it_is_stored_is_found_all_the_sa
         await journal.store(record)
         await working
     assert (await shop.failure(item))[0] == "CANCELLED"
+
+
+async def test_a_cancellation_while_a_dead_workers_money_cannot_be_settled_yet_loses_none_of_it(
+    shop: Shop,
+) -> None:
+    shop.model.script = [says("never")]
+    item = await shop.accept()
+    with pytest.raises(Crash):
+        await shop.worker(CrashAt("after_model_started")).handle(item)
+    assert shop.ledger.reserved == 100
+
+    asked = len(shop.ledger.calls)
+    shop.ledger.away = 10**6
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(replace(item, delivery=2)))
+        await until(lambda: answered(shop.ledger.away < 10**6))
+        await shop.cancel(item)
+        await until(lambda: answered(shop.ledger.away < 10**6 - 3))
+        shop.ledger.away = 0
+        await working
+    assert len(shop.ledger.calls) == asked + 1, "all of it in one request"
+    state = await shop.state(item)
+    assert state.finished is not None
+    assert state.finished.status == FinalStatus.FINAL_STATUS_CANCELLED
+    assert shop.ledger.reserved == 0
+    assert shop.ledger.spent == 100 == state.finished.cost.amount_microusd
+
+
+async def answered(answer: bool) -> bool:
+    return answer

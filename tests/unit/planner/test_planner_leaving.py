@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
+from malha.api.run.v1.record_pb2 import Record
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.testing.planner import HoldAt, asks, found, says
+from malha.run import MAX_CLAIMS, Entry
+from malha.testing.clock import FakeClock
+from malha.testing.journal import MemoryJournal
+from malha.testing.planner import HoldAt, MemoryItem, asks, found, says
 from malha.testing.shop import Shop
 
 
@@ -59,3 +65,73 @@ async def test_a_run_that_was_taken_over_is_not_given_back(shop: Shop) -> None:
     hold.go_on.set()
     await working
     assert item.given_back == 0
+
+
+async def left_in_mid_call(shop: Shop, item: MemoryItem) -> None:
+    """A worker took the run up, and its process had to end before the model answered."""
+    hold = HoldAt("after_model_started")
+    worker = shop.worker(hold)
+    working = asyncio.create_task(worker.handle(item))
+    await hold.reached.wait()
+    worker.leaving.set()
+    working.cancel()
+    await asyncio.wait((working,))
+
+
+async def test_a_run_outlives_any_number_of_processes_that_end_in_the_midst_of_its_call(shop: Shop) -> None:
+    shop.model.script = [says("hello")]
+    item = await shop.accept()
+    for delivery in range(1, 3 * MAX_CLAIMS):
+        await left_in_mid_call(shop, replace(item, delivery=delivery))
+    await shop.run(replace(item, delivery=3 * MAX_CLAIMS))
+    state = await shop.state(item)
+    assert state.status == RUN_STATUS_SUCCEEDED
+    assert shop.ledger.reserved == 0
+
+
+async def test_who_leaves_after_another_took_the_run_writes_nothing_into_it(shop: Shop) -> None:
+    hold = HoldAt("after_model_started")
+    shop.model.script = [says("hello"), says("hello")]
+    item = await shop.accept()
+    worker = shop.worker(hold)
+    working = asyncio.create_task(worker.handle(item))
+    await hold.reached.wait()
+    worker.leaving.set()
+    await shop.run(replace(item, delivery=2))  # somebody else took the run, unnoticed so far
+    working.cancel()
+    await asyncio.wait((working,))
+    assert not any(
+        event.HasField("handed_over")
+        for entry in await shop.journal.load(item.tenant, item.run_id)
+        for event in entry.record.events
+    )
+
+
+class StandsStill(MemoryJournal):
+    """Its process is stopped for a while right after the run's end was stored."""
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seconds = seconds
+
+    async def append(self, record: Record, *, expected: int) -> Entry:
+        entry = await super().append(record, expected=expected)
+        if any(event.HasField("finished") for event in record.events):
+            self._clock.advance(self._seconds)
+        return entry
+
+
+@pytest.mark.parametrize(("seconds", "acks"), [(29.0, 1), (31.0, 0)])
+async def test_who_stood_still_for_longer_than_its_lease_acknowledges_nothing(
+    shop: Shop, seconds: float, acks: int
+) -> None:
+    clock = FakeClock()
+    shop.journal = StandsStill(clock, seconds)
+    shop.model.script = [says("hello")]
+    item = await shop.accept()
+    await replace(shop.worker(ack_wait=30.0), clock=clock).handle(item)
+    assert item.acks == acks, "somebody else may have the item by now"
+    again = replace(item, delivery=2, acks=0)
+    await shop.worker().handle(again)
+    assert again.acks == 1, "whoever gets it next finds that there is nothing to do"

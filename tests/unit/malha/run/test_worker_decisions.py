@@ -1,6 +1,7 @@
 """CLAIM, REBASE, RESUME and the room in a journal: what a worker may do, as tables over journals."""
 
 from datetime import datetime, timedelta
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -144,6 +145,21 @@ def test_money_reserved_before_a_start_was_written_is_released() -> None:
 def test_an_owner_that_died_while_clearing_up_is_cleared_up_too() -> None:
     state = state_of(RUN.claimed(), RUN.claimed(delivery=2), RUN.claimed(delivery=3))
     assert resume(state, THIRD).release == [key(1, FIRST), key(1, SECOND)]
+
+
+def test_an_owner_that_handed_over_before_it_had_cleared_up_is_cleared_up_too() -> None:
+    state = state_of(RUN.claimed(), RUN.claimed(delivery=2), RUN.handed_over(), RUN.claimed(delivery=3))
+    assert resume(state, 31).release == [key(1, FIRST), key(1, SECOND)]
+
+
+@pytest.mark.parametrize("handovers", [1, MAX_CLAIMS, MAX_DELIVERIES + 1])
+def test_claims_that_were_handed_over_bring_no_run_nearer_to_its_death(handovers: int) -> None:
+    claims = [(RUN.claimed(delivery=delivery), RUN.handed_over()) for delivery in range(1, handovers + 1)]
+    state = state_of(*chain.from_iterable(claims))
+    assert state.fruitless_claims == 0
+    assert state.fruitless_deliveries(1, handovers + 1) == 1
+    state = state_of(*chain.from_iterable(claims), RUN.claimed(delivery=handovers + 1))
+    assert state.fruitless_claims == 1
 
 
 def test_an_owner_that_wrote_had_cleared_up_what_was_before_it() -> None:
