@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -29,6 +30,7 @@ from malha.api.run.v1.record_pb2 import (
 )
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, reason_named
+from malha.ids import made_at
 from malha.run import (
     Journal,
     RunState,
@@ -59,6 +61,7 @@ from malha_gateway.view import View
 _SLACK_SECONDS = 10.0  # over a run's own time, for its end to be written and read
 _RAISED = (ErrorReason.ERROR_REASON_BUDGET_EXCEEDED, ErrorReason.ERROR_REASON_GUARD_BLOCKED)
 _ENDS = ("finished", "parked")
+_YOUNG = timedelta(seconds=30)
 _RECENT = 16
 """Records read last, so that their rings are known to be old."""
 
@@ -193,18 +196,35 @@ class Runs:
         return await self._agents.get((principal.tenant, principal.tier), self._planner.agents)
 
     async def _accept(self, principal: Principal, run_id: str, request: CreateRunRequest) -> RunState:
-        if request.idempotency_key:
-            # A retry is answered with its run, whatever guard or budget would say by now.
-            # And an archived run refuses nothing by itself: its place in the stream is free.
-            known = await self._journal.load(principal.tenant, run_id)
-            if known:
-                state = fold(known)
-                refuse_other(state, request_hash(request))
+        # An archived run refuses nothing by itself, for its place in the stream is free: so it is looked for,
+        # unless the key is too young for that. The young are refused by the stream, which costs nothing here.
+        key = request.idempotency_key
+        if key and not self._is_young(key) and (state := await self._known(principal, run_id, request)):
+            return state
+        try:
+            accepted, text = await self._admit(principal, request)
+        except MalhaError:
+            # A retry is answered with its run, whatever guard or budget say by now.
+            if key and (state := await self._known(principal, run_id, request)):
                 return state
-        accepted, text = await self._admit(principal, request)
+            raise
         sealed = await self._sealer.seal(principal.tenant, run_id, "accepted", Content(text=text))
         event = JournalEvent(accepted=accepted, content=sealed)
         return await accept(self._journal, record_of(event, principal.tenant, run_id, self._clock))
+
+    async def _known(self, principal: Principal, run_id: str, request: CreateRunRequest) -> RunState | None:
+        """The run that was opened under the request's key; IDEMPOTENCY_CONFLICT if by another request."""
+        entries = await self._journal.load(principal.tenant, run_id)
+        if not entries:
+            return None
+        state = fold(entries)
+        refuse_other(state, request_hash(request))
+        return state
+
+    def _is_young(self, key: str) -> bool:
+        """Whether a key is a ULID made a moment ago: no run under it can be in the archive by now."""
+        made = made_at(key)
+        return made is not None and abs(self._clock.now() - made) < _YOUNG
 
     async def _admit(self, principal: Principal, request: CreateRunRequest) -> tuple[Accepted, str]:
         """What to accept, and the input as the guard lets it through. Cheap refusals come first."""

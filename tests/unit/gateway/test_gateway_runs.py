@@ -17,6 +17,7 @@ from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListR
 from malha.api.run.v1.record_pb2 import Action, FinalStatus, Record, RunLimits, StepKind, Verdict
 from malha.clock import SystemClock
 from malha.errors import ErrorReason, MalhaError, unavailable
+from malha.ids import ulid
 from malha.run import Entry, Priority, Sealer, lane_of
 from malha.testing.clock import FakeClock
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
@@ -182,30 +183,49 @@ async def test_a_masked_input_is_all_that_is_kept(gate: Gate) -> None:
     assert run.input == "CPF [CPF]"
 
 
-async def test_a_retry_with_the_same_key_and_body_is_the_same_run(gate: Gate) -> None:
-    request = CreateRunRequest(input="17?", idempotency_key="once")
+@pytest.fixture(params=["any text", "a new ULID", "an old ULID"])
+def key(request: pytest.FixtureRequest) -> str:
+    """What callers take for keys."""
+    old = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    return {"any text": "once", "a new ULID": ulid(), "an old ULID": old}[str(request.param)]
+
+
+async def test_a_retry_with_the_same_key_and_body_is_the_same_run(gate: Gate, key: str) -> None:
+    request = CreateRunRequest(input="17?", idempotency_key=key)
     first = await gate.runs.create(ANA, request)
     again = await gate.runs.create(ANA, request)
     assert first.run_id == again.run_id
     assert len(gate.journal.entries) == 1
 
 
-async def test_a_retry_finds_its_run_whatever_guard_and_budget_say_by_now(gate: Gate) -> None:
-    request = CreateRunRequest(input="17?", idempotency_key="once")
+async def test_a_retry_finds_its_run_whatever_guard_and_budget_say_by_now(gate: Gate, key: str) -> None:
+    request = CreateRunRequest(input="17?", idempotency_key=key)
     first = await gate.runs.create(ANA, request)
     gate.peers.left, gate.peers.guard_away = 0, True
     assert (await gate.runs.create(ANA, request)).run_id == first.run_id
 
 
-async def test_retries_that_race_open_one_run(gate: Gate) -> None:
-    request = CreateRunRequest(input="17?", idempotency_key="once")
+async def test_a_new_key_that_is_a_ulid_costs_no_look_for_an_earlier_run(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def load(*_: object, **__: object) -> list[Entry]:
+        raise AssertionError("looked")
+
+    monkeypatch.setattr(gate.journal, "load", load)
+    await gate.runs.create(ANA, CreateRunRequest(input="17?", idempotency_key=ulid()))
+    with pytest.raises(AssertionError, match="looked"):
+        await gate.runs.create(ANA, CreateRunRequest(input="17?", idempotency_key="once"))
+
+
+async def test_retries_that_race_open_one_run(gate: Gate, key: str) -> None:
+    request = CreateRunRequest(input="17?", idempotency_key=key)
     runs = await asyncio.gather(*(gate.runs.create(ANA, request) for _ in range(20)))
     assert len({run.run_id for run in runs}) == len(gate.journal.entries) == 1
 
 
-async def test_the_same_key_with_another_body_is_a_conflict_that_names_the_run(gate: Gate) -> None:
-    first = await gate.runs.create(ANA, CreateRunRequest(input="17?", idempotency_key="once"))
-    error = await refusal(gate.runs.create(ANA, CreateRunRequest(input="18?", idempotency_key="once")))
+async def test_the_same_key_with_another_body_is_a_conflict_that_names_the_run(gate: Gate, key: str) -> None:
+    first = await gate.runs.create(ANA, CreateRunRequest(input="17?", idempotency_key=key))
+    error = await refusal(gate.runs.create(ANA, CreateRunRequest(input="18?", idempotency_key=key)))
     assert error.reason == ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT
     assert error.metadata["run_id"] == first.run_id
 
