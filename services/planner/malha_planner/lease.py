@@ -37,7 +37,7 @@ from malha.run import (
     fold,
     rebase,
 )
-from malha_planner.hold import Hold
+from malha_planner.ports import WorkItem
 from malha_planner.timestamps import stamp
 
 T = TypeVar("T")
@@ -273,7 +273,7 @@ class Lease:
             if not scope.expired():
                 scope.reschedule(now)
 
-    async def beat(self, hold: Hold, bell: Doorbell) -> None:
+    async def beat(self, item: WorkItem, bell: Doorbell) -> None:
         """Listen for others and keep the item, until the run is not ours or a call overruns its time."""
         bell.hush(self.epoch)
         every = self._ack_wait / 3
@@ -298,7 +298,7 @@ class Lease:
             if now >= due:
                 due = now + every
                 if mine and not self._overrun():
-                    await hold.keep()
+                    await item.in_progress()
 
     def _is_own_claim(self, record: Record) -> bool:
         return any(event.HasField("claimed") and event.claimed == self.state.claim for event in record.events)

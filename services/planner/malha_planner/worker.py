@@ -35,7 +35,6 @@ from malha_planner.agents import Catalogue
 from malha_planner.burial import bury
 from malha_planner.claimed import ClaimedRun
 from malha_planner.drive import drive
-from malha_planner.hold import Hold
 from malha_planner.lease import HandedOver, Lease, Lost
 from malha_planner.ports import Acting, Boundaries, Guard, Ledger, Models, Toolbox, WorkItem
 from malha_planner.purse import Purse
@@ -76,6 +75,7 @@ class Worker:
         except Lost:
             outcome = "lost"
         except HandedOver:
+            await item.give_back()
             outcome = "handed_over"
         except MalhaError as error:
             outcome = "left"
@@ -86,14 +86,14 @@ class Worker:
         metrics.PLANNER_ITEMS.labels(outcome).inc()
 
     async def _handle(self, item: WorkItem) -> str:
-        hold = Hold(item, self.clock, self.ack_wait)
         # The doorbell comes before the load, or what is appended in between would ring for nobody.
         async with self.journal.doorbell(item.tenant, item.run_id) as bell:
             state = await self._claim(item)
             if state is None:
-                await hold.ack()
+                await item.ack()
                 return "nothing_to_do"
-            await self._work(hold, state, bell)
+            await self._work(item, state, bell)
+            await item.ack()
             return "worked"
 
     async def _claim(self, item: WorkItem) -> RunState | None:
@@ -142,7 +142,7 @@ class Worker:
             written_at=stamp(self.clock.now()),
         )
 
-    async def _work(self, hold: Hold, state: RunState, bell: Doorbell) -> None:
+    async def _work(self, item: WorkItem, state: RunState, bell: Doorbell) -> None:
         lease = Lease(self.journal, self.sealer, state, self.clock, ack_wait=self.ack_wait)
         accepted = state.accepted
         with (
@@ -153,7 +153,7 @@ class Worker:
             traced.set(names.GEN_AI_AGENT, accepted.agent)
             traced.set(names.MALHA_RUN, state.run_id)
             run = await self._run(lease)
-            async with _beating(lease, hold, bell):
+            async with _beating(lease, item, bell):
                 try:
                     await drive(run)
                 except Lost:
@@ -162,14 +162,12 @@ class Worker:
                 except HandedOver:
                     await run.purse.let_go()
                     await lease.hand_over()
-                    await hold.give_back()
                     raise
                 except asyncio.CancelledError:
                     if self.leaving.is_set() and not lease.interrupted:
                         await lease.hand_over()  # the step takes longer than this process may stay
-                        await hold.give_back()
+                        await item.give_back()
                     raise
-            await hold.ack()
             finished = state.finished
             if finished is not None:
                 status = FinalStatus.Name(finished.status).removeprefix("FINAL_STATUS_")
@@ -201,12 +199,12 @@ class Worker:
 
 
 @asynccontextmanager
-async def _beating(lease: Lease, hold: Hold, bell: Doorbell) -> AsyncIterator[None]:
+async def _beating(lease: Lease, item: WorkItem, bell: Doorbell) -> AsyncIterator[None]:
     """Keep the item and listen for others while the block runs."""
-    beat = asyncio.create_task(lease.beat(hold, bell))
+    beat = asyncio.create_task(lease.beat(item, bell))
     try:
         yield
     finally:
         await end(beat)
         if not beat.cancelled() and (error := beat.exception()) is not None:
-            log.error("beat_failed", run=lease.state.run_id, error=type(error).__name__)
+            log.error("beat_failed", run=item.run_id, error=type(error).__name__)
