@@ -1,8 +1,8 @@
 """The typed client: what a Python program needs to put questions to a mesh.
 
 It speaks gRPC to the edge, raises :class:`malha.errors.MalhaError` with the reason the mesh gave, and
-resumes a stream that was cut where it was cut, so that a caller sees every event once. A question that
-the mesh says to put again in a moment is put again under the same key, so it makes one run.
+resumes a stream that was cut where it was cut, so that a caller sees every event once. A question with a
+key is put again where the mesh says that this may help, and makes one run; `ask` makes a key of its own.
 """
 
 from __future__ import annotations
@@ -107,18 +107,20 @@ class Client:
         """Start a run and return at once; it will end even if nobody waits.
 
         Args:
-            idempotency_key: the same key and question is the same run; by default one is made for this call.
+            idempotency_key: the same key and question is the same run. With one the question is put again
+                while the mesh says that this may help; without, it is put once, and needs no planner.
         """
         request = run_service_pb2.CreateRunRequest(
             input=question,
             agent=agent,
             session_id=session_id,
-            idempotency_key=idempotency_key or ulid(),
+            idempotency_key=idempotency_key,
             limits=limits,
             work_class=work_class,
             priority=priority,
         )
-        return (await self._insist(self._runs.CreateRun, request)).run
+        put = self._insist if idempotency_key else self._call
+        return (await put(self._runs.CreateRun, request)).run
 
     async def ask(
         self,
@@ -128,7 +130,7 @@ class Client:
         idempotency_key: str = "",
         limits: run_service_pb2.RunLimitsRequest | None = None,
     ) -> run_pb2.Run:
-        """Start a run and wait for its end. The key is as in `create_run`."""
+        """Start a run and wait for its end. The key is as in `create_run`; by default one is made."""
         request = run_service_pb2.RunAndWaitRequest(
             input=question, agent=agent, idempotency_key=idempotency_key or ulid(), limits=limits
         )

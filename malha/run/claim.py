@@ -21,7 +21,9 @@ class ClaimDecision(Enum):
     """What to do with the item."""
 
     ACK = "nothing to do: ack"
-    """The run does not exist any more, is over, or is parked and not due."""
+    """The run does not exist any more, is over, or is parked and not due. Or it was parked under this very
+    item: the acknowledgement of whoever parked it may still come, and would take the item from under its next
+    owner; and what wakes a run makes an item of its own."""
     ACK_OTHER_QUEUED = "ack mine: another item that is still queued holds the run"
     DEAD = "append Finished(DEAD, TOO_MANY_DELIVERIES), then ack"
     CLAIM = "append Claimed at the last sequence; its sequence is the epoch"
@@ -46,7 +48,7 @@ def decide_claim(
         item_time: when the stream stored the item: the broker's clock, by which a parked run is due.
         other_queued: whether ``other_item`` is still in the WORK stream; False if it answered 0.
     """
-    if state is None or state.final:
+    if state is None or state.final or item in state.spent:
         return ClaimDecision.ACK
     if state.parked is not None and not _due(state, item_time):
         return ClaimDecision.ACK

@@ -180,6 +180,8 @@ def _handed_over(state: RunState, _event: JournalEvent, _entry: Entry) -> None:
 
 def _parked(state: RunState, event: JournalEvent, entry: Entry) -> None:
     _progressed(state)
+    if state.claim is not None:
+        state.spent.add(state.claim.item)
     state.parked = event.parked
     state.parked_at = entry.time
     state.claim = None

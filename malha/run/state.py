@@ -129,6 +129,8 @@ class RunState:
         self.parked_at: datetime | None = None
         self.waited = timedelta()
         """Time the run stood parked, up to its last claim: it counts against no deadline."""
+        self.spent: set[int] = set()
+        """Items under which the run was parked: each was acknowledged, or is about to be."""
         self.proposals: list[Proposal] = []
         """Every call that people were told of, in order."""
         self._proposal_of: dict[int, Proposal] = {}

@@ -102,7 +102,7 @@ class Supervised:
 
     async def keep_on(self, tasks: asyncio.TaskGroup) -> None:
         """Its successor did not come up: be kept running as before; started again where it has ended."""
-        self._stopping = False
+        self._stopping = self._on_trial = False
         if self._keeping is None or self._keeping.done():
             self._epoch = 0  # nobody is there to take anything over from
             await self.start(tasks)

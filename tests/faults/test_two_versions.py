@@ -43,12 +43,14 @@ async def test_two_versions_side_by_side_end_each_others_runs(checkout: Path, tm
     async with mesh, mesh.client() as client:
         for name in OLD.split(","):
             assert runs_code_of(checkout, mesh.pids()[name])
-        runs = await asyncio.gather(*(client.ask("What is 17 * 23?") for _ in range(48)))
-        assert {run.status for run in runs} == {RUN_STATUS_SUCCEEDED}
-        assert all("391" in run.answer for run in runs)
-        for run in runs[:8]:
+        # without keys: a gateway asks planners about those, and a version's callees may be older than that
+        runs = await asyncio.gather(*(client.create_run("What is 17 * 23?") for _ in range(48)))
+        for run in runs:
             events = [event async for event in client.events(run.run_id)]
             assert events[-1].HasField("finished")
+        ended = [await client.run(run.run_id) for run in runs]
+        assert {run.status for run in ended} == {RUN_STATUS_SUCCEEDED}
+        assert all("391" in run.answer for run in ended)
 
 
 def runs_code_of(checkout: Path, pid: int) -> bool:

@@ -98,8 +98,6 @@ class Lease:
         self._interrupted = False
         self._scopes: set[asyncio.Timeout] = set()
         self._call_until = 0.0
-        self._kept_at = self._claimed_at
-        self._lapsed = False
 
     def remaining(self) -> float:
         """Seconds of the run's wall time that are left, waits for people not counted; negative once over."""
@@ -109,16 +107,6 @@ class Lease:
         """The journal's time: the claim's stored time, counted on."""
         assert self.state.claimed_at is not None
         return self.state.claimed_at + timedelta(seconds=self._clock.monotonic() - self._claimed_at)
-
-    @property
-    def lapsed(self) -> bool:
-        """Whether the queue may have given the item to someone else by now: then nothing is sent for it, for
-        an acknowledgement would take it from under them. Whoever gets it finds what there is to do."""
-        return self._lapsed or self._clock.monotonic() - self._kept_at > self._ack_wait
-
-    async def _keep(self, item: WorkItem) -> None:
-        self._lapsed, self._kept_at = self.lapsed, self._clock.monotonic()
-        await item.in_progress()
 
     async def opened(self, kind: str, sealed: Sealed) -> Content:
         """What an event of this run holds, in the clear."""
@@ -310,7 +298,7 @@ class Lease:
             if now >= due:
                 due = now + every
                 if mine and not self._overrun():
-                    await self._keep(item)
+                    await item.in_progress()
 
     def _is_own_claim(self, record: Record) -> bool:
         return any(event.HasField("claimed") and event.claimed == self.state.claim for event in record.events)

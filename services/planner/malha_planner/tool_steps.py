@@ -43,6 +43,8 @@ _NO_WORD = {
     ErrorReason.ERROR_REASON_INTERNAL,
 }
 """Errors of a call that do not say whether the tool ran."""
+_SILENCE = {ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_CANCELLED}
+"""Those of them that say nothing of the call: the service itself tells of a tool that takes too long."""
 
 Outcome: TypeAlias = "ToolResult | Abandonment"
 """What came of a call: a result, or how its attempt is given up."""
@@ -216,9 +218,10 @@ async def _execute(
         except MalhaError as error:
             traced.fail(error.reason_name)
             if error.reason in _NO_WORD and run.lease.remaining() > 0:
-                # it may have run: told "failed", a model would do it again
+                # it may have run: told "failed", a model would do it again. If it did not, a service that was
+                # silent is asked once more, under a new key
                 outcome = await resolved(run, started)
-                if outcome != Abandonment.ABANDONMENT_TOMBSTONED:
+                if outcome != Abandonment.ABANDONMENT_TOMBSTONED or error.reason in _SILENCE:
                     return outcome
             return _refused(run, error)
     await run.boundaries.reach("tool_returned")

@@ -75,6 +75,7 @@ class Worker:
         except Lost:
             outcome = "lost"
         except HandedOver:
+            await item.give_back()
             outcome = "handed_over"
         except MalhaError as error:
             outcome = "left"
@@ -92,6 +93,7 @@ class Worker:
                 await item.ack()
                 return "nothing_to_do"
             await self._work(item, state, bell)
+            await item.ack()
             return "worked"
 
     async def _claim(self, item: WorkItem) -> RunState | None:
@@ -159,25 +161,19 @@ class Worker:
                     raise
                 except HandedOver:
                     await run.purse.let_go()
-                    await self._leave(lease, item)
+                    await lease.hand_over()
                     raise
                 except asyncio.CancelledError:
                     if self.leaving.is_set() and not lease.interrupted:
-                        await self._leave(lease, item)  # the step takes longer than this process may stay
+                        await lease.hand_over()  # the step takes longer than this process may stay
+                        await item.give_back()
                     raise
-            if not lease.lapsed:
-                await item.ack()
             finished = state.finished
             if finished is not None:
                 status = FinalStatus.Name(finished.status).removeprefix("FINAL_STATUS_")
                 metrics.PLANNER_RUNS.labels(status, finished.error_reason).inc()
                 if finished.error_reason:
                     traced.fail(finished.error_reason)
-
-    async def _leave(self, lease: Lease, item: WorkItem) -> None:
-        await lease.hand_over()
-        if not lease.lapsed:
-            await item.give_back()
 
     async def _run(self, lease: Lease) -> ClaimedRun:
         accepted = lease.state.accepted

@@ -89,6 +89,29 @@ async def test_a_tool_that_never_began_is_tombstoned_and_runs_under_a_new_key(sh
     assert shop.toolbox.ran == [(second.key, "count")]
 
 
+@pytest.mark.parametrize("reason", ["DEADLINE_EXCEEDED", "CANCELLED"])
+async def test_a_tools_service_that_was_silent_and_never_began_is_asked_again_under_a_new_key(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    execute, silent = shop.toolbox.execute, [MalhaError(reason_named(reason), "no word")]
+
+    async def hear(request: ExecuteRequest, *, timeout: float) -> ExecuteResponse:
+        if silent:
+            raise silent.pop()
+        return await execute(request, timeout=timeout)
+
+    monkeypatch.setattr(shop.toolbox, "execute", hear)
+    shop.model.script = [asks(("count", {})), says("done")]
+    item = await shop.accept()
+    await shop.run(item)
+    first, second = (await shop.state(item)).steps[1:3]
+    assert first.abandoned is not None
+    assert first.abandoned.how == Abandonment.ABANDONMENT_TOMBSTONED
+    assert shop.toolbox.ran == [(second.key, "count")]
+    assert (await shop.answer(item)).text == "done"
+    assert shop.ledger.reserved == 0
+
+
 async def test_a_tool_that_ran_gives_its_recorded_result_under_its_first_key(shop: Shop) -> None:
     shop.model.script = [asks(("count", {})), says("done")]
     item = await shop.accept()

@@ -5,14 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import pytest
-
 from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
-from malha.api.run.v1.record_pb2 import Record
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.run import MAX_CLAIMS, Entry
-from malha.testing.clock import FakeClock
-from malha.testing.journal import MemoryJournal
+from malha.run import MAX_CLAIMS
 from malha.testing.planner import HoldAt, MemoryItem, asks, found, says
 from malha.testing.shop import Shop
 
@@ -105,33 +100,3 @@ async def test_who_leaves_after_another_took_the_run_writes_nothing_into_it(shop
         for entry in await shop.journal.load(item.tenant, item.run_id)
         for event in entry.record.events
     )
-
-
-class StandsStill(MemoryJournal):
-    """Its process is stopped for a while right after the run's end was stored."""
-
-    def __init__(self, clock: FakeClock, seconds: float) -> None:
-        super().__init__()
-        self._clock = clock
-        self._seconds = seconds
-
-    async def append(self, record: Record, *, expected: int) -> Entry:
-        entry = await super().append(record, expected=expected)
-        if any(event.HasField("finished") for event in record.events):
-            self._clock.advance(self._seconds)
-        return entry
-
-
-@pytest.mark.parametrize(("seconds", "acks"), [(29.0, 1), (31.0, 0)])
-async def test_who_stood_still_for_longer_than_its_lease_acknowledges_nothing(
-    shop: Shop, seconds: float, acks: int
-) -> None:
-    clock = FakeClock()
-    shop.journal = StandsStill(clock, seconds)
-    shop.model.script = [says("hello")]
-    item = await shop.accept()
-    await replace(shop.worker(ack_wait=30.0), clock=clock).handle(item)
-    assert item.acks == acks, "somebody else may have the item by now"
-    again = replace(item, delivery=2, acks=0)
-    await shop.worker().handle(again)
-    assert again.acks == 1, "whoever gets it next finds that there is nothing to do"

@@ -83,8 +83,10 @@ CLAIMS = [
     ("it was dropped", [*TRIED, DEATH, RUN.dropped()], 1, False, ACK),
     ("it waits for a person", [MINE, PERSON], 1, False, ACK),
     ("it waits until later", [MINE, LATER], 1, False, ACK),
-    ("its time has come", [MINE, DUE], 1, False, CLAIM),
-    ("it waits, but is to be cancelled", [MINE, PERSON, RUN.cancel()], 1, False, CLAIM),
+    ("its time has come", [OTHERS, DUE], 1, False, CLAIM),
+    ("it waits, but is to be cancelled", [OTHERS, PERSON, RUN.cancel()], 1, False, CLAIM),
+    ("it was parked under this item, though its time has come", [MINE, DUE], 2, False, ACK),
+    ("the same, and another has it by now", [MINE, PERSON, RUN.cancel(), OTHERS], 2, False, ACK),
 ]
 
 
