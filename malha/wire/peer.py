@@ -108,15 +108,18 @@ class Peer:
         """Call a bidirectional ``method`` and yield its responses as they come."""
         call = current()
         remaining = call.remaining() - _TRIM
+        stream = method(
+            requests,
+            timeout=remaining if timeout is None else min(timeout, remaining),
+            metadata=self._metadata(call),
+        )
         try:
-            async for response in method(
-                requests,
-                timeout=remaining if timeout is None else min(timeout, remaining),
-                metadata=self._metadata(call),
-            ):
+            async for response in stream:
                 yield response
         except grpc.aio.AioRpcError as error:
             raise codec.from_rpc(error, self.callee) from None
+        finally:
+            stream.cancel()  # where whoever reads it leaves early; else it is over
 
     async def close(self) -> None:
         """End what is under way and close the channel."""
