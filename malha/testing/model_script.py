@@ -15,6 +15,8 @@ request answers it. A rule:
     finish       finish_reason, else "tool_calls" or "stop"
     latency_ms   waited before the first byte; 0
     chunk_ms     waited between the chunks of a stream; 0
+    first_chunks how many chunks of a stream come without waiting; 0
+    unstreamed   answers whole where a stream was asked for
     status       answers this HTTP status with `error` {"code"?, "message"?} and `headers`
     body         answers these characters as they are
     disconnect   "before" any byte, or "middle": half an answer, then the connection is cut
@@ -112,6 +114,8 @@ class Rule:
 
     def events(self, facts: Facts, *, with_usage: bool) -> list[bytes]:
         """The server-sent events of a streamed answer: text by words, arguments in halves."""
+        if "body" in self.raw:
+            return [str(self.raw["body"]).encode()]
         message = self._message(facts)
         chunks = [
             _chunk(facts, [{"index": 0, "delta": delta, "finish_reason": None}]) for delta in _deltas(message)

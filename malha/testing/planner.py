@@ -38,7 +38,7 @@ from malha.api.tools.v1.tools_service_pb2 import (
     ToolResult,
 )
 from malha.errors import ErrorReason, MalhaError
-from malha_planner.ports import ModelReply
+from malha_planner.ports import Listening, ModelReply
 from malha_tools.clearing import check_clearance
 
 MODEL_MICROUSD = 10
@@ -78,6 +78,10 @@ class ScriptedModel:
         self.entered = asyncio.Event()
         self.hold: asyncio.Event | None = None
         """Set to an Event: calls wait for it."""
+        self.said_before: list[str] = []
+        """What is said of the text before `hold`, to whoever listens."""
+        self.listened = 0
+        """Calls with somebody who listened."""
 
     def count(self, messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> int:
         return sum(len(message.text) for message in messages) + len(tools)
@@ -89,16 +93,31 @@ class ScriptedModel:
         *,
         max_output_tokens: int,
         deadline_seconds: float,
+        listening: Listening | None = None,
     ) -> ModelReply:
         del max_output_tokens, deadline_seconds
         self.shown.append(list(messages))
         self.offered.append([tool.name for tool in tools])
         self.entered.set()
+        if listening is not None:
+            self.listened += 1
+            await self._speak(listening)
         if self.hold is not None:
             await self.hold.wait()
         if self.failures:
             raise self.failures.pop(0)
-        return self.script[sum(message.role == Role.ROLE_ASSISTANT for message in messages)]
+        reply = self.script[sum(message.role == Role.ROLE_ASSISTANT for message in messages)]
+        if listening is not None:
+            listening.usage = None
+            listening.hear(reply.message.text.removeprefix("".join(self.said_before)))
+        return reply
+
+    async def _speak(self, listening: Listening) -> None:
+        """The pieces that were given to be said before anything else happens."""
+        for piece in self.said_before:
+            listening.usage = Usage(input_tokens=7, output_tokens=1)
+            listening.hear(piece)
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         return

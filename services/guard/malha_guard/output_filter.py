@@ -19,7 +19,7 @@ from malha_guard.reading import Reading
 
 WORD = 520
 """Characters of an unfinished word that are held back at most: an e-mail address, the longest form that
-is told only at its end, has 64 + 1 + 447. A JSON Web Token may be longer: its word is held whatever its length."""
+is told only at its end, has 64 + 1 + 447. What may be a JSON Web Token is held back whatever its length."""
 DIGITS = 64
 """Characters of unfinished digits that are held back at most: 19 digits with two separators between."""
 _LONG = 4000

@@ -6,7 +6,7 @@ decides which adapter stands behind each.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,6 +57,17 @@ class NoAnswerError(MalhaError):
         super().__init__(ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE, what, retry_after=1.0)
 
 
+@dataclass(slots=True)
+class Listening:
+    """Somebody who wants to hear a model's text while it is written."""
+
+    hear: Callable[[str], None]
+    """Given each further piece; together they are the reply's text. Must not block."""
+    usage: Usage | None = None
+    """Set where the call ends without a reply: tokens of what had come by then, as the provider told or
+    counted here; None where nothing had."""
+
+
 class Model(Protocol):
     """One model of one provider."""
 
@@ -77,8 +88,9 @@ class Model(Protocol):
         *,
         max_output_tokens: int,
         deadline_seconds: float,
+        listening: Listening | None = None,
     ) -> ModelReply:
-        """Call the model once; no retry in here.
+        """Call the model once; no retry in here. One that has its text at once need not make pieces of it.
 
         Raises MalhaError MODEL_UNAVAILABLE (nothing was done; may be asked again), MODEL_REFUSED (may not),
         or NoAnswerError once the request may have reached it. Cancelling the task closes the connection.
