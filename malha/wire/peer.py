@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeAlias, TypeVar, cast
 
 import grpc
@@ -104,8 +104,8 @@ class Peer:
 
     async def stream(
         self, method: Streaming[Q, R], requests: AsyncIterator[Q], *, timeout: float | None = None
-    ) -> AsyncIterator[R]:
-        """Call a bidirectional ``method`` and yield its responses as they come."""
+    ) -> AsyncGenerator[R, None]:
+        """Call a bidirectional ``method`` and yield its responses as they come. Closing it ends the call."""
         call = current()
         remaining = call.remaining() - _TRIM
         stream = method(
