@@ -49,6 +49,8 @@ from malha.errors import ErrorReason, MalhaError
 from malha_planner.ports import Listening, ModelReply
 from malha_tools.clearing import check_clearance
 
+_TURNS = 50
+"""Of the event loop between two pieces of a text: enough for whoever listens to hand one on."""
 MODEL_MICROUSD = 10
 """What a model call costs; its ceiling is ten times that."""
 
@@ -125,7 +127,8 @@ class ScriptedModel:
         for piece in self.said_before:
             listening.usage = Usage(input_tokens=7, output_tokens=1)
             listening.hear(piece)
-            await asyncio.sleep(0)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def close(self) -> None:
         return

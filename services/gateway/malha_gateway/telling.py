@@ -7,18 +7,15 @@ end is told, with the text as it stands in the journal, every reader has just th
 
 from __future__ import annotations
 
-from malha.api.gateway.v1.run_pb2 import RunEvent, Step, StepStatus, TextDelta
+from malha.api.gateway.v1.run_pb2 import RunEvent, StepStatus, TextDelta
 from malha.api.run.v1.record_pb2 import StepKind
 from malha.run import LiveText, Position, StreamPosition, parse_step_key
-
-_WITH_TEXT = (StepStatus.STEP_STATUS_OK, StepStatus.STEP_STATUS_BLOCKED)
 
 
 class Telling:
     """One reader's part. ``after`` is how far its stream was told before it came."""
 
     def __init__(self, after: StreamPosition) -> None:
-        self._step = 0
         self._key = ""
         """The attempt whose text it was told; empty where only its epoch is known."""
         self._epoch = after.epoch
@@ -33,40 +30,39 @@ class Telling:
         return self._next(text.key, text.step, text.epoch, text.text, after)
 
     def before(self, event: RunEvent, after: Position) -> RunEvent | None:
-        """What the reader is to be told before an event that ends a text; None where it has all of it."""
+        """What the reader is to be told before an event that ends a text; None where it has all of it.
+
+        An attempt that failed leaves no text: what was told of it is void.
+        """
         step = event.step_finished
-        if step.kind != StepKind.STEP_KIND_MODEL or step.status not in _WITH_TEXT:
+        if step.kind != StepKind.STEP_KIND_MODEL:
             return None
-        return self._next(step.key, step.step, parse_step_key(step.key).epoch, step.text, after, ended=step)
+        blocked = step.status == StepStatus.STEP_STATUS_BLOCKED
+        epoch = parse_step_key(step.key).epoch
+        return self._next(step.key, step.step, epoch, step.text, after, blocked=blocked)
 
     def told(self, event: RunEvent) -> None:
-        """The reader was told an event of the journal."""
-        started, finished = event.step_started, event.step_finished
-        if started.kind == StepKind.STEP_KIND_MODEL and started.step != self._step:
-            self._step, self._key, self._epoch = started.step, started.key, parse_step_key(started.key).epoch
+        """The reader was told an event of the journal: with the start of a model step a text begins."""
+        if event.step_started.kind == StepKind.STEP_KIND_MODEL:
+            self._key = event.step_started.key
             self._told, self._length = "", 0
-        if finished.kind == StepKind.STEP_KIND_MODEL:
-            self._step = finished.step
-            self._key = self._key or finished.key
 
     def _is_of(self, key: str, epoch: int) -> bool:
-        """Whether what the reader was told is that attempt's text, or its beginning."""
+        """Whether what the reader was told is that attempt's."""
         return key == self._key if self._key else epoch == self._epoch
 
     def _next(
-        self, key: str, step: int, epoch: int, text: str, after: Position, *, ended: Step | None = None
+        self, key: str, step: int, epoch: int, text: str, after: Position, *, blocked: bool = False
     ) -> RunEvent | None:
         goes_on = self._is_of(key, epoch)
-        if self._told is None and goes_on:
-            # what was told is the beginning of what is: the guard takes nothing back but for a block
-            blocked = ended is not None and ended.status == StepStatus.STEP_STATUS_BLOCKED
-            goes_on = not blocked and len(text) >= self._length
-        elif goes_on:
-            goes_on = text.startswith(self._told or "")
+        if self._told is None:
+            # what was told elsewhere is the beginning of what is known here, unless it was blocked since
+            goes_on = goes_on and not blocked and len(text) >= self._length
+        else:
+            goes_on = goes_on and text.startswith(self._told)
         offset = self._length if goes_on else 0
-        reset = not goes_on and self._length > 0 and self._step in (0, step)
-        self._step, self._key, self._epoch = step, key, epoch
-        self._told, self._length = text, len(text)
+        reset = not goes_on and self._length > 0
+        self._key, self._told, self._length = key, text, len(text)
         if offset == len(text) and not reset:
             return None
         delta = TextDelta(step=step, offset=offset, text=text[offset:], reset=reset)

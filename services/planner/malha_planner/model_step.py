@@ -21,7 +21,8 @@ from malha.tasks import together
 from malha.telemetry import names
 from malha.telemetry.traces import Span, span
 from malha_planner.claimed import ClaimedRun
-from malha_planner.ports import ModelReply, NoAnswerError
+from malha_planner.lease import Interrupted
+from malha_planner.ports import Listening, ModelReply, NoAnswerError
 from malha_planner.prompts import conversation
 from malha_planner.react import CallModel
 from malha_planner.speaking import Speech
@@ -104,7 +105,11 @@ async def _ask(
         )
     except MalhaError as error:
         traced.fail(error.reason_name)
+        _counted(run, started, listening)
         outcome = _failed(run, started, error)
+    except Interrupted:
+        _counted(run, started, listening)
+        raise
     else:
         traced.set(names.GEN_AI_INPUT_TOKENS, reply.usage.input_tokens)
         traced.set(names.GEN_AI_OUTPUT_TOKENS, reply.usage.output_tokens)
@@ -113,6 +118,12 @@ async def _ask(
         outcome[0].elapsed.CopyFrom(run.since(begun))
     await run.boundaries.reach("model_returned")
     return outcome
+
+
+def _counted(run: ClaimedRun, started: StepStarted, listening: Listening | None) -> None:
+    """Remember what came of an answer that was ended in the middle."""
+    if listening is not None and listening.usage is not None:
+        run.cut[started.key] = listening.usage
 
 
 def _seconds(limits: RunLimits) -> float:
