@@ -13,13 +13,18 @@ DELTA = "delta"
 
 
 class LiveText:
-    """The newest attempt's text. ``key``, ``step`` and ``epoch`` are the attempt's, empty before any."""
+    """The newest attempt's text.
+
+    ``key``, ``step`` and ``epoch`` are the attempt's, empty before any. ``anew`` says that something may have
+    been told of the step that is void.
+    """
 
     def __init__(self) -> None:
         self.key = ""
         self.step = 0
         self.epoch = 0
         self.text = ""
+        self.anew = False
 
     def take(self, delta: Delta, text: str) -> bool:
         """Put a delta, whose content is ``text``, to the rest. False where it changed nothing."""
@@ -29,11 +34,12 @@ class LiveText:
             if delta.offset:
                 return False  # its beginning was lost; the whole will be told
             self.key, self.step, self.epoch = delta.key, delta.step, delta.epoch
-            self.text = text
+            self.text, self.anew = text, delta.reset
             return True
         if delta.offset > len(self.text):
             return False
         if not delta.reset and delta.offset + len(text) <= len(self.text):
             return False  # known already
+        self.anew = self.anew or delta.reset
         before, self.text = self.text, self.text[: delta.offset] + text
         return self.text != before

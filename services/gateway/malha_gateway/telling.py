@@ -27,7 +27,7 @@ class Telling:
         """What the reader is to be told of a text that is being written; None where it has all of it."""
         if self._told is None and self._is_of(text.key, text.epoch) and len(text.text) < self._length:
             return None  # it was told more than is known here yet
-        return self._next(text.key, text.step, text.epoch, text.text, after)
+        return self._next(text.key, text.step, text.epoch, text.text, after, anew=text.anew)
 
     def before(self, event: RunEvent, after: Position) -> RunEvent | None:
         """What the reader is to be told before an event that ends a text; None where it has all of it.
@@ -39,7 +39,7 @@ class Telling:
             return None
         blocked = step.status == StepStatus.STEP_STATUS_BLOCKED
         epoch = parse_step_key(step.key).epoch
-        return self._next(step.key, step.step, epoch, step.text, after, blocked=blocked)
+        return self._next(step.key, step.step, epoch, step.text, after, anew=blocked)
 
     def told(self, event: RunEvent) -> None:
         """The reader was told an event of the journal: with the start of a model step a text begins."""
@@ -52,12 +52,12 @@ class Telling:
         return key == self._key if self._key else epoch == self._epoch
 
     def _next(
-        self, key: str, step: int, epoch: int, text: str, after: Position, *, blocked: bool = False
+        self, key: str, step: int, epoch: int, text: str, after: Position, *, anew: bool
     ) -> RunEvent | None:
         goes_on = self._is_of(key, epoch)
         if self._told is None:
-            # what was told elsewhere is the beginning of what is known here, unless it was blocked since
-            goes_on = goes_on and not blocked and len(text) >= self._length
+            # what was told elsewhere is the beginning of what is known here, unless it was taken back since
+            goes_on = goes_on and not anew and len(text) >= self._length
         else:
             goes_on = goes_on and text.startswith(self._told)
         offset = self._length if goes_on else 0
