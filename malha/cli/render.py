@@ -23,7 +23,6 @@ _MARKS = {
     run_pb2.STEP_STATUS_ABANDONED: "[yellow]~[/]",
 }
 _SHOWN = 160
-_FRAMES = 12
 _ID = 52
 
 
@@ -43,8 +42,8 @@ def growing(console: Console) -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    with Live(console=console, transient=True, refresh_per_second=_FRAMES) as live:
-        yield lambda text: live.update(Padding(Text(text), (0, 2)) if text else "")
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        yield lambda text: live.update(Padding(Text(text), (0, 2)) if text else "", refresh=True)
 
 
 def event(console: Console, happened: run_pb2.RunEvent) -> None:

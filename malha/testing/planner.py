@@ -322,13 +322,13 @@ class WordGuard:
             text += request.text
             known = self._judge(text[: text.rfind(" ") + 1])
             if known.verdict.action == Action.ACTION_BLOCK:
-                known.verdict.streamed = True
+                known.verdict.streamed = bool(through)
                 yield FilterStreamResponse(text=known.text, reset=bool(through), judgement=known)
                 return
             yield FilterStreamResponse(text=known.text.removeprefix(through))
             through = known.text
         whole = self._judge(text)
-        whole.verdict.streamed = True
+        whole.verdict.streamed = bool(through)
         rest = whole.text.removeprefix(through)
         yield FilterStreamResponse(text=rest, reset=not whole.text.startswith(through), judgement=whole)
 

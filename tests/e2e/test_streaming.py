@@ -24,7 +24,7 @@ from malha_planner.models.tokens import estimate
 from tests.e2e.test_cancel import balance
 
 SECONDS = 60.0
-SLOWLY = 60
+SLOWLY = 70
 """Milliseconds between two chunks: more than are gathered, so that each is judged by itself."""
 
 

@@ -70,6 +70,11 @@ class OutputFilter:
         return self._release()
 
     @property
+    def shown(self) -> bool:
+        """Whether anything was let through before the whole was there."""
+        return any(self._released)
+
+    @property
     def size(self) -> int:
         """Characters that the next ``add`` looks at again."""
         return len(self._line)

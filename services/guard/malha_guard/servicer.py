@@ -59,7 +59,7 @@ class GuardServicer(GuardServiceServicer):
         if judgement is None:
             aside = output.length > _AT_ONCE
             judgement = await asyncio.to_thread(output.whole) if aside else output.whole()
-        judgement.verdict.streamed = True
+        judgement.verdict.streamed = output.shown
         _count(pb.Stage.STAGE_OUTPUT, judgement)
         rest, reset = output.rest(judgement)
         yield pb.FilterStreamResponse(text=rest, reset=reset, judgement=judgement)

@@ -1,10 +1,10 @@
 """What becomes of calls under way when the run ends above them: by a cancellation, or because its time is up.
 
 A model that was asked may bill what it did, so its ceiling is owed, or what was counted where its answer was
-being heard. A tool's service knows more: a call
-that never reached it, or only read, is tombstoned and given back; one that came to its end meanwhile is
-kept with its price. There is little time to ask, for a cancellation is to be quick. What is not known by
-then counts as spent, and of an effect that must not happen twice the journal says that nobody knows.
+being heard. A tool's service knows more: a call that never reached it, or only read, is tombstoned and given
+back; one that came to its end meanwhile is kept with its price. There is little time to ask, for a
+cancellation is to be quick. What is not known by then counts as spent, and of an effect that must not happen
+twice the journal says that nobody knows.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from malha.telemetry import metrics
 from malha.telemetry.logs import log
 from malha_planner.ports import Deltas, Guard, Listening
 
-GATHER_SECONDS = 0.04
+GATHER_SECONDS = 0.05
 """What is heard within so long is judged and told together: a run's cost does not grow with its tokens."""
 WHOLE_SECONDS = 1.0
 """How often all of the text is told again, for those who came late or missed something."""

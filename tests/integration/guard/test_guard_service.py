@@ -133,5 +133,12 @@ async def test_a_stream_that_grows_too_long_is_blocked_in_the_middle(target: str
     assert told[-1].text == told[-1].judgement.text == "The answer was withheld by policy."
 
 
+async def test_a_verdict_says_whether_anything_was_shown_before_the_whole_was_there(
+    target: str, mesh_secrets: Path
+) -> None:
+    (told,) = await filtered(target, mesh_secrets, "Brief.")
+    assert (told.text, told.judgement.verdict.streamed) == ("Brief.", False)
+
+
 async def test_a_stream_without_text_has_no_judgement(target: str, mesh_secrets: Path) -> None:
     assert await filtered(target, mesh_secrets) == []

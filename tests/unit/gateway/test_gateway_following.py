@@ -14,8 +14,17 @@ from hypothesis import strategies as st
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.run_pb2 import RunEvent, RunStatus, StepStatus
 from malha.api.run.v1.record_pb2 import Accepted, Content, FinalStatus, JournalEvent, Record, StepKind
+from malha.client import RunText
 from malha.errors import ErrorReason, MalhaError, unavailable
-from malha.run import Entry, Position, Sealer, StreamPosition, parse_stream_position, run_id_for
+from malha.run import (
+    Entry,
+    Position,
+    Sealer,
+    StreamPosition,
+    fold,
+    parse_stream_position,
+    run_id_for,
+)
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.planner import MemoryDeltas
 from malha.testing.worker import PlayedRun
@@ -226,6 +235,48 @@ async def test_a_position_that_the_run_has_not_reached_is_refused() -> None:
             if not over:
                 await run.worker.play()
         assert not run.following._tails
+
+
+async def test_a_text_being_written_is_told_to_who_asked_and_silence_to_who_did_not() -> None:
+    async with watched() as run:
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        listening = run.following.follow("acme", run.run_id, BEGINNING, idle=30, deltas=True)
+        others = run.following.follow("acme", run.run_id, BEGINNING, idle=0.05)
+        for stream in (listening, others):
+            for _ in range(3):
+                assert await anext(stream) is not None
+        silence = asyncio.create_task(anext(others))
+        text, hearing = RunText(), asyncio.create_task(anext(listening))
+        async with asyncio.timeout(5):
+            while not silence.done():
+                await run.worker.tell(run.deltas, key, ["It ", "is "])
+                if hearing.done() and (event := hearing.result()) is not None:
+                    text.take(event)
+                    hearing = asyncio.create_task(anext(listening))
+                await asyncio.sleep(0)
+        assert await silence is None, "what others are told is no news to it"
+        assert text.text == "It is "
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+        await listening.aclose()
+        await others.aclose()
+
+
+async def test_a_worker_that_lost_the_run_is_not_heard() -> None:
+    async with watched() as run:
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=0.05, deltas=True)
+        for _ in range(3):
+            await anext(stream)
+        zombie = PlayedRun(run.journal, run.sealer, "acme", run.run_id)
+        zombie.state = fold(await run.journal.load("acme", run.run_id))
+        await run.worker.claim(2)
+        assert (await anext(stream) or RunEvent()).HasField("claimed")
+        await zombie.tell(run.deltas, key, ["It ", "is "])
+        assert await anext(stream) is None
+        await stream.aclose()
 
 
 async def test_the_end_of_an_open_run_is_a_place_to_wait_and_that_of_a_finished_one_is_the_end() -> None:
