@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.run_pb2 import RunEvent, RunStatus, StepStatus
+from malha.api.run.v1.chat_pb2 import ChatMessage, Role
 from malha.api.run.v1.record_pb2 import Accepted, Content, FinalStatus, JournalEvent, Record, StepKind
 from malha.client import RunText
 from malha.errors import ErrorReason, MalhaError, unavailable
@@ -275,6 +276,25 @@ async def test_a_worker_that_lost_the_run_is_not_heard() -> None:
         await run.worker.claim(2)
         assert (await anext(stream) or RunEvent()).HasField("claimed")
         await zombie.tell(run.deltas, key, ["It ", "is "])
+        assert await anext(stream) is None
+        await stream.aclose()
+
+
+async def test_a_part_that_arrives_after_the_steps_end_is_not_told() -> None:
+    async with watched() as run:
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        reply = ChatMessage(role=Role.ROLE_ASSISTANT, text="It is forty.")
+        await run.worker.end(key, Content(message=reply))
+        await run.worker.start(StepKind.STEP_KIND_TOOL, "calculator", Content(arguments_json="{}"))
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=0.05, deltas=True)
+        told = [await anext(stream) for _ in range(6)]
+        assert [event.WhichOneof("event") for event in told if event is not None][3:] == [
+            "delta",
+            "step_finished",
+            "step_started",
+        ]
+        await run.worker.tell(run.deltas, key, ["It ", "is "])
         assert await anext(stream) is None
         await stream.aclose()
 

@@ -84,7 +84,7 @@ def streamed(text: str, sizes: list[int], policy: Policy = POLICY) -> tuple[str,
 @example("my card is 4111 1111 1111 1111, keep it", [3])
 @example(f"the key is {KEY}.", [5])
 @example("1" * 70 + " 529.982.247-25", [1])
-@example("529.982.247-25\n٥٢٩٩٨٢٢٤٧٢٥", [4])
+@example("529.982.247-25\n٥٢٩٩٨٢٢٤٧٢٥ is hers too", [4])
 @example(TOKEN, [9])
 @example(PEM + "\nthe end", [7])
 def test_what_is_let_through_is_a_beginning_of_what_the_whole_is_judged_to_be(
