@@ -29,30 +29,34 @@ _PRICES = {
 }
 
 
-def _script(latency_ms: int = 0) -> dict[str, Any]:
+_ANSWER = "Forty hours cost 99.60 dollars."
+
+
+def _script(latency_ms: int, spoken: dict[str, Any]) -> dict[str, Any]:
     """Two model calls and one tool call, each answer after so many milliseconds."""
     call = {"name": "calculator", "arguments": {"expression": "40 * 2.49"}}
     return {
         "rules": [
             {"turn": 0, "tool_calls": [call], "latency_ms": latency_ms},
-            {"text": "Forty hours cost 99.60 dollars.", "latency_ms": latency_ms},
+            {"text": _ANSWER, "latency_ms": latency_ms, **spoken},
         ]
     }
 
 
 @asynccontextmanager
-async def scripted_model(state: Path, *, latency_ms: int = 0) -> AsyncIterator[dict[str, str]]:
+async def scripted_model(state: Path, *, latency_ms: int = 0, **spoken: Any) -> AsyncIterator[dict[str, str]]:
     """A model server that answers by the script, and the settings of a mesh whose agent asks it.
 
     Args:
         state: an empty folder.
         latency_ms: how long the model takes.
+        spoken: what else the rule of the answer says, such as `text` and `chunk_ms`.
     """
     agents = state / "agents"
     agents.mkdir()
     (agents / "default.yaml").write_text(yaml.safe_dump({**_AGENT, "name": "default"}))
     (agents / "bench.yaml").write_text(yaml.safe_dump(_AGENT))
-    (state / "script.json").write_text(json.dumps(_script(latency_ms)))
+    (state / "script.json").write_text(json.dumps(_script(latency_ms, spoken)))
     (state / "prices.yaml").write_text(yaml.safe_dump(_PRICES))
     models = Sidecar("malha.testing.model_server", state, "--script", str(state / "script.json"))
     async with models:

@@ -14,7 +14,7 @@ from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
 from malha.cli import approving, dead, documents, render
 from malha.cli.session import LOCAL_STATE, console, run
-from malha.client import Client
+from malha.client import Client, RunText
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
 app.add_typer(dead.app, name="dead")
@@ -73,9 +73,16 @@ def ask(
     """Put a question to an agent and watch it being answered."""
 
     async def main(client: Client) -> int:
-        run = await client.create_run(question, agent=agent)
-        async for event in client.events(run.run_id):
-            render.event(console, event)
+        run = await client.create_run(question, agent=agent, stream=True)
+        text = RunText()
+        with render.growing(console) as show:
+            async for event in client.events(run.run_id, deltas=True):
+                if text.take(event):
+                    show(text.text)
+                else:
+                    render.event(console, event)
+                    if event.HasField("step_finished"):
+                        show("")
         run = await client.run(run.run_id)
         render.outcome(console, run)
         return 0 if run.status == run_pb2.RUN_STATUS_SUCCEEDED else 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Column, Table
+from rich.text import Text
 
 from malha.api.gateway.v1 import operator_service_pb2, run_pb2
 from malha.api.run.v1 import record_pb2
@@ -30,6 +34,16 @@ def usd(microusd: int) -> str:
 def status(run: run_pb2.Run) -> str:
     """The run's status as a word."""
     return run_pb2.RunStatus.Name(run.status).removeprefix("RUN_STATUS_").lower()
+
+
+@contextmanager
+def growing(console: Console) -> Iterator[Callable[[str], None]]:
+    """Within the block, show a text below all that is printed, as it stands; nothing outside a terminal."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        yield lambda text: live.update(Padding(Text(text), (0, 2)) if text else "", refresh=True)
 
 
 def event(console: Console, happened: run_pb2.RunEvent) -> None:

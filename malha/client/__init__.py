@@ -1,6 +1,7 @@
 """The client for Python programs; other languages generate theirs from ``proto/``."""
 
 from malha.client.client import DEFAULT_GRPC_TARGET, Client
+from malha.client.text import RunText
 from malha.errors import ErrorReason, MalhaError
 
-__all__ = ["DEFAULT_GRPC_TARGET", "Client", "ErrorReason", "MalhaError"]
+__all__ = ["DEFAULT_GRPC_TARGET", "Client", "ErrorReason", "MalhaError", "RunText"]

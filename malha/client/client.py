@@ -103,12 +103,14 @@ class Client:
         limits: run_service_pb2.RunLimitsRequest | None = None,
         work_class: str = "",
         priority: Priority = Priority.PRIORITY_UNSPECIFIED,
+        stream: bool = False,
     ) -> run_pb2.Run:
         """Start a run and return at once; it will end even if nobody waits.
 
         Args:
             idempotency_key: the same key and question is the same run. With one the question is put again
                 while the mesh says that this may help; without, it is put once, and needs no planner.
+            stream: models answer word by word, for whoever follows the run with ``deltas``.
         """
         request = run_service_pb2.CreateRunRequest(
             input=question,
@@ -118,6 +120,7 @@ class Client:
             limits=limits,
             work_class=work_class,
             priority=priority,
+            stream=stream,
         )
         put = self._insist if idempotency_key else self._call
         return (await put(self._runs.CreateRun, request)).run
@@ -187,14 +190,17 @@ class Client:
         request = admin_service_pb2.EraseTenantRequest(tenant=tenant)
         return (await self._call(self.admin.EraseTenant, request)).runs
 
-    async def events(self, run_id: str, *, after: str = "") -> AsyncIterator[run_pb2.RunEvent]:
+    async def events(
+        self, run_id: str, *, after: str = "", deltas: bool = False
+    ) -> AsyncIterator[run_pb2.RunEvent]:
         """The run's events from ``after`` on, each once, until the run is over.
 
-        A connection that breaks is made again and resumed after the last event seen.
+        With ``deltas`` the texts of model steps come in parts as well, for `RunText` to put together. A
+        connection that breaks is made again and resumed after the last event seen.
         """
         resumes = 0
         while True:
-            request = run_service_pb2.StreamRunRequest(run_id=run_id, after=after)
+            request = run_service_pb2.StreamRunRequest(run_id=run_id, after=after, deltas=deltas)
             try:
                 async for response in self._runs.StreamRun(request, metadata=self._metadata):
                     after, resumes = response.event.position, 0

@@ -20,10 +20,11 @@ from malha.run.claim import (
 from malha.run.facts import erasure, facts, wakes, without_content
 from malha.run.fold import fold, fold_whatever
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
-from malha.run.keys import StepKey, erased_id, parse_step_key, run_id_for, step_key, subject
+from malha.run.keys import StepKey, delta_subject, erased_id, parse_step_key, run_id_for, step_key, subject
 from malha.run.lane import lane_of, parse_lane
 from malha.run.limits import check_room
-from malha.run.position import Position, parse_position
+from malha.run.live_text import DELTA, LiveText
+from malha.run.position import Position, StreamPosition, parse_position, parse_stream_position
 from malha.run.proposals import APPROVALS_NEEDED, Proposal, Ruling, Standing
 from malha.run.rebase import Rebase, rebase
 from malha.run.resume import Resume, resume, settle, settlements
@@ -32,6 +33,7 @@ from malha.run.state import BrokenJournalError, RunState, StepState
 
 __all__ = [
     "APPROVALS_NEEDED",
+    "DELTA",
     "MAX_CLAIMS",
     "MAX_DELIVERIES",
     "Archive",
@@ -44,6 +46,7 @@ __all__ = [
     "Journal",
     "JournalWithArchive",
     "KeyRing",
+    "LiveText",
     "NoCanonicalFormError",
     "Position",
     "Priority",
@@ -56,6 +59,7 @@ __all__ = [
     "Standing",
     "StepKey",
     "StepState",
+    "StreamPosition",
     "UnsealableError",
     "accept",
     "amend",
@@ -64,6 +68,7 @@ __all__ = [
     "cancelled",
     "check_room",
     "decide_claim",
+    "delta_subject",
     "erased_id",
     "erasure",
     "facts",
@@ -77,6 +82,7 @@ __all__ = [
     "parse_lane",
     "parse_position",
     "parse_step_key",
+    "parse_stream_position",
     "rebase",
     "refuse_other",
     "resume",

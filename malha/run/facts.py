@@ -124,6 +124,8 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         _describe_step(fact, state.attempt(finished.key))
     elif kind == "step_abandoned":
         fact.status = "abandoned"
+        if event.step_abandoned.HasField("usage"):
+            fact.usage.CopyFrom(event.step_abandoned.usage)
         fact.cost.CopyFrom(event.step_abandoned.cost)
         _describe_step(fact, state.attempt(event.step_abandoned.key))
         return "run.step_finished"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from malha.api.common.v1.usage_pb2 import Cost
+from malha.api.common.v1.usage_pb2 import Cost, Usage
 from malha.api.run.v1.record_pb2 import (
     FinalStatus,
     Finished,
@@ -128,11 +128,7 @@ def _step_finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
     step.finished = finished
     step.result = event.content
     step.ended_at = entry.time
-    usage = finished.usage
-    state.usage.input_tokens += usage.input_tokens
-    state.usage.cached_input_tokens += usage.cached_input_tokens
-    state.usage.output_tokens += usage.output_tokens
-    state.usage.reasoning_tokens += usage.reasoning_tokens
+    _add_usage(state.usage, finished.usage)
     _add_cost(state.cost, finished.cost)
     _progressed(state)
 
@@ -141,6 +137,7 @@ def _step_abandoned(state: RunState, event: JournalEvent, entry: Entry) -> None:
     step = _open_attempt(state, event.step_abandoned.key)
     step.abandoned = event.step_abandoned
     step.ended_at = entry.time
+    _add_usage(state.usage, event.step_abandoned.usage)
     _add_cost(state.cost, event.step_abandoned.cost)
 
 
@@ -267,6 +264,13 @@ def _open_attempt(state: RunState, key: str) -> StepState:
     if step is None or not step.open:
         raise BrokenJournalError("an end without a start")
     return step
+
+
+def _add_usage(total: Usage, usage: Usage) -> None:
+    total.input_tokens += usage.input_tokens
+    total.cached_input_tokens += usage.cached_input_tokens
+    total.output_tokens += usage.output_tokens
+    total.reasoning_tokens += usage.reasoning_tokens
 
 
 def _add_cost(total: Cost, cost: Cost, *, sign: int = 1) -> None:

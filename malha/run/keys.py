@@ -15,6 +15,7 @@ from typing import NamedTuple
 RUN_ID = re.compile(r"[a-z2-7]{52}")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SUBJECT_PREFIX = "malha.run."
+_DELTA_PREFIX = "malha.delta."
 
 
 class StepKey(NamedTuple):
@@ -51,6 +52,12 @@ def subject(tenant: str, run_id: str) -> str:
     if not _TENANT.fullmatch(tenant) or not RUN_ID.fullmatch(run_id):
         raise ValueError("not a tenant and a run id")
     return f"{_SUBJECT_PREFIX}{tenant}.{run_id}"
+
+
+def delta_subject(tenant: str, run_id: str) -> str:
+    """``malha.delta.<tenant>.<run>``, where the run's texts are told while they are written. ValueError as
+    `subject`."""
+    return _DELTA_PREFIX + subject(tenant, run_id).removeprefix(_SUBJECT_PREFIX)
 
 
 def step_key(tenant: str, run_id: str, step: int, epoch: int, leg: int) -> str:

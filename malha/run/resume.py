@@ -84,6 +84,8 @@ def _settlement(state: RunState, step: StepState) -> Settlement:
         return settle(state, step.started, Settlement(amount_microusd=step.finished.cost.amount_microusd))
     if step.abandoned is not None and step.abandoned.how == Abandonment.ABANDONMENT_TOMBSTONED:
         return settle(state, step.started, Settlement(release=True))
+    if step.abandoned is not None and step.abandoned.HasField("usage"):
+        return settle(state, step.started, Settlement(usage=step.abandoned.usage))
     # it may have run, and what is not known to be unspent counts as spent
     return settle(state, step.started, Settlement(at_ceiling=True))
 

@@ -56,6 +56,11 @@ TOOL_CALLS = Counter(
     ("tool", "how"),
 )
 
+# the journal's side channel
+DELTAS = Counter(
+    "malha_deltas_total", "Parts of texts being written, told to whoever listens, or dropped.", ("outcome",)
+)
+
 # gateway
 GATEWAY_RUNS_FOLLOWED = Gauge("malha_gateway_runs_followed", "Runs whose journal is read for a stream.")
 GATEWAY_READERS_LET_GO = Counter(
@@ -69,6 +74,10 @@ PLANNER_QUEUED = Gauge(
     "malha_planner_queued_items", "Work items queued or under way, of all planners.", ("work_class",)
 )
 PLANNER_BUSY = Gauge("malha_planner_busy_slots", "Runs being worked on.")
+PLANNER_UNHEARD = Counter(
+    "malha_planner_unheard_texts_total",
+    "Texts whose stream the guard did not judge to its end: told no further, and judged whole.",
+)
 PLANNER_STEPS = Histogram(
     "malha_planner_step_seconds", "Time of one model or tool call.", ("kind", "outcome"), buckets=_LATENCY
 )

@@ -9,12 +9,15 @@ request answers it. A rule:
     after        how often the rule is passed over before it answers; 0
     times        how often it answers, then it matches no more; absent: always
     text         what the assistant says
+    pieces       the same in the chunks of its stream; else it is cut into words
     tool_calls   [{"name", "arguments": {...} or text, "id"?}]
     usage        {"prompt_tokens", "completion_tokens", "cached_tokens"?, "reasoning_tokens"?};
                  null leaves it out
     finish       finish_reason, else "tool_calls" or "stop"
     latency_ms   waited before the first byte; 0
     chunk_ms     waited between the chunks of a stream; 0
+    first_chunks how many chunks of a stream come without waiting; 0
+    unstreamed   answers whole where a stream was asked for
     status       answers this HTTP status with `error` {"code"?, "message"?} and `headers`
     body         answers these characters as they are
     disconnect   "before" any byte, or "middle": half an answer, then the connection is cut
@@ -112,9 +115,12 @@ class Rule:
 
     def events(self, facts: Facts, *, with_usage: bool) -> list[bytes]:
         """The server-sent events of a streamed answer: text by words, arguments in halves."""
+        if "body" in self.raw:
+            return [str(self.raw["body"]).encode()]
         message = self._message(facts)
         chunks = [
-            _chunk(facts, [{"index": 0, "delta": delta, "finish_reason": None}]) for delta in _deltas(message)
+            _chunk(facts, [{"index": 0, "delta": delta, "finish_reason": None}])
+            for delta in _deltas(message, self.raw.get("pieces"))
         ]
         chunks.append(_chunk(facts, [{"index": 0, "delta": {}, "finish_reason": self._finish}]))
         if with_usage and (usage := self._usage) is not None:
@@ -122,11 +128,15 @@ class Rule:
         return [*chunks, b"data: [DONE]\n\n"]
 
     def _message(self, facts: Facts) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": _filled(self.raw.get("text"), facts)}
+        message: dict[str, Any] = {"role": "assistant", "content": _filled(self._text, facts)}
         message["refusal"] = None
         if calls := self.raw.get("tool_calls"):
             message["tool_calls"] = [_call(call, place, facts) for place, call in enumerate(calls)]
         return message
+
+    @property
+    def _text(self) -> str | None:
+        return "".join(self.raw["pieces"]) if "pieces" in self.raw else self.raw.get("text")
 
     @property
     def _finish(self) -> str:
@@ -160,9 +170,9 @@ def _call(call: Mapping[str, Any], place: int, facts: Facts) -> dict[str, Any]:
     return {"id": call.get("id", f"call_{facts.turn}_{place}"), "type": "function", "function": function}
 
 
-def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _deltas(message: Mapping[str, Any], pieces: Sequence[str] | None) -> Iterator[dict[str, Any]]:
     yield {"role": "assistant", "content": ""}
-    for piece in re.findall(r"\s*\S+|\s+", message["content"] or ""):
+    for piece in pieces or re.findall(r"\s*\S+|\s+", message["content"] or ""):
         yield {"content": piece}
     for index, call in enumerate(message.get("tool_calls", ())):
         name, arguments = call["function"]["name"], call["function"]["arguments"]

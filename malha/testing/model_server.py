@@ -50,6 +50,7 @@ class ModelServer:
         self.hung_up = 0
         """Callers that went before they had their answer."""
         self.port = 0
+        self._peers: set[object] = set()
         self._rules = [Rule(raw) for raw in script["rules"]]
         self._runner: web.ServerRunner | None = None
 
@@ -58,6 +59,11 @@ class ModelServer:
         added = [Rule(rule) for rule in rules]
         self._rules[:0] = added
         return added
+
+    @property
+    def connections(self) -> int:
+        """How many connections brought requests."""
+        return len(self._peers)
 
     @property
     def base_url(self) -> str:
@@ -95,6 +101,7 @@ class ModelServer:
         except (ValueError, KeyError, TypeError):
             return _refused(400, {"code": "invalid_request", "message": "no chat request in JSON"})
         if self.requests.maxlen:
+            self._peers.add(request.transport and request.transport.get_extra_info("peername"))
             self.requests.append(Received(body, dict(request.headers)))
         rule = next((rule for rule in self._rules if rule.takes(facts)), None)
         if rule is None:
@@ -110,9 +117,13 @@ class ModelServer:
             return _cut(request, web.Response())
         if "status" in rule.raw:
             return _refused(rule.raw["status"], rule.raw.get("error", {}), rule.raw.get("headers"))
-        if body.get("stream"):
+        if body.get("stream") and not rule.raw.get("unstreamed"):
             with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-            return await _stream(request, rule, rule.events(facts, with_usage=with_usage))
+            try:
+                return await _stream(request, rule, rule.events(facts, with_usage=with_usage))
+            except asyncio.CancelledError:
+                self.hung_up += 1
+                raise
         answer = rule.whole(facts)
         if rule.raw.get("disconnect") == "middle":
             return await _half(request, answer)
@@ -126,7 +137,7 @@ async def _stream(request: web.BaseRequest, rule: Rule, events: list[bytes]) -> 
         if rule.raw.get("disconnect") == "middle" and place >= len(events) // 2:
             return _cut(request, response)
         await response.write(event)
-        if pause := rule.raw.get("chunk_ms"):
+        if (pause := rule.raw.get("chunk_ms")) and place + 1 >= rule.raw.get("first_chunks", 0):
             await asyncio.sleep(pause / 1000)
     await response.write_eof()
     return response

@@ -44,16 +44,23 @@ class FakeGuard(GuardServiceServicer):
     """Blocks texts with ``BLOCKED_WORD``."""
 
     async def Check(self, request: guard_pb.CheckRequest, _context: Context) -> guard_pb.CheckResponse:
-        judgements = [
-            guard_pb.Judgement(
-                verdict=Verdict(action=Action.ACTION_BLOCK, rules=["injection.test"], policy="test-1"),
-                message="this reads like an attempt to change the rules",
-            )
-            if BLOCKED_WORD in text
-            else guard_pb.Judgement(verdict=Verdict(action=Action.ACTION_ALLOW, policy="test-1"), text=text)
-            for text in request.texts
-        ]
-        return guard_pb.CheckResponse(judgements=judgements)
+        return guard_pb.CheckResponse(judgements=map(self._judge, request.texts))
+
+    async def FilterStream(
+        self, request_iterator: AsyncIterator[guard_pb.FilterStreamRequest], _context: Context
+    ) -> AsyncIterator[guard_pb.FilterStreamResponse]:
+        judgement = self._judge("".join([request.text async for request in request_iterator]))
+        yield guard_pb.FilterStreamResponse(text=judgement.text, judgement=judgement)
+
+    @staticmethod
+    def _judge(text: str) -> guard_pb.Judgement:
+        if BLOCKED_WORD not in text:
+            verdict = Verdict(action=Action.ACTION_ALLOW, policy="test-1")
+            return guard_pb.Judgement(verdict=verdict, text=text)
+        return guard_pb.Judgement(
+            verdict=Verdict(action=Action.ACTION_BLOCK, rules=["injection.test"], policy="test-1"),
+            message="this reads like an attempt to change the rules",
+        )
 
 
 class FakePlanner(PlannerServiceServicer):

@@ -7,7 +7,8 @@ an effect key runs once, a blocked word is withheld.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -25,8 +26,15 @@ from malha.api.cost.v1.cost_service_pb2 import (
     SettleRequest,
     SettleResponse,
 )
-from malha.api.guard.v1.guard_service_pb2 import CheckRequest, CheckResponse, Judgement
+from malha.api.guard.v1.guard_service_pb2 import (
+    CheckRequest,
+    CheckResponse,
+    FilterStreamRequest,
+    FilterStreamResponse,
+    Judgement,
+)
 from malha.api.run.v1.chat_pb2 import ChatMessage, Citation, Role, ToolCall
+from malha.api.run.v1.delta_pb2 import Delta
 from malha.api.run.v1.record_pb2 import Action, Effect, Risk, StepOutcome, Verdict
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import (
@@ -38,9 +46,11 @@ from malha.api.tools.v1.tools_service_pb2 import (
     ToolResult,
 )
 from malha.errors import ErrorReason, MalhaError
-from malha_planner.ports import ModelReply
+from malha_planner.ports import Listening, ModelReply
 from malha_tools.clearing import check_clearance
 
+_TURNS = 50
+"""Of the event loop between two pieces of a text: enough for whoever listens to hand one on."""
 MODEL_MICROUSD = 10
 """What a model call costs; its ceiling is ten times that."""
 
@@ -78,6 +88,10 @@ class ScriptedModel:
         self.entered = asyncio.Event()
         self.hold: asyncio.Event | None = None
         """Set to an Event: calls wait for it."""
+        self.said_before: list[str] = []
+        """What is said of the text before `hold`, to whoever listens."""
+        self.listened = 0
+        """Calls with somebody who listened."""
 
     def count(self, messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> int:
         return sum(len(message.text) for message in messages) + len(tools)
@@ -89,16 +103,32 @@ class ScriptedModel:
         *,
         max_output_tokens: int,
         deadline_seconds: float,
+        listening: Listening | None = None,
     ) -> ModelReply:
         del max_output_tokens, deadline_seconds
         self.shown.append(list(messages))
         self.offered.append([tool.name for tool in tools])
         self.entered.set()
+        if listening is not None:
+            self.listened += 1
+            await self._speak(listening)
         if self.hold is not None:
             await self.hold.wait()
         if self.failures:
             raise self.failures.pop(0)
-        return self.script[sum(message.role == Role.ROLE_ASSISTANT for message in messages)]
+        reply = self.script[sum(message.role == Role.ROLE_ASSISTANT for message in messages)]
+        if listening is not None:
+            listening.usage = None
+            listening.hear(reply.message.text.removeprefix("".join(self.said_before)))
+        return reply
+
+    async def _speak(self, listening: Listening) -> None:
+        """The pieces that were given to be said before anything else happens."""
+        for piece in self.said_before:
+            listening.usage = Usage(input_tokens=7, output_tokens=1)
+            listening.hear(piece)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def close(self) -> None:
         return
@@ -271,10 +301,36 @@ class WordGuard:
 
     def __init__(self) -> None:
         self.checked: list[CheckRequest] = []
+        self.streamed = 0
+        """Parts of texts that were given to be filtered."""
+        self.deaf = False
+        """Whether streams are refused."""
 
     async def check(self, request: CheckRequest) -> CheckResponse:
         self.checked.append(request)
         return CheckResponse(judgements=[self._judge(text) for text in request.texts])
+
+    async def filter(
+        self, requests: AsyncIterator[FilterStreamRequest]
+    ) -> AsyncGenerator[FilterStreamResponse, None]:
+        """Lets whole words through; a block takes back what was let through."""
+        text = through = ""
+        async for request in requests:
+            self.streamed += 1
+            if self.deaf:
+                raise MalhaError(ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, "the guard is away")
+            text += request.text
+            known = self._judge(text[: text.rfind(" ") + 1])
+            if known.verdict.action == Action.ACTION_BLOCK:
+                known.verdict.streamed = bool(through)
+                yield FilterStreamResponse(text=known.text, reset=bool(through), judgement=known)
+                return
+            yield FilterStreamResponse(text=known.text.removeprefix(through))
+            through = known.text
+        whole = self._judge(text)
+        whole.verdict.streamed = bool(through)
+        rest = whole.text.removeprefix(through)
+        yield FilterStreamResponse(text=rest, reset=not whole.text.startswith(through), judgement=whole)
 
     @staticmethod
     def _judge(text: str) -> Judgement:
@@ -285,6 +341,34 @@ class WordGuard:
             verdict = Verdict(action=Action.ACTION_MASK, rules=["secret"], policy="v1")
             return Judgement(verdict=verdict, text=text.replace("secret", "[masked]"))
         return Judgement(verdict=Verdict(action=Action.ACTION_ALLOW, policy="v1"), text=text)
+
+
+class MemoryDeltas:
+    """Deltas to whoever listens in this process; all of them are kept as well."""
+
+    def __init__(self) -> None:
+        self.told: list[Delta] = []
+        self._listeners: dict[asyncio.Queue[Delta], tuple[str, str]] = {}
+
+    async def publish(self, delta: Delta) -> None:
+        self.told.append(delta)
+        for heard, run in self._listeners.items():
+            if run == (delta.tenant, delta.run_id):
+                heard.put_nowait(delta)
+
+    @asynccontextmanager
+    async def listen(self, tenant: str, run_id: str) -> AsyncIterator[AsyncIterator[Delta]]:
+        heard: asyncio.Queue[Delta] = asyncio.Queue()
+        self._listeners[heard] = (tenant, run_id)
+
+        async def deltas() -> AsyncIterator[Delta]:
+            while True:
+                yield await heard.get()
+
+        try:
+            yield deltas()
+        finally:
+            del self._listeners[heard]
 
 
 @dataclass

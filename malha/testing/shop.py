@@ -31,6 +31,7 @@ from malha.run import RunState, Sealer, fold, run_id_for
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.planner import (
     Crash,
+    MemoryDeltas,
     MemoryItem,
     MemoryLedger,
     MemoryToolbox,
@@ -57,6 +58,7 @@ class Shop:
         self.ledger = MemoryLedger()
         self.toolbox = MemoryToolbox()
         self.guard = WordGuard()
+        self.deltas = MemoryDeltas()
         self.model = ScriptedModel()
         self.approvals = ApprovalPolicy()
         self.counted = 0
@@ -87,6 +89,7 @@ class Shop:
             ledger=self.ledger,
             toolbox=self.toolbox,
             guard=self.guard,
+            deltas=self.deltas,
             acting=acting_for,
             boundaries=boundaries or NoBoundaries(),
             clock=SystemClock(),
@@ -101,6 +104,7 @@ class Shop:
         iterations: int = 5,
         wall_seconds: float = 60.0,
         model_seconds: float = 60.0,
+        stream: bool = False,
     ) -> MemoryItem:
         """Accept a run; the item that hints at it."""
         run_id = run_id_for(TENANT, None)
@@ -111,6 +115,7 @@ class Shop:
             principal=Principal(tenant=TENANT, subject="ana", tier=Tier.TIER_FREE, scopes=["runs"]),
             agent=agent,
             work_class="interactive",
+            stream=stream,
             limits=RunLimits(
                 max_iterations=iterations,
                 max_cost_microusd=10**6,

@@ -17,14 +17,15 @@ class ServerSentEvent(NamedTuple):
 
 
 async def events(
-    session: aiohttp.ClientSession, run_id: str, *, after: str = ""
+    session: aiohttp.ClientSession, run_id: str, *, after: str = "", deltas: bool = False
 ) -> AsyncIterator[ServerSentEvent]:
     """A run's events from the edge, after the event with the id ``after``, until the stream ends.
 
     Closing the iterator cuts the connection. Raises aiohttp.ClientResponseError for a refusal.
     """
     headers = {"last-event-id": after} if after else {}
-    async with session.get(f"/v1/runs/{run_id}/events", headers=headers) as response:
+    path = f"/v1/runs/{run_id}/events" + ("?deltas=true" if deltas else "")
+    async with session.get(path, headers=headers) as response:
         response.raise_for_status()
         assert response.content_type == "text/event-stream", response.content_type
         fields: dict[str, str] = {}

@@ -15,13 +15,21 @@ from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceStub
 from malha.run import Journal, Sealer
 from malha.telemetry import metrics
 from malha.testing import sse
-from malha.testing.worker import PlayedRun
+from malha.testing.worker import PlayedRun, Telling
 
 
 class StreamHouse:
     """Gateways on one NATS behind an edge, by their ports, and how to read from any of these doors."""
 
-    def __init__(self, api_key: str, gateways: list[int], edge: int, worker: tuple[Journal, Sealer]) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        gateways: list[int],
+        edge: int,
+        worker: tuple[Journal, Sealer],
+        deltas: Telling,
+    ) -> None:
+        self.deltas = deltas
         self.api_key = api_key
         self.bearer = (("authorization", f"Bearer {api_key}"),)
         self.gateways = gateways
@@ -38,10 +46,10 @@ class StreamHouse:
         run = (await self.runs.CreateRun(request, metadata=self.bearer, timeout=10)).run
         return run.run_id, PlayedRun(*self._worker, "dev", run.run_id)
 
-    async def whole(self, run_id: str, *, gateway: int = 0) -> list[run_pb2.RunEvent]:
+    async def whole(self, run_id: str, *, gateway: int = 0, deltas: bool = False) -> list[run_pb2.RunEvent]:
         """The run's events, uncut, from one gateway."""
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.gateways[gateway]}") as channel:
-            request = run_service_pb2.StreamRunRequest(run_id=run_id)
+            request = run_service_pb2.StreamRunRequest(run_id=run_id, deltas=deltas)
             call = RunServiceStub(channel).StreamRun(request, metadata=self.bearer)
             return [answer.event async for answer in call]
 
@@ -64,25 +72,26 @@ class StreamHouse:
             connector=aiohttp.TCPConnector(force_close=True, limit=0, socket_factory=made),
         )
 
-    async def over_sse(self, port: int, run_id: str) -> list[sse.ServerSentEvent]:
+    async def over_sse(self, port: int, run_id: str, *, deltas: bool = False) -> list[sse.ServerSentEvent]:
         """The run's events, coming back with the last id as often as it takes."""
         seen: list[sse.ServerSentEvent] = []
         async with self.rest(port) as session:
             while not seen or seen[-1].kind != "finished":
                 try:
-                    async for event in sse.events(session, run_id, after=seen[-1].id if seen else ""):
+                    after = seen[-1].id if seen else ""
+                    async for event in sse.events(session, run_id, after=after, deltas=deltas):
                         seen.append(event)  # noqa: PERF401 - kept one by one: the next may not come
                 except (aiohttp.ClientError, OSError):
                     continue
         return seen
 
-    async def over_grpc(self, port: int, run_id: str) -> list[run_pb2.RunEvent]:
+    async def over_grpc(self, port: int, run_id: str, *, deltas: bool = False) -> list[run_pb2.RunEvent]:
         """The same, over gRPC."""
         seen: list[run_pb2.RunEvent] = []
         while not seen or seen[-1].WhichOneof("event") != "finished":
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 after = seen[-1].position if seen else ""
-                request = run_service_pb2.StreamRunRequest(run_id=run_id, after=after)
+                request = run_service_pb2.StreamRunRequest(run_id=run_id, after=after, deltas=deltas)
                 try:
                     async for answer in RunServiceStub(channel).StreamRun(request, metadata=self.bearer):
                         seen.append(answer.event)  # noqa: PERF401 - as above

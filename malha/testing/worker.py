@@ -7,13 +7,17 @@ contents sealed, but no model, tool or guard is asked.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from google.protobuf.duration_pb2 import Duration
 
 from malha.api.common.v1.usage_pb2 import Cost, Usage
 from malha.api.run.v1.chat_pb2 import ChatMessage, Citation, Role, ToolCall
+from malha.api.run.v1.delta_pb2 import Delta
 from malha.api.run.v1.record_pb2 import (
+    Abandonment,
     Action,
     Answered,
     Claimed,
@@ -26,13 +30,21 @@ from malha.api.run.v1.record_pb2 import (
     Proposed,
     Record,
     Risk,
+    StepAbandoned,
     StepFinished,
     StepKind,
     StepOutcome,
     StepStarted,
     Verdict,
 )
-from malha.run import Journal, RunState, Sealer, call_hash, fold
+from malha.run import DELTA, Journal, RunState, Sealer, call_hash, fold
+
+
+class Telling(Protocol):
+    """Where deltas are told."""
+
+    async def publish(self, delta: Delta) -> None: ...
+
 
 _ALLOWED = Verdict(action=Action.ACTION_ALLOW, policy="v1")
 
@@ -69,6 +81,47 @@ class PlayedRun:
     async def model_says(self, text: str) -> None:
         """A model call that ends in text."""
         await self._model(ChatMessage(role=Role.ROLE_ASSISTANT, text=text))
+
+    async def model_writes(self, deltas: Telling, pieces: Sequence[str], *, again: bool = False) -> None:
+        """A model call whose text is told while it is written; with ``again`` by a worker that dies before
+        the end, and then by another."""
+        key = await self.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        await self.tell(deltas, key, pieces)
+        if again:
+            await self.claim(2)
+            given_up = StepAbandoned(
+                key=key,
+                step=self._state().last_step,
+                how=Abandonment.ABANDONMENT_SETTLED_AT_CEILING,
+            )
+            key = self._state().next_key(given_up.step, self._state().epoch)
+            started = StepStarted(
+                key=key, step=given_up.step, kind=StepKind.STEP_KIND_MODEL, name="offline-1"
+            )
+            await self._append(
+                JournalEvent(step_abandoned=given_up),
+                await self._sealed(JournalEvent(step_started=started), Content()),
+            )
+            await self.tell(deltas, key, pieces)
+        message = ChatMessage(role=Role.ROLE_ASSISTANT, text="".join(pieces))
+        await self.end(key, Content(message=message), usage=Usage(input_tokens=100, output_tokens=10))
+
+    async def tell(self, deltas: Telling, key: str, pieces: Sequence[str]) -> None:
+        """Tell the text of a step that was begun; the whole of it in every fifth delta."""
+        text = ""
+        for number, piece in enumerate(pieces):
+            offset, text = (0 if number % 5 == 0 else len(text)), text + piece
+            content = Content(text=text[offset:])
+            delta = Delta(
+                tenant=self._tenant,
+                run_id=self._run_id,
+                key=key,
+                step=self._state().last_step,
+                epoch=self._state().epoch,
+                offset=offset,
+                content=await self._sealer.seal(self._tenant, self._run_id, DELTA, content),
+            )
+            await deltas.publish(delta)
 
     async def tool_answers(self, tool: str, arguments_json: str, text: str) -> None:
         """A tool call that ends well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeAlias, TypeVar, cast
 
 import grpc
@@ -104,19 +104,22 @@ class Peer:
 
     async def stream(
         self, method: Streaming[Q, R], requests: AsyncIterator[Q], *, timeout: float | None = None
-    ) -> AsyncIterator[R]:
-        """Call a bidirectional ``method`` and yield its responses as they come."""
+    ) -> AsyncGenerator[R, None]:
+        """Call a bidirectional ``method`` and yield its responses as they come. Closing it ends the call."""
         call = current()
         remaining = call.remaining() - _TRIM
+        stream = method(
+            requests,
+            timeout=remaining if timeout is None else min(timeout, remaining),
+            metadata=self._metadata(call),
+        )
         try:
-            async for response in method(
-                requests,
-                timeout=remaining if timeout is None else min(timeout, remaining),
-                metadata=self._metadata(call),
-            ):
+            async for response in stream:
                 yield response
         except grpc.aio.AioRpcError as error:
             raise codec.from_rpc(error, self.callee) from None
+        finally:
+            stream.cancel()  # where whoever reads it leaves early; else it is over
 
     async def close(self) -> None:
         """End what is under way and close the channel."""

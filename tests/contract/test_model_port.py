@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from malha.api.run.v1.chat_pb2 import ChatMessage, Role
+from malha.api.run.v1.chat_pb2 import ChatMessage, Role, ToolCall
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.testing.model_server import ModelServer
 from malha_planner.adapters.openai_model import OpenAiModel, OpenAiServer
 from malha_planner.models.offline.model import OfflineModel
-from malha_planner.ports import Model
+from malha_planner.ports import Listening, Model
 
 SUM = [ChatMessage(role=Role.ROLE_USER, text="What is 17 * 23?")]
 CALCULATOR = Tool(
@@ -18,6 +18,7 @@ CALCULATOR = Tool(
     description="Calculates arithmetic.",
     input_schema_json='{"type":"object","properties":{"expression":{"type":"string"}},"required":["expression"]}',
 )
+ASKED_FOR = ToolCall(call_id="c1", tool="calculator", arguments_json='{"expression": "17 * 23"}')
 SCRIPT = {
     "rules": [
         {"turn": 0, "tool_calls": [{"name": "calculator", "arguments": {"expression": "17 * 23"}}]},
@@ -60,3 +61,20 @@ async def test_usage_is_told_and_what_was_counted_before_bounds_a_short_prompt(m
 async def test_closing_twice_is_harmless(model: Model) -> None:
     await model.close()
     await model.close()
+
+
+async def test_what_is_heard_while_it_is_written_is_the_replys_text_or_nothing(model: Model) -> None:
+    pieces: list[str] = []
+    listening = Listening(pieces.append)
+    asked = ChatMessage(role=Role.ROLE_ASSISTANT, tool_calls=[ASKED_FOR])
+    result = ChatMessage(role=Role.ROLE_TOOL, text="391", tool_call_id=ASKED_FOR.call_id)
+    reply = await model.complete(
+        [*SUM, asked, result],
+        [CALCULATOR],
+        max_output_tokens=100,
+        deadline_seconds=5,
+        listening=listening,
+    )
+    assert "391" in reply.message.text
+    assert "".join(pieces) in (reply.message.text, "")
+    assert listening.usage is None, "the reply tells it"

@@ -19,6 +19,7 @@ FOUND = {
     "keyless-settlement": (0, {Wrong.LEDGER}),
     "cursorless-follower": (0, {Wrong.EVENTS}),
     "early-ack": (0, {Wrong.LOST}),
+    "gappy-telling": (0, {Wrong.STREAMS}),
 }
 
 

@@ -5,6 +5,7 @@
 """
 
 from malha.run.nats_journal.connection import Connection, connect
+from malha.run.nats_journal.deltas import NatsDeltas
 from malha.run.nats_journal.journal import NatsJournal, entry_of
 from malha.run.nats_journal.key_ring import NatsKeyRing, read_master_key
 from malha.run.nats_journal.overwriting import overwrite
@@ -31,6 +32,7 @@ __all__ = [
     "WORK",
     "WORK_SUBJECTS",
     "Connection",
+    "NatsDeltas",
     "NatsJournal",
     "NatsKeyRing",
     "UnfitServerError",

@@ -7,7 +7,7 @@ starts. No shipped code knows of them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import ModuleType
 from typing import Any
 
@@ -96,6 +96,21 @@ def _hasty_worker(part: Any) -> Any:
     return Hasty
 
 
+def _gappy_telling(part: Any) -> Any:
+    """What a reader misses of a text is not made up for."""
+
+    class Gappy(part):  # type: ignore[misc] # the part is known at run time only
+        async def follow(self, *place: Any, **how: Any) -> AsyncIterator[Any]:
+            parts = 0
+            async for event in super().follow(*place, **how):
+                told = event is not None and event.HasField("delta")
+                parts += told
+                if not told or parts % 3:
+                    yield event
+
+    return Gappy
+
+
 PARTS: dict[str, tuple[str, dict[str, Callable[[Any], Any]]]] = {
     "unfenced-appender": ("planner", {"NatsJournal": _unfenced_appender}),
     "forgetful-effects": ("tools", {"SqliteEffectRecords": _forgetful_effects}),
@@ -105,6 +120,7 @@ PARTS: dict[str, tuple[str, dict[str, Callable[[Any], Any]]]] = {
         {"NatsAnnouncer": _forgetful_announcer, "SqliteRunsTable": _forgetful_table},
     ),
     "early-ack": ("planner", {"Worker": _hasty_worker}),
+    "gappy-telling": ("gateway", {"Following": _gappy_telling}),
 }
 """By name: the service it stands in, and what it takes the place of."""
 

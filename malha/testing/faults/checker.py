@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from malha.api.gateway.v1.run_pb2 import RunEvent, RunStatus
 from malha.api.run.v1.record_pb2 import StepKind, StepOutcome
@@ -174,6 +174,9 @@ def _streams(run: Called, again: Sequence[RunEvent], entries: Sequence[Entry], v
     ]
     if [event.position for event in again] != journaled:
         verdict.find(Wrong.STREAMS, run.run_id, "the stream does not tell what the journal holds")
+    said = {step: run.said.of(step) for step, _ in _texts(run.events)}
+    if run.ended and said != dict(_texts(run.events)):
+        verdict.find(Wrong.STREAMS, run.run_id, f"over {run.over} the parts of its texts make {said}")
     if run.ended and run.events != again:
         seen = [event.position for event in run.events]
         verdict.find(Wrong.STREAMS, run.run_id, f"over {run.over} it was told {seen}, now {journaled}")
@@ -181,3 +184,10 @@ def _streams(run: Called, again: Sequence[RunEvent], entries: Sequence[Entry], v
 
 def _told(run: Called) -> list[str]:
     return [f"{event.position} {event.WhichOneof('event')}" for event in run.events[-4:]]
+
+
+def _texts(events: Sequence[RunEvent]) -> Iterator[tuple[int, str]]:
+    """The texts of model steps as they ended, by step; a later attempt comes later."""
+    for event in events:
+        if event.step_finished.kind == StepKind.STEP_KIND_MODEL:
+            yield event.step_finished.step, event.step_finished.text

@@ -19,15 +19,16 @@ import aiohttp
 from google.protobuf import json_format
 
 from malha.api.gateway.v1.run_pb2 import RunEvent
-from malha.client import Client
+from malha.client import Client, RunText
 from malha.errors import MalhaError
 from malha.testing import sse
 
 T = TypeVar("T")
 
 AGENT = "clerk"
-ANSWER = "It is written."
+ANSWER = "It is written, word by word, and whoever asked for it hears it grow."
 _THINKS_MS = 250
+_SPEAKS = {"latency_ms": _THINKS_MS, "chunk_ms": 20}
 _AGAIN = 0.2
 _LOOK = 0.01
 IN_FLIGHT = 16
@@ -57,14 +58,14 @@ SCRIPT: dict[str, Any] = {
             "latency_ms": _THINKS_MS,
             "tool_calls": [{"name": "append_line", "arguments": {"line": "{user}"}}],
         },
-        {"user": "^search", "turn": 2, "latency_ms": _THINKS_MS, "text": ANSWER},
+        {"user": "^search", "turn": 2, "text": ANSWER, **_SPEAKS},
         {
             "user": "^(line|leave)",
             "turn": 0,
             "latency_ms": _THINKS_MS,
             "tool_calls": [{"name": "append_line", "arguments": {"line": "{user}"}}],
         },
-        {"turn": 1, "latency_ms": _THINKS_MS, "text": ANSWER},
+        {"turn": 1, "text": ANSWER, **_SPEAKS},
     ]
 }
 TOOLS = ["append_line", "calculator", "search_knowledge"]
@@ -83,6 +84,10 @@ class Called:
     cancelled: bool = False
     """Whether the caller asked for its end."""
     ended: bool = False
+    said: RunText = field(default_factory=RunText)
+    """What the caller has of the texts, from the parts it was told."""
+    position: str = ""
+    """Of the last event it was told, parts of texts included."""
 
     @property
     def lines(self) -> list[str]:
@@ -133,7 +138,13 @@ class Load:
             number = next(self._numbers)
             text = f"{self._chance.choice(_KINDS)} {self._seed}-{number}"
             made = await insist(
-                partial(self._client.create_run, text, agent=AGENT, idempotency_key=f"{self._seed}-{number}")
+                partial(
+                    self._client.create_run,
+                    text,
+                    agent=AGENT,
+                    idempotency_key=f"{self._seed}-{number}",
+                    stream=number % 2 == 0,
+                )
             )
             run = Called(text, made.run_id, self._chance.choice(("grpc", "sse")))
             self.runs.append(run)
@@ -142,6 +153,9 @@ class Load:
     async def _follow(self, run: Called) -> None:
         steps = 0
         async for event in self._told(run):
+            run.position = event.position
+            if run.said.take(event):
+                continue
             run.events.append(event)
             steps += event.HasField("step_started")
             unknown = event.HasField("waiting")
@@ -159,7 +173,7 @@ class Load:
         """The run's events, each once, whatever happens to connections."""
         stream = self._over_grpc if run.over == "grpc" else self._over_sse
         while True:
-            after = run.events[-1].position if run.events else ""
+            after = run.position
             with suppress(MalhaError, aiohttp.ClientError, TimeoutError, OSError):
                 async for event in stream(run.run_id, after):
                     yield event
@@ -168,10 +182,10 @@ class Load:
             await asyncio.sleep(_AGAIN)
 
     def _over_grpc(self, run_id: str, after: str) -> AsyncIterator[RunEvent]:
-        return self._client.events(run_id, after=after)
+        return self._client.events(run_id, after=after, deltas=True)
 
     async def _over_sse(self, run_id: str, after: str) -> AsyncIterator[RunEvent]:
-        async for event in sse.events(self._session, run_id, after=after):
+        async for event in sse.events(self._session, run_id, after=after, deltas=True):
             yield json_format.Parse(event.data, RunEvent())
 
 

@@ -24,7 +24,14 @@ from malha.clock import SystemClock
 from malha.limits.on_valkey import ValkeyRateLimiter
 from malha.limits.valkey import Valkey
 from malha.run import JournalWithArchive, Sealer
-from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, ensure_streams, read_master_key
+from malha.run.nats_journal import (
+    NatsDeltas,
+    NatsJournal,
+    NatsKeyRing,
+    connect,
+    ensure_streams,
+    read_master_key,
+)
 from malha.sqlite import Database
 from malha.wire import Identity, Peer, Server, acting_for
 from malha_gateway.adapters.cost import CostPeer
@@ -146,7 +153,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock
         )
         following = await stack.enter_async_context(
-            Following(journal, view, patience=settings.reader_patience_seconds)
+            Following(journal, NatsDeltas(nats), view, patience=settings.reader_patience_seconds)
         )
         heartbeat = settings.heartbeat_seconds
         administration = Administration(keys, authenticator, clock)

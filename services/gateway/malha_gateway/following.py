@@ -15,10 +15,12 @@ from types import TracebackType
 
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.errors import ErrorReason, MalhaError, invalid
-from malha.run import Journal, Position
+from malha.run import Journal, Position, StreamPosition
 from malha.tasks import end
 from malha.telemetry import metrics
+from malha_gateway.ports import Deltas
 from malha_gateway.tail import Tail, Told
+from malha_gateway.telling import Telling
 from malha_gateway.view import View
 
 _Key = tuple[str, str]
@@ -28,11 +30,13 @@ class Following:
     """The tails of the runs being watched. Use as an async context manager: it owns their tasks.
 
     Args:
+        deltas: where texts are told while they are written.
         patience: seconds after which a reader that does not take what it was given is let go.
     """
 
-    def __init__(self, journal: Journal, view: View, *, patience: float) -> None:
+    def __init__(self, journal: Journal, deltas: Deltas, view: View, *, patience: float) -> None:
         self._journal = journal
+        self._deltas = deltas
         self._view = view
         self._patience = patience
         self._tails: dict[_Key, Tail] = {}
@@ -50,30 +54,43 @@ class Following:
         await end(*self._tasks)
 
     async def follow(
-        self, tenant: str, run_id: str, after: Position, *, idle: float
+        self, tenant: str, run_id: str, position: StreamPosition, *, idle: float, deltas: bool = False
     ) -> AsyncGenerator[RunEvent | None, None]:
         """The run's events after a position, in order, each once, until the run is over.
 
-        Yields None whenever nothing happened for ``idle`` seconds.
+        With ``deltas`` the text of each model step is told in parts, before the step's end is. Yields None
+        whenever nothing was told for ``idle`` seconds.
 
         Raises:
             MalhaError: RUN_NOT_FOUND; FIELD_INVALID for a position that the run has not reached;
                 READER_TOO_SLOW (metadata after); DEPENDENCY_UNAVAILABLE while the journal cannot be read.
         """
-        tail = self._join((tenant, run_id))
+        after = position.event
+        telling = Telling(position) if deltas else None
+        tail = self._join((tenant, run_id), deltas=deltas)
         reader = _Reader(self, (tenant, run_id), tail, self._patience)
         try:
             known = False
+            loop = asyncio.get_running_loop()
+            quiet_until = loop.time() + idle
             while True:
                 change, over, failure = tail.change, tail.over, tail.failure
                 reader.page.extend(await tail.page(after))
                 if reader.page:
                     known = True
                     while reader.page:
-                        after, event = reader.page.popleft()
+                        place, event = reader.page.popleft()
+                        if telling is not None and (delta := telling.before(event, after)) is not None:
+                            reader.given()
+                            yield delta
+                            reader.taken(after)
+                        after = place
                         reader.given()
                         yield event
                         reader.taken(after)
+                        if telling is not None:
+                            telling.told(event)
+                    quiet_until = loop.time() + idle
                     continue
                 if failure is not None:
                     raise failure
@@ -84,13 +101,23 @@ class Following:
                     return
                 if change.is_set():
                     continue
+                text = tail.live
+                if telling is not None and text is not None:
+                    delta = telling.live(text, after)
+                    if delta is not None:
+                        reader.given()
+                        yield delta
+                        reader.taken(after)
+                        quiet_until = loop.time() + idle
+                        continue
                 try:
-                    async with asyncio.timeout(idle):
+                    async with asyncio.timeout_at(quiet_until):
                         await change.wait()
                 except TimeoutError:
                     reader.given()
                     yield None
                     reader.taken(after)
+                    quiet_until = loop.time() + idle
         finally:
             reader.leave()
 
@@ -102,16 +129,20 @@ class Following:
         if tail.over or after.sequence > await self._journal.last_sequence(tenant, run_id):
             raise invalid("after", "lies beyond the run's last event")
 
-    def _join(self, key: _Key) -> Tail:
+    def _join(self, key: _Key, *, deltas: bool) -> Tail:
         tail = self._tails.get(key)
         if tail is None or tail.failure is not None:
-            tail = self._tails[key] = Tail(self._journal, self._view, *key)
-            task = tail.start()
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            tail = self._tails[key] = Tail(self._journal, self._deltas, self._view, *key)
+            self._own(tail.start())
             metrics.GATEWAY_RUNS_FOLLOWED.inc()
+        if deltas and (listening := tail.listen()) is not None:
+            self._own(listening)
         tail.readers += 1
         return tail
+
+    def _own(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def left(self, key: _Key, tail: Tail) -> None:
         """A reader is gone; the last one takes the tail with it."""

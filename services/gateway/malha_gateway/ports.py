@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
+from malha.api.run.v1.delta_pb2 import Delta
 from malha_gateway.keys import StoredKey
 
 
@@ -111,4 +112,12 @@ class Part(Protocol):
 
     def known_away(self) -> bool:
         """Whether it is known to be away without asking; costs nothing."""
+        ...
+
+
+class Deltas(Protocol):
+    """Where texts are told while they are written. What is told may be lost."""
+
+    def listen(self, tenant: str, run_id: str) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+        """A run's deltas from now on, without end."""
         ...

@@ -242,6 +242,7 @@ class Runs:
             priority=request.priority,
             limits=resolve_limits(request.limits, agent.limits, self._house.limits),
             session_id=request.session_id,
+            stream=request.stream,
             traceparent=telemetry.traceparent(),
             input_verdict=judgement.verdict,
         )

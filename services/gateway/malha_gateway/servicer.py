@@ -28,7 +28,7 @@ from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceServ
 from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceServicer
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
 from malha.errors import MalhaError, invalid
-from malha.run import Position, parse_position
+from malha.run import Position, StreamPosition, parse_stream_position
 from malha.wire import codec, current
 from malha_gateway import sse, view
 from malha_gateway.administration import Administration
@@ -90,7 +90,9 @@ class RunServicer(RunServiceServicer):
     ) -> AsyncIterator[runs_pb.StreamRunResponse]:
         after = _position("after", request.after)
         tenant = _allowed("runs").tenant
-        follow = self._following.follow(tenant, request.run_id, after, idle=self._heartbeat)
+        follow = self._following.follow(
+            tenant, request.run_id, after, idle=self._heartbeat, deltas=request.deltas
+        )
         async with aclosing(follow) as events:
             async for event in events:
                 if event is not None:
@@ -128,7 +130,9 @@ class EventStreamServicer(EventStreamServiceServicer):
         header = current().metadata.get("last-event-id", "")
         after = _position("last-event-id", header) if header else _position("after", request.after)
         tenant = _allowed("runs").tenant
-        follow = self._following.follow(tenant, request.run_id, after, idle=self._heartbeat)
+        follow = self._following.follow(
+            tenant, request.run_id, after, idle=self._heartbeat, deltas=request.deltas
+        )
         opened = False
         async with aclosing(follow) as events:
             try:
@@ -295,10 +299,10 @@ def _allowed(scope: str) -> Principal:
     return principal
 
 
-def _position(field: str, text: str) -> Position:
+def _position(field: str, text: str) -> StreamPosition:
     if not text:
-        return Position(0, 0)
+        return StreamPosition(Position(0, 0))
     try:
-        return parse_position(text)
+        return parse_stream_position(text)
     except ValueError:
         raise invalid(field, "is not a position such as 12.0") from None

@@ -24,5 +24,12 @@ def failure(status: Status) -> bytes:
 
 def encode(event: RunEvent) -> bytes:
     """One event: ``id`` is its position, ``event`` its kind, ``data`` the RunEvent as one line of JSON."""
-    data = MessageToJson(event, preserving_proto_field_name=True, indent=None, ensure_ascii=False)
+    data = MessageToJson(
+        event,
+        preserving_proto_field_name=True,
+        indent=None,
+        ensure_ascii=False,
+        # an offset of 0 is no less a part of a delta than any other
+        always_print_fields_with_no_presence=event.HasField("delta"),
+    )
     return f"id: {event.position}\nevent: {event.WhichOneof('event')}\ndata: {data}\n\n".encode()

@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.api.run.v1.record_pb2 import Record
 from malha.errors import ErrorReason, MalhaError, unavailable
-from malha.run import Entry, Journal, Position, RunState, fold_whatever
+from malha.run import Entry, Journal, LiveText, Position, RunState, UnsealableError, fold_whatever
 from malha.telemetry import log
 from malha_gateway.looking import Looking
+from malha_gateway.ports import Deltas
 from malha_gateway.view import View
 
 WINDOW_EVENTS = 256
@@ -35,8 +37,9 @@ Told = tuple[Position, RunEvent]
 class Tail:
     """One run's journal as it is followed. ``run`` does it, until the run is over or ``stop`` is called."""
 
-    def __init__(self, journal: Journal, view: View, tenant: str, run_id: str) -> None:
+    def __init__(self, journal: Journal, deltas: Deltas, view: View, tenant: str, run_id: str) -> None:
         self._journal = journal
+        self._deltas = deltas
         self._view = view
         self._tenant = tenant
         self._run_id = run_id
@@ -49,6 +52,8 @@ class Tail:
         self._recent: deque[Record] = deque(maxlen=_RECENT)
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
+        self._text = LiveText()
+        self._listening: asyncio.Task[None] | None = None
         self.over = False
         self.failure: MalhaError | None = None
         self.change = asyncio.Event()
@@ -59,6 +64,18 @@ class Tail:
     def position(self) -> Position:
         """The last event known here."""
         return self._state.position if self._state is not None else Position(0, 0)
+
+    @property
+    def live(self) -> LiveText | None:
+        """The text that is being written; None between the texts, and where none is heard of.
+
+        By the journal as it is known here: never before the step's start, or after its end, or one that
+        another worker goes on writing to whom the run was lost.
+        """
+        if self._state is None or self._text.epoch != self._state.epoch:
+            return None
+        attempt = self._state.attempt(self._text.key)
+        return self._text if attempt is not None and attempt.open else None
 
     async def page(self, after: Position) -> list[Told]:
         """The next events after ``after``, one at least if there are any; of no more than a page's size."""
@@ -71,16 +88,24 @@ class Tail:
         self._task = asyncio.create_task(self.run())
         return self._task
 
+    def listen(self) -> asyncio.Task[None] | None:
+        """Hear texts while they are written, for readers who want them: a task, the first time."""
+        if self._listening is not None or self.over:
+            return None
+        self._listening = asyncio.create_task(self._hear())
+        return self._listening
+
     def stop(self) -> None:
-        """End the task; for when nobody reads any more.
+        """End the tasks; for when nobody reads any more.
 
         A cancellation may be lost on its way: on Python 3.11 ``asyncio.wait_for``, which nats-py uses for
         every request, swallows one that comes together with the answer (cpython issue 86296). So the loop
         looks for itself too.
         """
         self._stopped = True
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._listening):
+            if task is not None:
+                task.cancel()
 
     async def run(self) -> None:
         """Follow the journal until the run is over. Failures are the readers' to raise."""
@@ -109,7 +134,21 @@ class Tail:
         except Exception as error:
             log.error("following_failed", tenant=self._tenant, run=self._run_id, exc_info=error)
             self.failure = MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "an internal error occurred")
+        if self._listening is not None:
+            self._listening.cancel()
         self._changed()
+
+    async def _hear(self) -> None:
+        """Take in what is told. A failure costs the readers the parts alone: the journal has the text."""
+        try:
+            async with self._deltas.listen(self._tenant, self._run_id) as deltas:
+                async for delta in deltas:
+                    with suppress(UnsealableError, MalhaError):
+                        text = await self._view.text(delta)
+                        if self._text.take(delta, text) and self.live is not None:
+                            self._changed()
+        except Exception as error:
+            log.error("hearing_failed", tenant=self._tenant, run=self._run_id, exc_info=error)
 
     async def _read_on(self) -> None:
         """Take in what is new; nothing where the journal is away and the readers have patience."""

@@ -26,6 +26,7 @@ from malha.api.gateway.v1.run_pb2 import (
     StepStatus,
 )
 from malha.api.planner.v1.planner_service_pb2 import RunRow
+from malha.api.run.v1.delta_pb2 import Delta
 from malha.api.run.v1.record_pb2 import (
     Abandonment,
     Answered,
@@ -38,7 +39,7 @@ from malha.api.run.v1.record_pb2 import (
     StepFinished,
     StepOutcome,
 )
-from malha.run import Entry, Position, RunState, Sealer, StepState, attempt_hash
+from malha.run import DELTA, Entry, Position, RunState, Sealer, StepState, attempt_hash
 from malha_gateway.approval_view import ApprovalView
 
 NO_LLM = "Offline model: deterministic and extractive, no LLM was involved."
@@ -49,8 +50,7 @@ _STEP_STATUS = {
     StepOutcome.STEP_OUTCOME_BLOCKED: StepStatus.STEP_STATUS_BLOCKED,
 }
 _OUTCOME_UNKNOWN = "a step with an effect began and nobody knows whether it happened; a person must decide"
-
-
+_CUT = "the model's answer was cut in the middle; what had come by then is counted and paid"
 _GIVEN_UP = {
     Abandonment.ABANDONMENT_NO_ANSWER: (
         "MODEL_UNAVAILABLE",
@@ -125,6 +125,10 @@ class View:
             if await self._tell(shown, event, state):
                 told.append((position, shown))
         return told
+
+    async def text(self, delta: Delta) -> str:
+        """What a delta of a text that is being written holds."""
+        return (await self._sealer.open(delta.tenant, delta.run_id, DELTA, delta.content)).text
 
     async def _tell(self, shown: RunEvent, event: JournalEvent, state: RunState) -> bool:
         match event.WhichOneof("event"):
@@ -221,8 +225,10 @@ class View:
             _finish(step, attempt.finished, content)
         elif attempt.abandoned is not None:
             step.status = StepStatus.STEP_STATUS_ABANDONED
+            step.usage.CopyFrom(attempt.abandoned.usage)
             if (why := _GIVEN_UP.get(attempt.abandoned.how)) is not None:
-                step.error.CopyFrom(RunError(reason=why[0], message=why[1]))
+                counted = attempt.abandoned.HasField("usage")
+                step.error.CopyFrom(RunError(reason=why[0], message=_CUT if counted else why[1]))
         if attempt.cost is not None:
             step.cost.CopyFrom(attempt.cost)
         return step

@@ -17,7 +17,7 @@ from malha_guard.reading import Reading
 
 _DIGITS = re.compile(r"\d+")
 # eleven digits with at most two separators between neighbours; nothing shorter is an identifier
-_CANDIDATE = re.compile(r"\d(?:[ .\-/]{0,2}\d){10}", re.ASCII)
+_CANDIDATE = re.compile(r"\d(?:[ .\-/]{0,2}\d){10}")
 _SEPARATORS = frozenset(" .-/")
 _LONGEST = 19
 

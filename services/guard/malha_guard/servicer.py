@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
@@ -13,6 +14,7 @@ from malha.api.run.v1.record_pb2 import Action
 from malha.telemetry import metrics
 from malha.wire import current
 from malha_guard.judge import judge
+from malha_guard.output_filter import OutputFilter
 from malha_guard.policy import Policy
 from malha_guard.ports import Policies
 
@@ -34,12 +36,39 @@ class GuardServicer(GuardServiceServicer):
             response = await asyncio.to_thread(_check, policy, request)
         else:
             response = _check(policy, request)
-        stage = pb.Stage.Name(request.stage)
         for judgement in response.judgements:
-            action = judgement.verdict.action
-            if action != Action.ACTION_ALLOW:
-                metrics.GUARD_ACTIONS.labels(stage, Action.Name(action)).inc()
+            _count(request.stage, judgement)
         return response
+
+    async def FilterStream(
+        self, request_iterator: AsyncIterator[pb.FilterStreamRequest], _context: Context
+    ) -> AsyncIterator[pb.FilterStreamResponse]:
+        tenant, output = current().principal.tenant, None
+        async for request in request_iterator:
+            if output is None:
+                output = OutputFilter(self._policies.policy_for(tenant, request.agent))
+            aside = output.size + len(request.text) > _AT_ONCE
+            text = await asyncio.to_thread(output.add, request.text) if aside else output.add(request.text)
+            if output.blocked is not None:
+                break
+            if text:
+                yield pb.FilterStreamResponse(text=text)
+        if output is None:
+            return  # nothing was said, so there is nothing to judge
+        judgement = output.blocked
+        if judgement is None:
+            aside = output.length > _AT_ONCE
+            judgement = await asyncio.to_thread(output.whole) if aside else output.whole()
+        judgement.verdict.streamed = output.shown
+        _count(pb.Stage.STAGE_OUTPUT, judgement)
+        rest, reset = output.rest(judgement)
+        yield pb.FilterStreamResponse(text=rest, reset=reset, judgement=judgement)
+
+
+def _count(stage: pb.Stage, judgement: pb.Judgement) -> None:
+    action = judgement.verdict.action
+    if action != Action.ACTION_ALLOW:
+        metrics.GUARD_ACTIONS.labels(pb.Stage.Name(stage), Action.Name(action)).inc()
 
 
 def _check(policy: Policy, request: pb.CheckRequest) -> pb.CheckResponse:

@@ -13,6 +13,7 @@ from malha.errors import ConfigurationError
 from malha.run import JournalWithArchive, Sealer
 from malha.run.nats_journal import (
     Connection,
+    NatsDeltas,
     NatsJournal,
     NatsKeyRing,
     connect,
@@ -117,6 +118,7 @@ async def main(
             ledger=CostLedger(peer("cost", settings.cost_target)),
             toolbox=tools,
             guard=GuardPeer(peer("guard", settings.guard_target)),
+            deltas=NatsDeltas(nats),
             acting=acting_for,
             boundaries=boundaries or NoBoundaries(),
             clock=clock,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
 
-from malha.api.cost.v1.cost_service_pb2 import ModelCall, Reservation, ToolUse
+from malha.api.common.v1.usage_pb2 import Usage
+from malha.api.cost.v1.cost_service_pb2 import ModelCall, Reservation, Settlement, ToolUse
 from malha.api.run.v1.record_pb2 import Abandonment, JournalEvent, StepAbandoned, StepStarted
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.clock import Clock
@@ -18,16 +19,18 @@ from malha_planner.patience import patiently
 from malha_planner.ports import Boundaries, Model, Toolbox
 from malha_planner.purse import Purse
 from malha_planner.screening import Screen
+from malha_planner.speaking import Voice
 from malha_planner.transcript import Transcript
 
 
 @dataclass(slots=True)
 class ClaimedRun:
-    """One run's hold, money, guard, words and means."""
+    """One run's hold, money, guard, voice, words and means."""
 
     lease: Lease
     purse: Purse
     screen: Screen
+    voice: Voice
     transcript: Transcript
     agent: Agent
     model: Model
@@ -38,6 +41,8 @@ class ClaimedRun:
     """Set when this process is to end."""
     refusal: MalhaError | None = None
     """Why the run cannot even begin, such as an agent that is gone."""
+    cut: dict[str, Usage] = field(default_factory=dict)
+    """What was counted, by key, of model calls that were ended in the middle of their answer."""
     _tools: list[Tool] | None = field(default=None)
 
     async def tools(self) -> list[Tool]:
@@ -63,8 +68,15 @@ class ClaimedRun:
 
     def abandon(self, started: StepStarted, how: Abandonment) -> None:
         """Note that a started step will get no result under its key."""
-        abandoned = StepAbandoned(key=started.key, step=started.step, how=how)
+        usage = self.cut.get(started.key)
+        abandoned = StepAbandoned(key=started.key, step=started.step, how=how, usage=usage)
         self.lease.note(JournalEvent(step_abandoned=abandoned))
+
+    def give_up(self, started: StepStarted, how: Abandonment) -> None:
+        """Abandon a call that may have cost something: what was counted of it is owed, else its ceiling."""
+        self.abandon(started, how)
+        usage = self.cut.get(started.key)
+        self.purse.owe(started, Settlement(at_ceiling=True) if usage is None else Settlement(usage=usage))
 
     def since(self, begun: float) -> Duration:
         """The time from a monotonic moment to now."""

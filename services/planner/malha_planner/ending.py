@@ -62,6 +62,7 @@ async def _close(
     finished.cost.CopyFrom(lease.state.cost)
     for event in lease.noted:
         _add_usage(finished.usage, event.step_finished.usage)
+        _add_usage(finished.usage, event.step_abandoned.usage)
         _add_cost(finished.cost, event.step_finished.cost)
         _add_cost(finished.cost, event.step_abandoned.cost)
         _add_cost(finished.cost, event.step_settled.cost)

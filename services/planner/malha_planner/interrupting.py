@@ -1,16 +1,16 @@
 """What becomes of calls under way when the run ends above them: by a cancellation, or because its time is up.
 
-A model that was asked may bill what it did, so its ceiling is owed. A tool's service knows more: a call
-that never reached it, or only read, is tombstoned and given back; one that came to its end meanwhile is
-kept with its price. There is little time to ask, for a cancellation is to be quick. What is not known by
-then counts as spent, and of an effect that must not happen twice the journal says that nobody knows.
+A model that was asked may bill what it did, so its ceiling is owed, or what was counted where its answer was
+being heard. A tool's service knows more: a call that never reached it, or only read, is tombstoned and given
+back; one that came to its end meanwhile is kept with its price. There is little time to ask, for a
+cancellation is to be quick. What is not known by then counts as spent, and of an effect that must not happen
+twice the journal says that nobody knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.api.run.v1.record_pb2 import Abandonment, Effect, StepKind
 from malha.api.tools.v1.tools_service_pb2 import Resolution, ResolveRequest, ToolResult
 from malha.errors import MalhaError
@@ -41,8 +41,7 @@ async def interrupt(run: ClaimedRun) -> None:
         if step.key not in known:
             once = step.started.effect == Effect.EFFECT_ONCE
             how = Abandonment.ABANDONMENT_UNKNOWN if once else Abandonment.ABANDONMENT_INTERRUPTED
-            run.abandon(step.started, how)
-            run.purse.owe(step.started, Settlement(at_ceiling=True))
+            run.give_up(step.started, how)
 
 
 async def _outcome(run: ClaimedRun, step: StepState) -> Outcome | None:

@@ -21,9 +21,11 @@ from malha.tasks import together
 from malha.telemetry import names
 from malha.telemetry.traces import Span, span
 from malha_planner.claimed import ClaimedRun
-from malha_planner.ports import ModelReply, NoAnswerError
+from malha_planner.lease import Interrupted
+from malha_planner.ports import Listening, ModelReply, NoAnswerError
 from malha_planner.prompts import conversation
 from malha_planner.react import CallModel
+from malha_planner.speaking import Speech
 from malha_planner.transcript import MAX_CALLS
 
 _MODEL_SECONDS = 60.0
@@ -39,20 +41,23 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
     if decision.attempt > 1:
         pause = random.uniform(_PAUSE, 2 * _PAUSE) * decision.attempt  # noqa: S311 - jitter, no secret
         await run.lease.pause(pause)
-    with span(f"chat {run.model.name}", kind="client") as traced:
-        outcome = await _ask(run, decision, traced)
-    if outcome is None:
-        return
-    finished, content = outcome
-    if content.message.text:
-        # with nothing left to call the run ends here, and what it spent is settled meanwhile
-        over = [] if content.message.tool_calls else [run.purse.settle()]
-        await together(_guard(run, finished, content), *over)
+    async with run.voice.speech() as speech:
+        with span(f"chat {run.model.name}", kind="client") as traced:
+            outcome = await _ask(run, decision, traced, speech)
+        if outcome is None:
+            return
+        finished, content = outcome
+        if content.message.text:
+            # with nothing left to call the run ends here, and what it spent is settled meanwhile
+            over = [] if content.message.tool_calls else [run.purse.settle()]
+            await together(_guard(run, finished, content, speech), *over)
     run.lease.note(JournalEvent(step_finished=finished), content)
     run.transcript.heard(finished, content)
 
 
-async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[StepFinished, Content] | None:
+async def _ask(
+    run: ClaimedRun, decision: CallModel, traced: Span, speech: Speech | None
+) -> tuple[StepFinished, Content] | None:
     """What the model said, or why it did not; None where nobody knows: the attempt was given up then."""
     lease, model = run.lease, run.model
     offered = await run.tools() if decision.may_call_tools else []
@@ -86,6 +91,7 @@ async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[Step
     await run.boundaries.reach("after_model_started")
     run.transcript.asked(decision.step)
     begun = run.clock.monotonic()
+    listening = speech.begin(started) if speech is not None else None
     try:
         reply = await lease.within(
             model.complete(
@@ -93,12 +99,17 @@ async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[Step
                 offered,
                 max_output_tokens=most,
                 deadline_seconds=min(seconds, lease.remaining()),
+                listening=listening,
             ),
             seconds,
         )
     except MalhaError as error:
         traced.fail(error.reason_name)
+        _counted(run, started, listening)
         outcome = _failed(run, started, error)
+    except Interrupted:
+        _counted(run, started, listening)
+        raise
     else:
         traced.set(names.GEN_AI_INPUT_TOKENS, reply.usage.input_tokens)
         traced.set(names.GEN_AI_OUTPUT_TOKENS, reply.usage.output_tokens)
@@ -107,6 +118,12 @@ async def _ask(run: ClaimedRun, decision: CallModel, traced: Span) -> tuple[Step
         outcome[0].elapsed.CopyFrom(run.since(begun))
     await run.boundaries.reach("model_returned")
     return outcome
+
+
+def _counted(run: ClaimedRun, started: StepStarted, listening: Listening | None) -> None:
+    """Remember what came of an answer that was ended in the middle."""
+    if listening is not None and listening.usage is not None:
+        run.cut[started.key] = listening.usage
 
 
 def _seconds(limits: RunLimits) -> float:
@@ -127,9 +144,7 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
     if isinstance(error, NoAnswerError) or error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED:
         if run.lease.remaining() <= 0:
             raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the run's time is used up")
-        # It may have been at work, and bill what it did: so the ceiling is owed.
-        run.purse.owe(started, Settlement(at_ceiling=True))
-        run.abandon(started, Abandonment.ABANDONMENT_NO_ANSWER)
+        run.give_up(started, Abandonment.ABANDONMENT_NO_ANSWER)  # it may have been at work, and bill it
         run.transcript.unanswered()
         return None
     run.purse.owe(started, Settlement(release=True))
@@ -143,10 +158,13 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
     return finished, Content(error_text=error.message)
 
 
-async def _guard(run: ClaimedRun, finished: StepFinished, content: Content) -> None:
+async def _guard(run: ClaimedRun, finished: StepFinished, content: Content, speech: Speech | None) -> None:
     """A blocked text is replaced by the guard's safe one, and nothing the model cited stays."""
-    content.message.text, verdict = await run.screen.output(content.message.text)
-    finished.verdict.CopyFrom(verdict)
-    if verdict.action == Action.ACTION_BLOCK:
+    judgement = await speech.judged(content.message.text) if speech is not None else None
+    if judgement is None:
+        judgement = await run.screen.output(content.message.text)
+    content.message.text = judgement.text
+    finished.verdict.CopyFrom(judgement.verdict)
+    if judgement.verdict.action == Action.ACTION_BLOCK:
         finished.outcome = StepOutcome.STEP_OUTCOME_BLOCKED
         del content.citations[:]

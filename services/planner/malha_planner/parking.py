@@ -50,7 +50,7 @@ async def park_for_leave(
 
 async def tell(run: ClaimedRun, proposed: Proposed, tool: Tool, call: ToolCall) -> None:
     """Note what people are shown of a call."""
-    text, _ = await run.screen.output(summary(tool, call.arguments_json))
+    text = (await run.screen.output(summary(tool, call.arguments_json))).text
     run.lease.note(
         JournalEvent(proposed=proposed), Content(text=text, arguments_json=call.arguments_json or "{}")
     )

@@ -6,7 +6,7 @@ decides which adapter stands behind each.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,11 +20,17 @@ from malha.api.cost.v1.cost_service_pb2 import (
     SettleRequest,
     SettleResponse,
 )
-from malha.api.guard.v1.guard_service_pb2 import CheckRequest, CheckResponse
+from malha.api.guard.v1.guard_service_pb2 import (
+    CheckRequest,
+    CheckResponse,
+    FilterStreamRequest,
+    FilterStreamResponse,
+)
 from malha.api.planner.v1.erasure_pb2 import Erasure
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.run.v1.archive_pb2 import ArchivedRecord
 from malha.api.run.v1.chat_pb2 import ChatMessage, Citation
+from malha.api.run.v1.delta_pb2 import Delta
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import (
     ExecuteRequest,
@@ -57,6 +63,17 @@ class NoAnswerError(MalhaError):
         super().__init__(ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE, what, retry_after=1.0)
 
 
+@dataclass(slots=True)
+class Listening:
+    """Somebody who wants to hear a model's text while it is written."""
+
+    hear: Callable[[str], None]
+    """Given each further piece; together they are the reply's text. Must not block."""
+    usage: Usage | None = None
+    """Set where the call ends without a reply: tokens of what had come by then, as the provider told or
+    counted here; None where nothing had."""
+
+
 class Model(Protocol):
     """One model of one provider."""
 
@@ -77,8 +94,9 @@ class Model(Protocol):
         *,
         max_output_tokens: int,
         deadline_seconds: float,
+        listening: Listening | None = None,
     ) -> ModelReply:
-        """Call the model once; no retry in here.
+        """Call the model once; no retry in here. One that has its text at once need not make pieces of it.
 
         Raises MalhaError MODEL_UNAVAILABLE (nothing was done; may be asked again), MODEL_REFUSED (may not),
         or NoAnswerError once the request may have reached it. Cancelling the task closes the connection.
@@ -114,6 +132,19 @@ class Guard(Protocol):
     """The judge of texts (the guard service). It fails closed: no verdict, no use of the text."""
 
     async def check(self, request: CheckRequest) -> CheckResponse: ...
+
+    def filter(
+        self, requests: AsyncIterator[FilterStreamRequest]
+    ) -> AsyncGenerator[FilterStreamResponse, None]:
+        """The responses to a text that is being written, as `GuardService.FilterStream` says."""
+        ...
+
+
+class Deltas(Protocol):
+    """Where parts of texts are told to whoever listens at the moment."""
+
+    async def publish(self, delta: Delta) -> None:
+        """Tell it, or drop it: never raises, and waits for nobody."""
 
 
 class Boundaries(Protocol):

@@ -34,10 +34,9 @@ class Screen:
         self._clock = clock
         self._agent = agent
 
-    async def output(self, text: str) -> tuple[str, Verdict]:
-        """A model's text as a caller may see it: the same, masked, or the guard's safe answer."""
-        judgement = (await self._judge(Stage.STAGE_OUTPUT, [text]))[0]
-        return judgement.text, judgement.verdict
+    async def output(self, text: str) -> Judgement:
+        """What a caller may see of a model's whole text: the same, masked, or the guard's safe answer."""
+        return (await self._judge(Stage.STAGE_OUTPUT, [text]))[0]
 
     async def results(self, results: Sequence[ToolResult]) -> list[Verdict]:
         """Change the results into what a model may read; the verdict of each.

@@ -36,10 +36,11 @@ from malha_planner.burial import bury
 from malha_planner.claimed import ClaimedRun
 from malha_planner.drive import drive
 from malha_planner.lease import HandedOver, Lease, Lost
-from malha_planner.ports import Acting, Boundaries, Guard, Ledger, Models, Toolbox, WorkItem
+from malha_planner.ports import Acting, Boundaries, Deltas, Guard, Ledger, Models, Toolbox, WorkItem
 from malha_planner.purse import Purse
 from malha_planner.resuming import recall
 from malha_planner.screening import Screen
+from malha_planner.speaking import Voice
 from malha_planner.timestamps import stamp
 
 _CLOSING = 30.0
@@ -58,6 +59,7 @@ class Worker:
     ledger: Ledger
     toolbox: Toolbox
     guard: Guard
+    deltas: Deltas
     acting: Acting
     boundaries: Boundaries
     clock: Clock
@@ -187,6 +189,7 @@ class Worker:
             lease=lease,
             purse=Purse(self.ledger, lease, self.clock),
             screen=Screen(self.guard, lease, self.clock, agent=accepted.agent),
+            voice=Voice(self.guard, self.deltas, self.sealer, self.clock, lease.state),
             transcript=await recall(lease.state, self.sealer),
             agent=agent,
             model=self.models[agent.card.model],

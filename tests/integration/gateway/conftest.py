@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from malha.run import Sealer
-from malha.run.nats_journal import NatsJournal, NatsKeyRing, connect, read_master_key
+from malha.run.nats_journal import NatsDeltas, NatsJournal, NatsKeyRing, connect, read_master_key
 from malha.stack.edge import envoy
 from malha.stack.program import free_port
 from malha.stack.secrets import Secrets
@@ -58,6 +58,7 @@ async def house(
         stack.push_async_callback(connection.close)
         master = read_master_key(secrets.of("planner") / "master.key")
         worker = NatsJournal(connection), Sealer(NatsKeyRing(connection, master))
-        made = StreamHouse(secrets.api_key, gateways, int(edge.url.rpartition(":")[2]), worker)
+        port = int(edge.url.rpartition(":")[2])
+        made = StreamHouse(secrets.api_key, gateways, port, worker, NatsDeltas(connection))
         stack.push_async_callback(made.close)
         yield made

@@ -117,6 +117,32 @@ async def test_a_tenant_cannot_listen_to_the_inboxes_of_services(user: Connect) 
     assert [subscription.pending_msgs for subscription in heard] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("name", ["dev", "planner"])
+async def test_texts_being_written_are_heard_by_the_gateway_and_by_nobody_else(
+    user: Connect, name: str
+) -> None:
+    planner, gateway, other = await user("planner"), await user("gateway"), await user(name)
+    heard = await gateway.subscribe("malha.delta.*.*")
+    others = [await other.subscribe(subject) for subject in ("malha.delta.dev.*", "malha.delta.>", ">")]
+    await asyncio.gather(gateway.flush(), other.flush())
+    await planner.publish("malha.delta.dev.x", b"text")
+    assert (await heard.next_msg(5)).data == b"text"
+    await asyncio.gather(planner.flush(), other.flush())
+    assert [subscription.pending_msgs for subscription in others] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["dev", "gateway"])
+async def test_texts_being_written_are_told_by_the_planner_and_by_nobody_else(
+    user: Connect, name: str
+) -> None:
+    gateway, teller = await user("gateway"), await user(name)
+    heard = await gateway.subscribe("malha.delta.*.*")
+    await gateway.flush()
+    await teller.publish("malha.delta.dev.x", b"forged")
+    await asyncio.gather(teller.flush(), gateway.flush())
+    assert not heard.pending_msgs
+
+
 def test_secrets_are_made_once_and_shared_no_further_than_needed(tmp_path: Path) -> None:
     first, again = Secrets(tmp_path), Secrets(tmp_path)
     assert first.api_key == again.api_key

@@ -13,10 +13,21 @@ from hypothesis import strategies as st
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.run_pb2 import RunEvent, RunStatus, StepStatus
+from malha.api.run.v1.chat_pb2 import ChatMessage, Role
 from malha.api.run.v1.record_pb2 import Accepted, Content, FinalStatus, JournalEvent, Record, StepKind
+from malha.client import RunText
 from malha.errors import ErrorReason, MalhaError, unavailable
-from malha.run import Entry, Position, Sealer, parse_position, run_id_for
+from malha.run import (
+    Entry,
+    Position,
+    Sealer,
+    StreamPosition,
+    fold,
+    parse_stream_position,
+    run_id_for,
+)
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
+from malha.testing.planner import MemoryDeltas
 from malha.testing.worker import PlayedRun
 from malha_gateway import sse
 from malha_gateway import tail as module
@@ -24,7 +35,7 @@ from malha_gateway.following import Following
 from malha_gateway.looking import POLL_SECONDS
 from malha_gateway.view import NO_LLM, View
 
-BEGINNING = Position(0, 0)
+BEGINNING = StreamPosition(Position(0, 0))
 
 
 class FlakyJournal(MemoryJournal):
@@ -60,7 +71,8 @@ class Watched:
         self.view = View(self.sealer)
         self.run_id = run_id_for("acme", None)
         self.worker = PlayedRun(self.journal, self.sealer, "acme", self.run_id)
-        self.following = Following(self.journal, self.view, patience=patience)
+        self.deltas = MemoryDeltas()
+        self.following = Following(self.journal, self.deltas, self.view, patience=patience)
 
     async def accept(self) -> None:
         content = await self.sealer.seal("acme", self.run_id, "accepted", Content(text="17 * 23?"))
@@ -74,7 +86,7 @@ class Watched:
         )
         await self.journal.append(record, expected=0)
 
-    async def read(self, after: Position = BEGINNING, *, at_most: int = 10_000) -> list[RunEvent]:
+    async def read(self, after: StreamPosition = BEGINNING, *, at_most: int = 10_000) -> list[RunEvent]:
         events: list[RunEvent] = []
         async with aclosing(self.following.follow("acme", self.run_id, after, idle=5)) as stream:
             async for event in stream:
@@ -144,7 +156,7 @@ async def test_whatever_is_cut_events_come_once_each_and_in_order(
             for cut in [*cuts, 10_000]:
                 part = await run.read(after, at_most=cut)
                 seen += part
-                after = parse_position(seen[-1].position) if seen else after
+                after = parse_stream_position(seen[-1].position) if seen else after
             await playing
             uncut = await run.read()
         assert [event.SerializeToString(deterministic=True) for event in seen] == [
@@ -198,7 +210,7 @@ async def test_a_reader_that_takes_nothing_is_let_go_and_told_where_to_go_on(
             await anext(stuck)
         assert raised.value.reason == ErrorReason.ERROR_REASON_READER_TOO_SLOW
         assert raised.value.metadata["after"] == first.position
-        rest = await run.read(parse_position(raised.value.metadata["after"]))
+        rest = await run.read(parse_stream_position(raised.value.metadata["after"]))
         assert not run.following._tails
     assert [event.WhichOneof("event") for event in rest] == KINDS[1:]
 
@@ -217,7 +229,7 @@ async def test_a_reader_that_takes_nothing_delays_no_other() -> None:
 async def test_a_position_that_the_run_has_not_reached_is_refused() -> None:
     async with watched() as run:
         for over in (False, True):
-            for after in (Position(10**6, 0), Position(10**18, 3)):
+            for after in (StreamPosition(Position(10**6, 0)), StreamPosition(Position(10**18, 3))):
                 with pytest.raises(MalhaError) as raised:
                     await anext(run.following.follow("acme", run.run_id, after, idle=5))
                 assert raised.value.violations[0][0] == "after"
@@ -226,15 +238,76 @@ async def test_a_position_that_the_run_has_not_reached_is_refused() -> None:
         assert not run.following._tails
 
 
+async def test_a_text_being_written_is_told_to_who_asked_and_silence_to_who_did_not() -> None:
+    async with watched() as run:
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        listening = run.following.follow("acme", run.run_id, BEGINNING, idle=30, deltas=True)
+        others = run.following.follow("acme", run.run_id, BEGINNING, idle=0.05)
+        for stream in (listening, others):
+            for _ in range(3):
+                assert await anext(stream) is not None
+        silence = asyncio.create_task(anext(others))
+        text, hearing = RunText(), asyncio.create_task(anext(listening))
+        async with asyncio.timeout(5):
+            while not silence.done():
+                await run.worker.tell(run.deltas, key, ["It ", "is "])
+                if hearing.done() and (event := hearing.result()) is not None:
+                    text.take(event)
+                    hearing = asyncio.create_task(anext(listening))
+                await asyncio.sleep(0)
+        assert await silence is None, "what others are told is no news to it"
+        assert text.text == "It is "
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+        await listening.aclose()
+        await others.aclose()
+
+
+async def test_a_worker_that_lost_the_run_is_not_heard() -> None:
+    async with watched() as run:
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=0.05, deltas=True)
+        for _ in range(3):
+            await anext(stream)
+        zombie = PlayedRun(run.journal, run.sealer, "acme", run.run_id)
+        zombie.state = fold(await run.journal.load("acme", run.run_id))
+        await run.worker.claim(2)
+        assert (await anext(stream) or RunEvent()).HasField("claimed")
+        await zombie.tell(run.deltas, key, ["It ", "is "])
+        assert await anext(stream) is None
+        await stream.aclose()
+
+
+async def test_a_part_that_arrives_after_the_steps_end_is_not_told() -> None:
+    async with watched() as run:
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        reply = ChatMessage(role=Role.ROLE_ASSISTANT, text="It is forty.")
+        await run.worker.end(key, Content(message=reply))
+        await run.worker.start(StepKind.STEP_KIND_TOOL, "calculator", Content(arguments_json="{}"))
+        stream = run.following.follow("acme", run.run_id, BEGINNING, idle=0.05, deltas=True)
+        told = [await anext(stream) for _ in range(6)]
+        assert [event.WhichOneof("event") for event in told if event is not None][3:] == [
+            "delta",
+            "step_finished",
+            "step_started",
+        ]
+        await run.worker.tell(run.deltas, key, ["It ", "is "])
+        assert await anext(stream) is None
+        await stream.aclose()
+
+
 async def test_the_end_of_an_open_run_is_a_place_to_wait_and_that_of_a_finished_one_is_the_end() -> None:
     async with watched() as run:
         first = (await run.read(at_most=1))[0]
-        stream = run.following.follow("acme", run.run_id, parse_position(first.position), idle=0.001)
+        stream = run.following.follow("acme", run.run_id, parse_stream_position(first.position), idle=0.001)
         assert await anext(stream) is None, "nothing new, and no refusal"
         await run.worker.play()
         rest = [event async for event in stream if event is not None]
         assert len(rest) == len(KINDS) - 1
-        assert await run.read(parse_position(rest[-1].position)) == []
+        assert await run.read(parse_stream_position(rest[-1].position)) == []
 
 
 async def test_what_another_replica_told_already_is_no_position_beyond_the_end() -> None:
@@ -244,7 +317,7 @@ async def test_what_another_replica_told_already_is_no_position_beyond_the_end()
         await anext(stream)
         await run.worker.claim()
         run.journal.lag = 50
-        claimed = Position(await run.journal.last_sequence("acme", run.run_id), 0)
+        claimed = StreamPosition(Position(await run.journal.last_sequence("acme", run.run_id), 0))
         reading = asyncio.create_task(run.read(claimed, at_most=1))
         for _ in range(20):
             await asyncio.sleep(0)
@@ -278,7 +351,7 @@ async def test_a_tail_ends_with_its_last_reader_even_if_the_cancellation_is_lost
     async with asyncio.timeout(5):
         run = Watched()
         journal = run.journal = DeafJournal()
-        run.following = Following(journal, run.view, patience=30)
+        run.following = Following(journal, run.deltas, run.view, patience=30)
         run.worker = PlayedRun(journal, run.sealer, "acme", run.run_id)
         await run.accept()
         async with run.following:
@@ -307,7 +380,7 @@ async def test_readers_are_told_when_what_they_read_from_was_closed() -> None:
     async with asyncio.timeout(5):
         run = Watched()
         journal = run.journal = ClosedJournal()
-        run.following = Following(journal, run.view, patience=30)
+        run.following = Following(journal, run.deltas, run.view, patience=30)
         await run.accept()
         async with run.following:
             stream = run.following.follow("acme", run.run_id, BEGINNING, idle=30)

@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/malha/api/gateway/v1/event_stream_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"s\n\x16StreamRunEventsRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12\x32\n\x05\x61\x66ter\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([0-9]{1,20}\\.[0-9]{1,6})?$2\x8f\x01\n\x12\x45ventStreamService\x12y\n\x0fStreamRunEvents\x12,.malha.api.gateway.v1.StreamRunEventsRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/malha/api/gateway/v1/event_stream_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"\x9e\x01\n\x16StreamRunEventsRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12M\n\x05\x61\x66ter\x18\x02 \x01(\tB>\xbaH;r927^([0-9]{1,20}\\.[0-9]{1,6}(~[0-9]{1,20}\\.[0-9]{1,9})?)?$\x12\x0e\n\x06\x64\x65ltas\x18\x03 \x01(\x08\x32\x8f\x01\n\x12\x45ventStreamService\x12y\n\x0fStreamRunEvents\x12,.malha.api.gateway.v1.StreamRunEventsRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,11 +37,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMRUNEVENTSREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_STREAMRUNEVENTSREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\022r\0202\016^[a-z2-7]{52}$'
   _globals['_STREAMRUNEVENTSREQUEST'].fields_by_name['after']._loaded_options = None
-  _globals['_STREAMRUNEVENTSREQUEST'].fields_by_name['after']._serialized_options = b'\272H r\0362\034^([0-9]{1,20}\\.[0-9]{1,6})?$'
+  _globals['_STREAMRUNEVENTSREQUEST'].fields_by_name['after']._serialized_options = b'\272H;r927^([0-9]{1,20}\\.[0-9]{1,6}(~[0-9]{1,20}\\.[0-9]{1,9})?)?$'
   _globals['_EVENTSTREAMSERVICE'].methods_by_name['StreamRunEvents']._loaded_options = None
   _globals['_EVENTSTREAMSERVICE'].methods_by_name['StreamRunEvents']._serialized_options = b'\202\323\344\223\002\032\022\030/v1/runs/{run_id}/events'
-  _globals['_STREAMRUNEVENTSREQUEST']._serialized_start=159
-  _globals['_STREAMRUNEVENTSREQUEST']._serialized_end=274
-  _globals['_EVENTSTREAMSERVICE']._serialized_start=277
-  _globals['_EVENTSTREAMSERVICE']._serialized_end=420
+  _globals['_STREAMRUNEVENTSREQUEST']._serialized_start=160
+  _globals['_STREAMRUNEVENTSREQUEST']._serialized_end=318
+  _globals['_EVENTSTREAMSERVICE']._serialized_start=321
+  _globals['_EVENTSTREAMSERVICE']._serialized_end=464
 # @@protoc_insertion_point(module_scope)

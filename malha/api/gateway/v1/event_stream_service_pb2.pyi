@@ -8,9 +8,11 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StreamRunEventsRequest(_message.Message):
-    __slots__ = ("run_id", "after")
+    __slots__ = ("run_id", "after", "deltas")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    DELTAS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     after: str
-    def __init__(self, run_id: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+    deltas: bool
+    def __init__(self, run_id: _Optional[str] = ..., after: _Optional[str] = ..., deltas: bool = ...) -> None: ...

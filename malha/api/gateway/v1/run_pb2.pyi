@@ -161,7 +161,7 @@ class Step(_message.Message):
     def __init__(self, step: _Optional[int] = ..., key: _Optional[str] = ..., kind: _Optional[_Union[_record_pb2.StepKind, str]] = ..., name: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., arguments_json: _Optional[str] = ..., text: _Optional[str] = ..., tool_calls: _Optional[_Iterable[_Union[_chat_pb2.ToolCall, _Mapping]]] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., offered_tools: _Optional[_Iterable[str]] = ..., verdict: _Optional[_Union[_record_pb2.Verdict, _Mapping]] = ..., from_cache: bool = ...) -> None: ...
 
 class RunEvent(_message.Message):
-    __slots__ = ("position", "time", "accepted", "claimed", "step_started", "step_finished", "answered", "waiting", "cancel_requested", "finished", "approval_requested", "notified", "decided", "replayed", "dropped", "step_settled")
+    __slots__ = ("position", "time", "accepted", "claimed", "step_started", "step_finished", "answered", "waiting", "cancel_requested", "finished", "approval_requested", "notified", "decided", "replayed", "dropped", "step_settled", "delta")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +178,7 @@ class RunEvent(_message.Message):
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     STEP_SETTLED_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
     position: str
     time: _timestamp_pb2.Timestamp
     accepted: RunAccepted
@@ -194,7 +195,20 @@ class RunEvent(_message.Message):
     replayed: RunReplayed
     dropped: RunDropped
     step_settled: RunStepSettled
-    def __init__(self, position: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted: _Optional[_Union[RunAccepted, _Mapping]] = ..., claimed: _Optional[_Union[RunClaimed, _Mapping]] = ..., step_started: _Optional[_Union[Step, _Mapping]] = ..., step_finished: _Optional[_Union[Step, _Mapping]] = ..., answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., waiting: _Optional[_Union[RunError, _Mapping]] = ..., cancel_requested: _Optional[_Union[RunCancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Run, _Mapping]] = ..., approval_requested: _Optional[_Union[Approval, _Mapping]] = ..., notified: _Optional[_Union[Approval, _Mapping]] = ..., decided: _Optional[_Union[Approval, _Mapping]] = ..., replayed: _Optional[_Union[RunReplayed, _Mapping]] = ..., dropped: _Optional[_Union[RunDropped, _Mapping]] = ..., step_settled: _Optional[_Union[RunStepSettled, _Mapping]] = ...) -> None: ...
+    delta: TextDelta
+    def __init__(self, position: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted: _Optional[_Union[RunAccepted, _Mapping]] = ..., claimed: _Optional[_Union[RunClaimed, _Mapping]] = ..., step_started: _Optional[_Union[Step, _Mapping]] = ..., step_finished: _Optional[_Union[Step, _Mapping]] = ..., answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., waiting: _Optional[_Union[RunError, _Mapping]] = ..., cancel_requested: _Optional[_Union[RunCancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Run, _Mapping]] = ..., approval_requested: _Optional[_Union[Approval, _Mapping]] = ..., notified: _Optional[_Union[Approval, _Mapping]] = ..., decided: _Optional[_Union[Approval, _Mapping]] = ..., replayed: _Optional[_Union[RunReplayed, _Mapping]] = ..., dropped: _Optional[_Union[RunDropped, _Mapping]] = ..., step_settled: _Optional[_Union[RunStepSettled, _Mapping]] = ..., delta: _Optional[_Union[TextDelta, _Mapping]] = ...) -> None: ...
+
+class TextDelta(_message.Message):
+    __slots__ = ("step", "offset", "text", "reset")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    offset: int
+    text: str
+    reset: bool
+    def __init__(self, step: _Optional[int] = ..., offset: _Optional[int] = ..., text: _Optional[str] = ..., reset: bool = ...) -> None: ...
 
 class Approval(_message.Message):
     __slots__ = ("run_id", "agent", "step", "tool", "tool_version", "risk", "summary", "arguments_json", "hash", "policy", "approvals_needed", "preauthorisation", "status", "outcome_unknown", "decisions", "initiator", "request_time", "expire_time", "rejection_ends_run")

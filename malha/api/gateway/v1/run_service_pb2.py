@@ -28,7 +28,7 @@ from malha.api.gateway.v1 import run_pb2 as malha_dot_api_dot_gateway_dot_v1_dot
 from malha.api.run.v1 import record_pb2 as malha_dot_api_dot_run_dot_v1_dot_record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/gateway/v1/run_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1emalha/api/gateway/v1/run.proto\x1a\x1dmalha/api/run/v1/record.proto\"\xbc\x02\n\x10\x43reateRunRequest\x12%\n\x05\x61gent\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x18@2\r^[a-z0-9_-]*$\x12\x1a\n\x05input\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1c\n\nsession_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12!\n\x0fidempotency_key\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x36\n\x06limits\x18\x05 \x01(\x0b\x32&.malha.api.gateway.v1.RunLimitsRequest\x12\x34\n\nwork_class\x18\x06 \x01(\tB \xbaH\x1dr\x1bR\x00R\x0binteractiveR\x05\x62\x61tchR\x03\x63pu\x12\x36\n\x08priority\x18\x07 \x01(\x0e\x32\x1a.malha.api.run.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xe0\x01\n\x10RunLimitsRequest\x12!\n\x0emax_iterations\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12)\n\x11max_cost_microusd\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\x12*\n\x15max_wall_time_seconds\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00\x12&\n\x11max_output_tokens\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12*\n\x16max_model_time_seconds\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90\x1c(\x00\";\n\x11\x43reateRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"\xbd\x02\n\x11RunAndWaitRequest\x12%\n\x05\x61gent\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x18@2\r^[a-z0-9_-]*$\x12\x1a\n\x05input\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1c\n\nsession_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12!\n\x0fidempotency_key\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x36\n\x06limits\x18\x05 \x01(\x0b\x32&.malha.api.gateway.v1.RunLimitsRequest\x12\x34\n\nwork_class\x18\x06 \x01(\tB \xbaH\x1dr\x1bR\x00R\x0binteractiveR\x05\x62\x61tchR\x03\x63pu\x12\x36\n\x08priority\x18\x07 \x01(\x0e\x32\x1a.malha.api.run.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\"<\n\x12RunAndWaitResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"6\n\rGetRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"g\n\x0fListRunsRequest\x12\x18\n\x06\x66ilter\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"T\n\x10ListRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.malha.api.gateway.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x10StreamRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12\x32\n\x05\x61\x66ter\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([0-9]{1,20}\\.[0-9]{1,6})?$\"B\n\x11StreamRunResponse\x12-\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1e.malha.api.gateway.v1.RunEvent\"S\n\x10\x43\x61ncelRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\";\n\x11\x43\x61ncelRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"\xe1\x01\n\x15\x44\x65\x63ideApprovalRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12#\n\x04hash\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x38\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x1a.malha.api.run.v1.DecisionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x07\x63omment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x19\n\x06result\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\x12\x0c\n\x04step\x18\x06 \x01(\r\"@\n\x16\x44\x65\x63ideApprovalResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"R\n\x14ListApprovalsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"c\n\x15ListApprovalsResponse\x12\x31\n\tapprovals\x18\x01 \x03(\x0b\x32\x1e.malha.api.gateway.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xe8\x07\n\nRunService\x12v\n\tCreateRun\x12&.malha.api.gateway.v1.CreateRunRequest\x1a\'.malha.api.gateway.v1.CreateRunResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\x08/v1/runs:\x01*b\x03run\x12~\n\nRunAndWait\x12\'.malha.api.gateway.v1.RunAndWaitRequest\x1a(.malha.api.gateway.v1.RunAndWaitResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\r/v1/runs:wait:\x01*b\x03run\x12s\n\x06GetRun\x12#.malha.api.gateway.v1.GetRunRequest\x1a$.malha.api.gateway.v1.GetRunResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x11/v1/runs/{run_id}b\x03run\x12k\n\x08ListRuns\x12%.malha.api.gateway.v1.ListRunsRequest\x1a&.malha.api.gateway.v1.ListRunsResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12^\n\tStreamRun\x12&.malha.api.gateway.v1.StreamRunRequest\x1a\'.malha.api.gateway.v1.StreamRunResponse0\x01\x12\x86\x01\n\tCancelRun\x12&.malha.api.gateway.v1.CancelRunRequest\x1a\'.malha.api.gateway.v1.CancelRunResponse\"(\x82\xd3\xe4\x93\x02\"\"\x18/v1/runs/{run_id}:cancel:\x01*b\x03run\x12\x95\x01\n\x0e\x44\x65\x63ideApproval\x12+.malha.api.gateway.v1.DecideApprovalRequest\x1a,.malha.api.gateway.v1.DecideApprovalResponse\"(\x82\xd3\xe4\x93\x02\"\"\x18/v1/runs/{run_id}:decide:\x01*b\x03run\x12\x7f\n\rListApprovals\x12*.malha.api.gateway.v1.ListApprovalsRequest\x1a+.malha.api.gateway.v1.ListApprovalsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/approvalsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/gateway/v1/run_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1emalha/api/gateway/v1/run.proto\x1a\x1dmalha/api/run/v1/record.proto\"\xcc\x02\n\x10\x43reateRunRequest\x12%\n\x05\x61gent\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x18@2\r^[a-z0-9_-]*$\x12\x1a\n\x05input\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1c\n\nsession_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12!\n\x0fidempotency_key\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x36\n\x06limits\x18\x05 \x01(\x0b\x32&.malha.api.gateway.v1.RunLimitsRequest\x12\x34\n\nwork_class\x18\x06 \x01(\tB \xbaH\x1dr\x1bR\x00R\x0binteractiveR\x05\x62\x61tchR\x03\x63pu\x12\x36\n\x08priority\x18\x07 \x01(\x0e\x32\x1a.malha.api.run.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0e\n\x06stream\x18\x08 \x01(\x08\"\xe0\x01\n\x10RunLimitsRequest\x12!\n\x0emax_iterations\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12)\n\x11max_cost_microusd\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\x12*\n\x15max_wall_time_seconds\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00\x12&\n\x11max_output_tokens\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12*\n\x16max_model_time_seconds\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90\x1c(\x00\";\n\x11\x43reateRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"\xcd\x02\n\x11RunAndWaitRequest\x12%\n\x05\x61gent\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x18@2\r^[a-z0-9_-]*$\x12\x1a\n\x05input\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1c\n\nsession_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12!\n\x0fidempotency_key\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x36\n\x06limits\x18\x05 \x01(\x0b\x32&.malha.api.gateway.v1.RunLimitsRequest\x12\x34\n\nwork_class\x18\x06 \x01(\tB \xbaH\x1dr\x1bR\x00R\x0binteractiveR\x05\x62\x61tchR\x03\x63pu\x12\x36\n\x08priority\x18\x07 \x01(\x0e\x32\x1a.malha.api.run.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0e\n\x06stream\x18\x08 \x01(\x08\"<\n\x12RunAndWaitResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"6\n\rGetRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"g\n\x0fListRunsRequest\x12\x18\n\x06\x66ilter\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"T\n\x10ListRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.malha.api.gateway.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x01\n\x10StreamRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12M\n\x05\x61\x66ter\x18\x02 \x01(\tB>\xbaH;r927^([0-9]{1,20}\\.[0-9]{1,6}(~[0-9]{1,20}\\.[0-9]{1,9})?)?$\x12\x0e\n\x06\x64\x65ltas\x18\x03 \x01(\x08\"B\n\x11StreamRunResponse\x12-\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1e.malha.api.gateway.v1.RunEvent\"S\n\x10\x43\x61ncelRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\";\n\x11\x43\x61ncelRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"\xe1\x01\n\x15\x44\x65\x63ideApprovalRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\x12#\n\x04hash\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x38\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x1a.malha.api.run.v1.DecisionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x07\x63omment\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x19\n\x06result\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\x12\x0c\n\x04step\x18\x06 \x01(\r\"@\n\x16\x44\x65\x63ideApprovalResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.malha.api.gateway.v1.Run\"R\n\x14ListApprovalsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"c\n\x15ListApprovalsResponse\x12\x31\n\tapprovals\x18\x01 \x03(\x0b\x32\x1e.malha.api.gateway.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xe8\x07\n\nRunService\x12v\n\tCreateRun\x12&.malha.api.gateway.v1.CreateRunRequest\x1a\'.malha.api.gateway.v1.CreateRunResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\x08/v1/runs:\x01*b\x03run\x12~\n\nRunAndWait\x12\'.malha.api.gateway.v1.RunAndWaitRequest\x1a(.malha.api.gateway.v1.RunAndWaitResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\r/v1/runs:wait:\x01*b\x03run\x12s\n\x06GetRun\x12#.malha.api.gateway.v1.GetRunRequest\x1a$.malha.api.gateway.v1.GetRunResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x11/v1/runs/{run_id}b\x03run\x12k\n\x08ListRuns\x12%.malha.api.gateway.v1.ListRunsRequest\x1a&.malha.api.gateway.v1.ListRunsResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12^\n\tStreamRun\x12&.malha.api.gateway.v1.StreamRunRequest\x1a\'.malha.api.gateway.v1.StreamRunResponse0\x01\x12\x86\x01\n\tCancelRun\x12&.malha.api.gateway.v1.CancelRunRequest\x1a\'.malha.api.gateway.v1.CancelRunResponse\"(\x82\xd3\xe4\x93\x02\"\"\x18/v1/runs/{run_id}:cancel:\x01*b\x03run\x12\x95\x01\n\x0e\x44\x65\x63ideApproval\x12+.malha.api.gateway.v1.DecideApprovalRequest\x1a,.malha.api.gateway.v1.DecideApprovalResponse\"(\x82\xd3\xe4\x93\x02\"\"\x18/v1/runs/{run_id}:decide:\x01*b\x03run\x12\x7f\n\rListApprovals\x12*.malha.api.gateway.v1.ListApprovalsRequest\x1a+.malha.api.gateway.v1.ListApprovalsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/approvalsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -80,7 +80,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMRUNREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_STREAMRUNREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\022r\0202\016^[a-z2-7]{52}$'
   _globals['_STREAMRUNREQUEST'].fields_by_name['after']._loaded_options = None
-  _globals['_STREAMRUNREQUEST'].fields_by_name['after']._serialized_options = b'\272H r\0362\034^([0-9]{1,20}\\.[0-9]{1,6})?$'
+  _globals['_STREAMRUNREQUEST'].fields_by_name['after']._serialized_options = b'\272H;r927^([0-9]{1,20}\\.[0-9]{1,6}(~[0-9]{1,20}\\.[0-9]{1,9})?)?$'
   _globals['_CANCELRUNREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_CANCELRUNREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\022r\0202\016^[a-z2-7]{52}$'
   _globals['_CANCELRUNREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -114,39 +114,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['ListApprovals']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['ListApprovals']._serialized_options = b'\202\323\344\223\002\017\022\r/v1/approvals'
   _globals['_CREATERUNREQUEST']._serialized_start=187
-  _globals['_CREATERUNREQUEST']._serialized_end=503
-  _globals['_RUNLIMITSREQUEST']._serialized_start=506
-  _globals['_RUNLIMITSREQUEST']._serialized_end=730
-  _globals['_CREATERUNRESPONSE']._serialized_start=732
-  _globals['_CREATERUNRESPONSE']._serialized_end=791
-  _globals['_RUNANDWAITREQUEST']._serialized_start=794
-  _globals['_RUNANDWAITREQUEST']._serialized_end=1111
-  _globals['_RUNANDWAITRESPONSE']._serialized_start=1113
-  _globals['_RUNANDWAITRESPONSE']._serialized_end=1173
-  _globals['_GETRUNREQUEST']._serialized_start=1175
-  _globals['_GETRUNREQUEST']._serialized_end=1229
-  _globals['_GETRUNRESPONSE']._serialized_start=1231
-  _globals['_GETRUNRESPONSE']._serialized_end=1287
-  _globals['_LISTRUNSREQUEST']._serialized_start=1289
-  _globals['_LISTRUNSREQUEST']._serialized_end=1392
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1394
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1478
-  _globals['_STREAMRUNREQUEST']._serialized_start=1480
-  _globals['_STREAMRUNREQUEST']._serialized_end=1589
-  _globals['_STREAMRUNRESPONSE']._serialized_start=1591
-  _globals['_STREAMRUNRESPONSE']._serialized_end=1657
-  _globals['_CANCELRUNREQUEST']._serialized_start=1659
-  _globals['_CANCELRUNREQUEST']._serialized_end=1742
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1744
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1803
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=1806
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=2031
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=2033
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=2097
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=2099
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=2181
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=2183
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=2282
-  _globals['_RUNSERVICE']._serialized_start=2285
-  _globals['_RUNSERVICE']._serialized_end=3285
+  _globals['_CREATERUNREQUEST']._serialized_end=519
+  _globals['_RUNLIMITSREQUEST']._serialized_start=522
+  _globals['_RUNLIMITSREQUEST']._serialized_end=746
+  _globals['_CREATERUNRESPONSE']._serialized_start=748
+  _globals['_CREATERUNRESPONSE']._serialized_end=807
+  _globals['_RUNANDWAITREQUEST']._serialized_start=810
+  _globals['_RUNANDWAITREQUEST']._serialized_end=1143
+  _globals['_RUNANDWAITRESPONSE']._serialized_start=1145
+  _globals['_RUNANDWAITRESPONSE']._serialized_end=1205
+  _globals['_GETRUNREQUEST']._serialized_start=1207
+  _globals['_GETRUNREQUEST']._serialized_end=1261
+  _globals['_GETRUNRESPONSE']._serialized_start=1263
+  _globals['_GETRUNRESPONSE']._serialized_end=1319
+  _globals['_LISTRUNSREQUEST']._serialized_start=1321
+  _globals['_LISTRUNSREQUEST']._serialized_end=1424
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1426
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1510
+  _globals['_STREAMRUNREQUEST']._serialized_start=1513
+  _globals['_STREAMRUNREQUEST']._serialized_end=1665
+  _globals['_STREAMRUNRESPONSE']._serialized_start=1667
+  _globals['_STREAMRUNRESPONSE']._serialized_end=1733
+  _globals['_CANCELRUNREQUEST']._serialized_start=1735
+  _globals['_CANCELRUNREQUEST']._serialized_end=1818
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1820
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1879
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=1882
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=2107
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=2109
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=2173
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=2175
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=2257
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=2259
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=2358
+  _globals['_RUNSERVICE']._serialized_start=2361
+  _globals['_RUNSERVICE']._serialized_end=3361
 # @@protoc_insertion_point(module_scope)

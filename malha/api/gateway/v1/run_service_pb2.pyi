@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateRunRequest(_message.Message):
-    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits", "work_class", "priority")
+    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits", "work_class", "priority", "stream")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class CreateRunRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     WORK_CLASS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     agent: str
     input: str
     session_id: str
@@ -26,7 +27,8 @@ class CreateRunRequest(_message.Message):
     limits: RunLimitsRequest
     work_class: str
     priority: _record_pb2.Priority
-    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ..., work_class: _Optional[str] = ..., priority: _Optional[_Union[_record_pb2.Priority, str]] = ...) -> None: ...
+    stream: bool
+    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ..., work_class: _Optional[str] = ..., priority: _Optional[_Union[_record_pb2.Priority, str]] = ..., stream: bool = ...) -> None: ...
 
 class RunLimitsRequest(_message.Message):
     __slots__ = ("max_iterations", "max_cost_microusd", "max_wall_time_seconds", "max_output_tokens", "max_model_time_seconds")
@@ -49,7 +51,7 @@ class CreateRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
 
 class RunAndWaitRequest(_message.Message):
-    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits", "work_class", "priority")
+    __slots__ = ("agent", "input", "session_id", "idempotency_key", "limits", "work_class", "priority", "stream")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +59,7 @@ class RunAndWaitRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     WORK_CLASS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     agent: str
     input: str
     session_id: str
@@ -64,7 +67,8 @@ class RunAndWaitRequest(_message.Message):
     limits: RunLimitsRequest
     work_class: str
     priority: _record_pb2.Priority
-    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ..., work_class: _Optional[str] = ..., priority: _Optional[_Union[_record_pb2.Priority, str]] = ...) -> None: ...
+    stream: bool
+    def __init__(self, agent: _Optional[str] = ..., input: _Optional[str] = ..., session_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., limits: _Optional[_Union[RunLimitsRequest, _Mapping]] = ..., work_class: _Optional[str] = ..., priority: _Optional[_Union[_record_pb2.Priority, str]] = ..., stream: bool = ...) -> None: ...
 
 class RunAndWaitResponse(_message.Message):
     __slots__ = ("run",)
@@ -103,12 +107,14 @@ class ListRunsResponse(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[_run_pb2.Run, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class StreamRunRequest(_message.Message):
-    __slots__ = ("run_id", "after")
+    __slots__ = ("run_id", "after", "deltas")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    DELTAS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     after: str
-    def __init__(self, run_id: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+    deltas: bool
+    def __init__(self, run_id: _Optional[str] = ..., after: _Optional[str] = ..., deltas: bool = ...) -> None: ...
 
 class StreamRunResponse(_message.Message):
     __slots__ = ("event",)

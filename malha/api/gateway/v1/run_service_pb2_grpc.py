@@ -116,7 +116,8 @@ class RunServiceServicer(object):
 
     def StreamRun(self, request, context):
         """StreamRun sends the run's events from the beginning or after a position, in
-        order, each once, until the run is over.
+        order, each once, until the run is over. Asked for deltas, it tells the text of
+        each model step in parts before the step's end is told.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -250,7 +250,8 @@ class RunServiceStub(typing.Generic[_RunServiceCreateRunType, _RunServiceRunAndW
 
     StreamRun: _RunServiceStreamRunType
     """StreamRun sends the run's events from the beginning or after a position, in
-    order, each once, until the run is over.
+    order, each once, until the run is over. Asked for deltas, it tells the text of
+    each model step in parts before the step's end is told.
     """
 
     CancelRun: _RunServiceCancelRunType
@@ -355,7 +356,8 @@ class RunServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[malha.api.gateway.v1.run_service_pb2.StreamRunResponse], collections.abc.AsyncIterator[malha.api.gateway.v1.run_service_pb2.StreamRunResponse]]:
         """StreamRun sends the run's events from the beginning or after a position, in
-        order, each once, until the run is over.
+        order, each once, until the run is over. Asked for deltas, it tells the text of
+        each model step in parts before the step's end is told.
         """
 
     @abc.abstractmethod

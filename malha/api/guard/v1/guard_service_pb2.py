@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from malha.api.run.v1 import record_pb2 as malha_dot_api_dot_run_dot_v1_dot_record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/guard/v1/guard_service.proto\x12\x12malha.api.guard.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dmalha/api/run/v1/record.proto\"n\n\x0c\x43heckRequest\x12\x34\n\x05stage\x18\x01 \x01(\x0e\x32\x19.malha.api.guard.v1.StageB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x05texts\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12\r\n\x05\x61gent\x18\x03 \x01(\t\"B\n\rCheckResponse\x12\x31\n\njudgements\x18\x01 \x03(\x0b\x32\x1d.malha.api.guard.v1.Judgement\"V\n\tJudgement\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.malha.api.run.v1.Verdict\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*X\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_INPUT\x10\x01\x12\x15\n\x11STAGE_TOOL_RESULT\x10\x02\x12\x10\n\x0cSTAGE_OUTPUT\x10\x03\x32\\\n\x0cGuardService\x12L\n\x05\x43heck\x12 .malha.api.guard.v1.CheckRequest\x1a!.malha.api.guard.v1.CheckResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/guard/v1/guard_service.proto\x12\x12malha.api.guard.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dmalha/api/run/v1/record.proto\"n\n\x0c\x43heckRequest\x12\x34\n\x05stage\x18\x01 \x01(\x0e\x32\x19.malha.api.guard.v1.StageB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x05texts\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12\r\n\x05\x61gent\x18\x03 \x01(\t\"B\n\rCheckResponse\x12\x31\n\njudgements\x18\x01 \x03(\x0b\x32\x1d.malha.api.guard.v1.Judgement\"V\n\tJudgement\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.malha.api.run.v1.Verdict\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"2\n\x13\x46ilterStreamRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\"e\n\x14\x46ilterStreamResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05reset\x18\x02 \x01(\x08\x12\x30\n\tjudgement\x18\x03 \x01(\x0b\x32\x1d.malha.api.guard.v1.Judgement*X\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_INPUT\x10\x01\x12\x15\n\x11STAGE_TOOL_RESULT\x10\x02\x12\x10\n\x0cSTAGE_OUTPUT\x10\x03\x32\xc3\x01\n\x0cGuardService\x12L\n\x05\x43heck\x12 .malha.api.guard.v1.CheckRequest\x1a!.malha.api.guard.v1.CheckResponse\x12\x65\n\x0c\x46ilterStream\x12\'.malha.api.guard.v1.FilterStreamRequest\x1a(.malha.api.guard.v1.FilterStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,14 +37,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUEST'].fields_by_name['stage']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_CHECKREQUEST'].fields_by_name['texts']._loaded_options = None
   _globals['_CHECKREQUEST'].fields_by_name['texts']._serialized_options = b'\272H\007\222\001\004\010\001\020@'
-  _globals['_STAGE']._serialized_start=390
-  _globals['_STAGE']._serialized_end=478
+  _globals['_STAGE']._serialized_start=545
+  _globals['_STAGE']._serialized_end=633
   _globals['_CHECKREQUEST']._serialized_start=122
   _globals['_CHECKREQUEST']._serialized_end=232
   _globals['_CHECKRESPONSE']._serialized_start=234
   _globals['_CHECKRESPONSE']._serialized_end=300
   _globals['_JUDGEMENT']._serialized_start=302
   _globals['_JUDGEMENT']._serialized_end=388
-  _globals['_GUARDSERVICE']._serialized_start=480
-  _globals['_GUARDSERVICE']._serialized_end=572
+  _globals['_FILTERSTREAMREQUEST']._serialized_start=390
+  _globals['_FILTERSTREAMREQUEST']._serialized_end=440
+  _globals['_FILTERSTREAMRESPONSE']._serialized_start=442
+  _globals['_FILTERSTREAMRESPONSE']._serialized_end=543
+  _globals['_GUARDSERVICE']._serialized_start=636
+  _globals['_GUARDSERVICE']._serialized_end=831
 # @@protoc_insertion_point(module_scope)

@@ -45,3 +45,21 @@ class Judgement(_message.Message):
     text: str
     message: str
     def __init__(self, verdict: _Optional[_Union[_record_pb2.Verdict, _Mapping]] = ..., text: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class FilterStreamRequest(_message.Message):
+    __slots__ = ("text", "agent")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    agent: str
+    def __init__(self, text: _Optional[str] = ..., agent: _Optional[str] = ...) -> None: ...
+
+class FilterStreamResponse(_message.Message):
+    __slots__ = ("text", "reset", "judgement")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
+    JUDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    reset: bool
+    judgement: Judgement
+    def __init__(self, text: _Optional[str] = ..., reset: bool = ..., judgement: _Optional[_Union[Judgement, _Mapping]] = ...) -> None: ...

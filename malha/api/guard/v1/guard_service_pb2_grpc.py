@@ -40,6 +40,11 @@ class GuardServiceStub(object):
                 request_serializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.CheckRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.CheckResponse.FromString,
                 _registered_method=True)
+        self.FilterStream = channel.stream_stream(
+                '/malha.api.guard.v1.GuardService/FilterStream',
+                request_serializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.FilterStreamRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.FilterStreamResponse.FromString,
+                _registered_method=True)
 
 
 class GuardServiceServicer(object):
@@ -55,6 +60,19 @@ class GuardServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FilterStream(self, request_iterator, context):
+        """FilterStream judges a text of STAGE_OUTPUT while it is being written. What
+        it releases, put together, is the text that Check answers for the whole,
+        however it was cut into requests. What may still become part of something
+        to mask is held back until that is known. When the caller has half-closed,
+        the whole is judged once more and the last response carries the judgement;
+        a block ends the stream at once. It fails closed: a text whose last
+        response never came has no verdict.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GuardServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +80,11 @@ def add_GuardServiceServicer_to_server(servicer, server):
                     servicer.Check,
                     request_deserializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.CheckRequest.FromString,
                     response_serializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.CheckResponse.SerializeToString,
+            ),
+            'FilterStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.FilterStream,
+                    request_deserializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.FilterStreamRequest.FromString,
+                    response_serializer=malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.FilterStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +115,33 @@ class GuardService(object):
             '/malha.api.guard.v1.GuardService/Check',
             malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.CheckRequest.SerializeToString,
             malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.CheckResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FilterStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/malha.api.guard.v1.GuardService/FilterStream',
+            malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.FilterStreamRequest.SerializeToString,
+            malha_dot_api_dot_guard_dot_v1_dot_guard__service__pb2.FilterStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,7 +41,23 @@ _GuardServiceCheckType = typing_extensions.TypeVar(
     ],
 )
 
-class GuardServiceStub(typing.Generic[_GuardServiceCheckType]):
+_GuardServiceFilterStreamType = typing_extensions.TypeVar(
+    '_GuardServiceFilterStreamType',
+    grpc.StreamStreamMultiCallable[
+        malha.api.guard.v1.guard_service_pb2.FilterStreamRequest,
+        malha.api.guard.v1.guard_service_pb2.FilterStreamResponse,
+    ],
+    grpc.aio.StreamStreamMultiCallable[
+        malha.api.guard.v1.guard_service_pb2.FilterStreamRequest,
+        malha.api.guard.v1.guard_service_pb2.FilterStreamResponse,
+    ],
+    default=grpc.StreamStreamMultiCallable[
+        malha.api.guard.v1.guard_service_pb2.FilterStreamRequest,
+        malha.api.guard.v1.guard_service_pb2.FilterStreamResponse,
+    ],
+)
+
+class GuardServiceStub(typing.Generic[_GuardServiceCheckType, _GuardServiceFilterStreamType]):
     """GuardService decides which texts may pass."""
 
     @typing.overload
@@ -49,6 +65,10 @@ class GuardServiceStub(typing.Generic[_GuardServiceCheckType]):
         grpc.UnaryUnaryMultiCallable[
             malha.api.guard.v1.guard_service_pb2.CheckRequest,
             malha.api.guard.v1.guard_service_pb2.CheckResponse,
+        ],
+        grpc.StreamStreamMultiCallable[
+            malha.api.guard.v1.guard_service_pb2.FilterStreamRequest,
+            malha.api.guard.v1.guard_service_pb2.FilterStreamResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -58,6 +78,10 @@ class GuardServiceStub(typing.Generic[_GuardServiceCheckType]):
             malha.api.guard.v1.guard_service_pb2.CheckRequest,
             malha.api.guard.v1.guard_service_pb2.CheckResponse,
         ],
+        grpc.aio.StreamStreamMultiCallable[
+            malha.api.guard.v1.guard_service_pb2.FilterStreamRequest,
+            malha.api.guard.v1.guard_service_pb2.FilterStreamResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Check: _GuardServiceCheckType
@@ -66,10 +90,24 @@ class GuardServiceStub(typing.Generic[_GuardServiceCheckType]):
     no verdict must not use the text.
     """
 
+    FilterStream: _GuardServiceFilterStreamType
+    """FilterStream judges a text of STAGE_OUTPUT while it is being written. What
+    it releases, put together, is the text that Check answers for the whole,
+    however it was cut into requests. What may still become part of something
+    to mask is held back until that is known. When the caller has half-closed,
+    the whole is judged once more and the last response carries the judgement;
+    a block ends the stream at once. It fails closed: a text whose last
+    response never came has no verdict.
+    """
+
 GuardServiceAsyncStub: typing_extensions.TypeAlias = GuardServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.guard.v1.guard_service_pb2.CheckRequest,
         malha.api.guard.v1.guard_service_pb2.CheckResponse,
+    ],
+    grpc.aio.StreamStreamMultiCallable[
+        malha.api.guard.v1.guard_service_pb2.FilterStreamRequest,
+        malha.api.guard.v1.guard_service_pb2.FilterStreamResponse,
     ],
 ]
 
@@ -85,6 +123,21 @@ class GuardServiceServicer(metaclass=abc.ABCMeta):
         """Check judges one or more texts of a stage and answers each as it may be
         used: unchanged, masked, or withheld. It fails closed: a caller that gets
         no verdict must not use the text.
+        """
+
+    @abc.abstractmethod
+    def FilterStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[malha.api.guard.v1.guard_service_pb2.FilterStreamRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[malha.api.guard.v1.guard_service_pb2.FilterStreamResponse], collections.abc.AsyncIterator[malha.api.guard.v1.guard_service_pb2.FilterStreamResponse]]:
+        """FilterStream judges a text of STAGE_OUTPUT while it is being written. What
+        it releases, put together, is the text that Check answers for the whole,
+        however it was cut into requests. What may still become part of something
+        to mask is held back until that is known. When the caller has half-closed,
+        the whole is judged once more and the last response carries the judgement;
+        a block ends the stream at once. It fails closed: a text whose last
+        response never came has no verdict.
         """
 
 def add_GuardServiceServicer_to_server(servicer: GuardServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

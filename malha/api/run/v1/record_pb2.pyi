@@ -229,7 +229,7 @@ class RunLimits(_message.Message):
     def __init__(self, max_iterations: _Optional[int] = ..., max_cost_microusd: _Optional[int] = ..., max_wall_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_tokens: _Optional[int] = ..., max_model_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
-    __slots__ = ("principal", "agent", "request_hash", "work_class", "limits", "session_id", "traceparent", "input_verdict", "priority")
+    __slots__ = ("principal", "agent", "request_hash", "work_class", "limits", "session_id", "traceparent", "input_verdict", "priority", "stream")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -239,6 +239,7 @@ class Accepted(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     INPUT_VERDICT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     principal: _principal_pb2.Principal
     agent: str
     request_hash: bytes
@@ -248,7 +249,8 @@ class Accepted(_message.Message):
     traceparent: str
     input_verdict: Verdict
     priority: Priority
-    def __init__(self, principal: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., agent: _Optional[str] = ..., request_hash: _Optional[bytes] = ..., work_class: _Optional[str] = ..., limits: _Optional[_Union[RunLimits, _Mapping]] = ..., session_id: _Optional[str] = ..., traceparent: _Optional[str] = ..., input_verdict: _Optional[_Union[Verdict, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    stream: bool
+    def __init__(self, principal: _Optional[_Union[_principal_pb2.Principal, _Mapping]] = ..., agent: _Optional[str] = ..., request_hash: _Optional[bytes] = ..., work_class: _Optional[str] = ..., limits: _Optional[_Union[RunLimits, _Mapping]] = ..., session_id: _Optional[str] = ..., traceparent: _Optional[str] = ..., input_verdict: _Optional[_Union[Verdict, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., stream: bool = ...) -> None: ...
 
 class Claimed(_message.Message):
     __slots__ = ("worker", "item", "delivery")
@@ -379,16 +381,18 @@ class StepSettled(_message.Message):
     def __init__(self, key: _Optional[str] = ..., step: _Optional[int] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ...) -> None: ...
 
 class StepAbandoned(_message.Message):
-    __slots__ = ("key", "step", "how", "cost")
+    __slots__ = ("key", "step", "how", "cost", "usage")
     KEY_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     HOW_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     key: str
     step: int
     how: Abandonment
     cost: _usage_pb2.Cost
-    def __init__(self, key: _Optional[str] = ..., step: _Optional[int] = ..., how: _Optional[_Union[Abandonment, str]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ...) -> None: ...
+    usage: _usage_pb2.Usage
+    def __init__(self, key: _Optional[str] = ..., step: _Optional[int] = ..., how: _Optional[_Union[Abandonment, str]] = ..., cost: _Optional[_Union[_usage_pb2.Cost, _Mapping]] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ...) -> None: ...
 
 class Answered(_message.Message):
     __slots__ = ("verdict", "model", "is_llm")
@@ -464,11 +468,13 @@ class Erased(_message.Message):
     def __init__(self, by: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("action", "rules", "policy")
+    __slots__ = ("action", "rules", "policy", "streamed")
     ACTION_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    STREAMED_FIELD_NUMBER: _ClassVar[int]
     action: Action
     rules: _containers.RepeatedScalarFieldContainer[str]
     policy: str
-    def __init__(self, action: _Optional[_Union[Action, str]] = ..., rules: _Optional[_Iterable[str]] = ..., policy: _Optional[str] = ...) -> None: ...
+    streamed: bool
+    def __init__(self, action: _Optional[_Union[Action, str]] = ..., rules: _Optional[_Iterable[str]] = ..., policy: _Optional[str] = ..., streamed: bool = ...) -> None: ...

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from malha.api.guard.v1.guard_service_pb2 import CheckRequest, CheckResponse
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from malha.api.guard.v1.guard_service_pb2 import (
+    CheckRequest,
+    CheckResponse,
+    FilterStreamRequest,
+    FilterStreamResponse,
+)
 from malha.api.guard.v1.guard_service_pb2_grpc import GuardServiceStub
 from malha.wire import Peer
 
@@ -21,3 +29,10 @@ class GuardPeer:
             self._stub.Check, request, timeout=_SECONDS, idempotent=True
         )
         return answer
+
+    async def filter(
+        self, requests: AsyncIterator[FilterStreamRequest]
+    ) -> AsyncGenerator[FilterStreamResponse, None]:
+        async with aclosing(self._peer.stream(self._stub.FilterStream, requests)) as responses:
+            async for response in responses:
+                yield response

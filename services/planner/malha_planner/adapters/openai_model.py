@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,20 +18,14 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from malha.api.common.v1.usage_pb2 import Usage
-from malha.api.run.v1.chat_pb2 import ChatMessage, Role, ToolCall
+from malha.api.run.v1.chat_pb2 import ChatMessage
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import ErrorReason, MalhaError
-from malha_planner.models.tokens import at_most, estimate, estimate_messages
-from malha_planner.ports import ModelReply, NoAnswerError
+from malha_planner.adapters.openai_chat import function_of, message_of, only_completions, reply_of
+from malha_planner.adapters.openai_stream import EVENT_STREAM, StreamedAnswer
+from malha_planner.models.tokens import at_most
+from malha_planner.ports import Listening, ModelReply, NoAnswerError
 
-_ROLES = {
-    Role.ROLE_SYSTEM: "system",
-    Role.ROLE_USER: "user",
-    Role.ROLE_ASSISTANT: "assistant",
-    Role.ROLE_TOOL: "tool",
-}
-_FINISHES = {"tool_calls", "length", "content_filter"}
 _MAY_PASS = frozenset({408, 409, 425, 429})
 # An account without funds answers 429 as a busy server does, but no waiting mends it.
 _WILL_NOT_PASS = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
@@ -39,6 +33,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_CONNECTIONS = 512
 _RETRY_SECONDS = 1.0
+_LAST_BYTES_SECONDS = 0.05
 
 
 class OpenAiServer:
@@ -60,15 +55,18 @@ class OpenAiServer:
             self._headers["Authorization"] = f"Bearer {secret}"
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, body: bytes) -> bytes:
-        """One request; the body of a success. Raises MODEL_UNAVAILABLE, MODEL_REFUSED or NoAnswerError."""
+    @asynccontextmanager
+    async def asked(self, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request; the answer of a success, to be read in the block.
+
+        Raises MODEL_UNAVAILABLE, MODEL_REFUSED, or NoAnswerError where the connection was lost.
+        """
         session = self._session or self._open()
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
-                answer = await _read(response)
                 if response.status != 200:
-                    raise _failure(response.status, response.headers, answer)
-                return answer
+                    raise _failure(response.status, response.headers, await _read(response))
+                yield response
         except aiohttp.ClientConnectorError:
             raise _unavailable("no connection") from None
         except (aiohttp.ClientError, OSError):
@@ -112,21 +110,28 @@ class OpenAiModel:
         *,
         max_output_tokens: int,
         deadline_seconds: float,
+        listening: Listening | None = None,
     ) -> ModelReply:
-        """One chat completion, whole (not streamed)."""
+        """One chat completion: whole, or streamed where somebody listens."""
         body: dict[str, Any] = {
             "model": self.name,
-            "messages": [_message(message) for message in messages],
+            "messages": [message_of(message) for message in messages],
             self._server.limit_field: max_output_tokens,
         }
         if tools:
-            body["tools"] = [_function(t.name, t.description, t.input_schema_json) for t in tools]
+            body["tools"] = [function_of(t.name, t.description, t.input_schema_json) for t in tools]
+        if listening is not None:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         try:
-            async with asyncio.timeout(deadline_seconds):
-                answer = await self._server.post(orjson.dumps(body))
+            async with asyncio.timeout(deadline_seconds), self._server.asked(orjson.dumps(body)) as response:
+                if listening is not None and response.content_type == EVENT_STREAM:
+                    return await _heard(response, listening, messages, tools)
+                answer = await _read(response)
         except TimeoutError:
             raise NoAnswerError("the model provider did not answer in time") from None
-        return _reply(answer, messages, tools)
+        with only_completions():
+            completion = orjson.loads(answer)
+        return reply_of(completion, messages, tools)
 
     async def close(self) -> None:
         """Closes the server's connections, once for all its models."""
@@ -139,90 +144,33 @@ def open_server(base_url: str, api_key: SecretStr, names: Sequence[str]) -> list
     return [OpenAiModel(server, name) for name in names]
 
 
-def _message(message: ChatMessage) -> dict[str, Any]:
-    written: dict[str, Any] = {"role": _ROLES[message.role], "content": message.text}
-    if message.tool_calls:
-        written["content"] = message.text or None
-        written["tool_calls"] = [
-            {
-                "id": call.call_id,
-                "type": "function",
-                "function": {"name": call.tool, "arguments": call.arguments_json},
-            }
-            for call in message.tool_calls
-        ]
-    if message.role == Role.ROLE_TOOL:
-        written["tool_call_id"] = message.tool_call_id
-    return written
-
-
-@lru_cache(maxsize=1024)
-def _function(name: str, description: str, schema_json: str) -> orjson.Fragment:
-    """A tool as the wire wants it. Encoded once: the same few tools go out with every call."""
-    parameters = orjson.loads(schema_json) if schema_json else {"type": "object", "properties": {}}
-    function = {"name": name, "description": description, "parameters": parameters}
-    return orjson.Fragment(orjson.dumps({"type": "function", "function": function}))
-
-
-def _reply(answer: bytes, messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> ModelReply:
+async def _heard(
+    response: aiohttp.ClientResponse,
+    listening: Listening,
+    messages: Sequence[ChatMessage],
+    tools: Sequence[Tool],
+) -> ModelReply:
+    """The whole of an answer that comes in parts; where it is cut, what had come is counted."""
+    answer, whole = StreamedAnswer(listening.hear), False
     try:
-        body = orjson.loads(answer)
-        choice = body["choices"][0]
-        said = choice["message"]
-        message = ChatMessage(
-            role=Role.ROLE_ASSISTANT,
-            text=_text(said.get("content")) or _text(said.get("refusal")),
-            tool_calls=_calls(said.get("tool_calls") or ()),
-        )
-        finish = choice.get("finish_reason")
-        usage = _usage(body.get("usage") or {}, messages, tools, message)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        raise NoAnswerError("the model provider sent an answer that is no chat completion") from None
-    if message.tool_calls:
-        finish = "tool_calls"
-    return ModelReply(message, usage, finish=finish if finish in _FINISHES else "stop")
-
-
-def _text(content: Any) -> str:
-    """Text as a string or, from some servers, as a list of parts."""
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content)
-    return content or ""
-
-
-def _calls(written: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
-    """Tool calls; ids are made up where a server leaves them out or gives one twice."""
-    calls: list[ToolCall] = []
-    for place, call in enumerate(written):
-        function = call["function"]
-        arguments = function.get("arguments") or "{}"
-        if not isinstance(arguments, str):
-            arguments = orjson.dumps(arguments).decode()
-        call_id = call.get("id") or ""
-        if not call_id or any(call_id == other.call_id for other in calls):
-            call_id = f"call_{place}"
-        calls.append(ToolCall(call_id=call_id, tool=function["name"], arguments_json=arguments))
-    return calls
-
-
-def _usage(
-    told: Mapping[str, Any], messages: Sequence[ChatMessage], tools: Sequence[Tool], message: ChatMessage
-) -> Usage:
-    """The provider's count; our estimate of whatever it leaves out."""
-    given = told.get("prompt_tokens")
-    made = told.get("completion_tokens")
-    if given is None:
-        given = estimate_messages(messages, tools)
-    if made is None:
-        made = estimate(message.text) + sum(estimate(c.tool + c.arguments_json) for c in message.tool_calls)
-    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    reasoning = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-    return Usage(
-        input_tokens=max(0, given),
-        cached_input_tokens=min(max(0, cached), max(0, given)),
-        output_tokens=max(0, made),
-        reasoning_tokens=min(max(0, reasoning), max(0, made)),
-    )
+        try:
+            async for piece in response.content.iter_any():
+                answer.take(piece)
+                if answer.over:
+                    break
+        except (aiohttp.ClientError, OSError):
+            if not answer.finished:  # else only its bill was lost
+                raise
+        if not answer.finished:
+            raise NoAnswerError("the model provider ended its answer in the middle")
+        whole = True
+    finally:
+        if not whole:
+            listening.usage = answer.counted(messages, tools)
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_LAST_BYTES_SECONDS):
+            await response.content.readany()  # the end of the response: the connection can be used again
+    return answer.reply(messages, tools)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

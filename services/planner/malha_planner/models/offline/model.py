@@ -17,7 +17,7 @@ from malha_planner.models.offline.conversation import Conversation, read
 from malha_planner.models.offline.plan import Wish, plan
 from malha_planner.models.offline.schema import views
 from malha_planner.models.tokens import estimate, estimate_messages
-from malha_planner.ports import ModelReply
+from malha_planner.ports import Listening, ModelReply
 
 _SHORT_QUESTION, _SHORT_RESULTS = 500, 10_000
 """Characters that are read on the event loop, in a few milliseconds; more goes to a thread."""
@@ -43,6 +43,7 @@ class OfflineModel:
         *,
         max_output_tokens: int,
         deadline_seconds: float,  # noqa: ARG002 - the port's; a reply takes milliseconds
+        listening: Listening | None = None,  # noqa: ARG002 - it has its text at once
     ) -> ModelReply:
         """The next tool calls, or the answer, cut to `max_output_tokens`."""
         conversation = read(messages)
