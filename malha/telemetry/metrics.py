@@ -31,7 +31,14 @@ BULKHEAD_REFUSED = Counter("malha_bulkhead_refused_total", "Calls a full bulkhea
 # cost
 COST_ENTRIES = Counter("malha_cost_entries_total", "Entries added to the ledger.")
 COST_DENIED = Counter("malha_cost_denied_total", "Reservations denied: ask_again or final.", ("answer",))
-COST_OVERRUNS = Counter("malha_cost_overruns_total", "Settlements above what was reserved for them.")
+COST_OVERRUNS = Counter(
+    "malha_cost_overruns_total", "Settlements above what was reserved for them. Alarm on any."
+)
+COST_BUDGETS_REACHED = Counter(
+    "malha_cost_budgets_reached_total",
+    "Budgets that reached a mark in their window: warned, braked or used_up.",
+    ("level", "scope"),
+)
 
 # guard
 GUARD_ACTIONS = Counter(

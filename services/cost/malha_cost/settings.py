@@ -23,5 +23,20 @@ class Settings(ServiceSettings):
     Without a price the start fails."""
     tenant_daily_microusd: int = Field(default=25_000_000, ge=0)
     """Daily hard limit of a tenant for whom none was set. Too low: runs fail with BUDGET_EXCEEDED."""
+    request_microusd: int = Field(default=500_000, ge=0)
+    """The most that one call may be reserved at where a tenant set nothing else. Too low: large prompts to
+    dear models fail with BUDGET_EXCEEDED, whatever the budgets hold."""
+    warn_percent: int = Field(default=80, ge=1, le=100)
+    """Share of a limit whose spending is logged and counted as a warning."""
+    brake_percent: int = Field(default=95, ge=1, le=100)
+    """Share of a limit whose spending lets no new run begin; 100 leaves it to the limit alone. Too low: money
+    is left over that nobody may use."""
+    monthly_tokens_free: int = Field(default=10_000, ge=0)
+    """Tokens a month of a tenant of tier free; zero means no quota. Too low: runs fail with
+    BUDGET_EXCEEDED."""
+    monthly_tokens_pro: int = Field(default=500_000, ge=0)
+    """Likewise of tier pro."""
+    monthly_tokens_enterprise: int = Field(default=0, ge=0)
+    """Likewise of tier enterprise: without a quota."""
     max_concurrent: int = Field(default=512, gt=0)
     """Calls served at once; as many again wait, more are shed with OVERLOADED."""

@@ -12,7 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from malha import __version__
 from malha.api.common.v1.principal_pb2 import Principal
-from malha.api.cost.v1.budget_pb2 import BudgetStatus
+from malha.api.cost.v1.budget_pb2 import BudgetStatus, QuotaStatus
+from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
 from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
 from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
@@ -238,7 +239,27 @@ class AdminServicer(AdminServiceServicer):
         self, _request: admin_pb.GetBudgetRequest, _context: Context
     ) -> admin_pb.GetBudgetResponse:
         _allowed("admin")
-        return admin_pb.GetBudgetResponse(statuses=await self._cost.budgets())
+        standing = await self._cost.standing()
+        return admin_pb.GetBudgetResponse(
+            statuses=standing.statuses, policy=standing.policy, quota=_quota(standing)
+        )
+
+    async def SetBudgetPolicy(
+        self, request: admin_pb.SetBudgetPolicyRequest, _context: Context
+    ) -> admin_pb.SetBudgetPolicyResponse:
+        _allowed("admin")
+        policy = await self._cost.set_policy(request.policy)
+        self._budgets.clear()
+        return admin_pb.SetBudgetPolicyResponse(policy=policy)
+
+    async def AdjustSpending(
+        self, request: admin_pb.AdjustSpendingRequest, _context: Context
+    ) -> admin_pb.AdjustSpendingResponse:
+        _allowed("operator")
+        asked = AdjustRequest(
+            id=request.id, key=request.key, amount_microusd=request.amount_microusd, reason=request.reason
+        )
+        return admin_pb.AdjustSpendingResponse(amount_microusd=await self._cost.adjust(asked))
 
 
 class OperatorServicer(OperatorServiceServicer):
@@ -286,6 +307,10 @@ class HealthServicer(HealthServiceServicer):
     ) -> health_pb.CheckHealthResponse:
         await self._readiness.check()
         return health_pb.CheckHealthResponse(status="ready", version=__version__)
+
+
+def _quota(standing: GetBudgetResponse) -> QuotaStatus | None:
+    return standing.quota if standing.HasField("quota") else None
 
 
 def _allowed(scope: str) -> Principal:

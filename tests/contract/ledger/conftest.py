@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from malha.api.common.v1.principal_pb2 import Tier
 from malha.sqlite import Database
 from malha.testing.clock import FakeClock
 from malha.testing.money import PRICE_FILE, Till
 from malha_cost.adapters import price_file
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
+from malha_cost.budget import House
 from malha_cost.judge import Judge
 from malha_cost.ports import Ledger
 from malha_cost.prices import PriceTable
+
+HOUSE = House(tenant_daily_microusd=1_000, brake_percent=100, monthly_tokens={Tier.TIER_FREE: 10_000})
 
 
 @pytest.fixture
@@ -30,9 +34,9 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> PriceTable:
 
 @pytest.fixture
 async def book(tmp_path: Path) -> AsyncIterator[Ledger]:
-    """A ledger whose tenants may spend 1,000 micro-dollars a day."""
+    """A ledger whose tenants may spend 1,000 micro-dollars a day, to the last of them."""
     database = await Database.open(tmp_path / "cost.db", MIGRATIONS, durable=False)
-    yield SqliteLedger(database, 1_000)
+    yield SqliteLedger(database, HOUSE)
     await database.close()
 
 

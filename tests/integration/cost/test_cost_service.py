@@ -20,11 +20,11 @@ from malha.wire import Identity, Peer, acting_for
 
 DIES_AFTER_COMMIT = """
 import os, signal
-from malha_cost import app
-def dies(decision):
+from malha_cost import alarms
+def dies(_alarms, decision):
     if any(entry.kind == {kind!r} for entry in decision.entries):
         os.kill(os.getpid(), signal.SIGKILL)
-app._count = dies
+alarms.Alarms.decided = dies
 from malha_cost import __main__
 """
 
@@ -61,10 +61,9 @@ class RemoteJudge:
             )
         return list(answer.settled)
 
-    async def budgets(self, principal: Principal) -> list[BudgetStatus]:
+    async def standing(self, principal: Principal) -> pb.GetBudgetResponse:
         with acting_for(principal, timeout=60):
-            answer = await self._peer.call(self._stub.GetBudget, pb.GetBudgetRequest(), timeout=60)
-        return list(answer.statuses)
+            return await self._peer.call(self._stub.GetBudget, pb.GetBudgetRequest(), timeout=60)
 
     async def set_budget(self, principal: Principal, wanted: Budget) -> BudgetStatus:
         with acting_for(principal, timeout=60):
@@ -248,7 +247,7 @@ async def test_a_budget_is_set_by_an_admin_alone(judge: RemoteJudge) -> None:
     with pytest.raises(MalhaError) as refusal:
         await judge.set_budget(Principal(tenant="ana", scopes=["runs"]), limit(10**9))
     assert refusal.value.reason == ErrorReason.ERROR_REASON_SCOPE_MISSING
-    assert [s.budget for s in await judge.budgets(Till(judge).principal)] == [limit(25_000_000)]
+    assert await Till(judge).limits() == [limit(25_000_000)]
 
 
 @pytest.mark.parametrize("wrong", [limit(5), limit(5, key="k")])
