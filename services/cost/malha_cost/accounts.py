@@ -6,8 +6,8 @@ be made again from them, and `malha ledger check` does.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from malha.api.cost.v1.budget_pb2 import Scope
@@ -46,41 +46,51 @@ class Move(NamedTuple):
     held_tokens: int
 
 
-def accounts(entry: Entry) -> list[Account]:
+def accounts(entry: Entry) -> tuple[Account, ...]:
     """The accounts an entry bears on."""
-    tenant = entry.tenant
-    found = [Account(tenant, RUN, entry.run_id), Account(tenant, TENANT, "")]
-    if entry.key_id:
-        found.append(Account(tenant, KEY, entry.key_id))
-    if entry.user_id:
-        found.append(Account(tenant, USER, entry.user_id))
-    if entry.session:
-        found.append(Account(tenant, SESSION, entry.session))
-    if entry.organisation:
-        found.append(Account(NOBODY, ORGANISATION, entry.organisation))
-    return found
+    return _accounts(
+        entry.tenant, entry.run_id, entry.key_id, entry.user_id, entry.session, entry.organisation
+    )
 
 
-def places(entry: Entry) -> list[Place]:
-    """The balances an entry shows in."""
-    if not entry.grains:
-        return [Place(*account, entry.day) for account in accounts(entry)]
-    return [
-        Place(*account, period)
-        for account in accounts(entry)
-        for period in periods(account.scope, entry.day, entry.opened_us, entry.grains)
+@lru_cache(4096)
+def _accounts(
+    tenant: str, run_id: str, key_id: str, user_id: str, session: str, organisation: str
+) -> tuple[Account, ...]:
+    found = [Account(tenant, RUN, run_id), Account(tenant, TENANT, "")]
+    found += [
+        Account(tenant, scope, scope_id)
+        for scope, scope_id in ((KEY, key_id), (USER, user_id), (SESSION, session))
+        if scope_id
     ]
+    if organisation:
+        found.append(Account(NOBODY, ORGANISATION, organisation))
+    return tuple(found)
+
+
+def changes(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Move]]:
+    """What entries change, summed over those that show in the same places, with one of them."""
+    sums: dict[tuple[object, ...], tuple[Entry, list[int]]] = {}
+    for entry in entries:
+        if entry.spent or entry.reserved or entry.tokens or entry.held_tokens:
+            where = accounts(entry), entry.day, entry.grains and (entry.grains, entry.opened_us)
+            _, move = sums.setdefault(where, (entry, [0, 0, 0, 0]))
+            move[0] += entry.spent
+            move[1] += entry.reserved
+            move[2] += entry.tokens
+            move[3] += entry.held_tokens
+    for entry, move in sums.values():
+        if any(move):
+            yield entry, Move(*move)
 
 
 def moves(entries: Iterable[Entry]) -> dict[Place, Move]:
-    """What entries change, summed by place; places where nothing changes are left out."""
-    sums: defaultdict[Place, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for entry in entries:
-        if entry.spent or entry.reserved or entry.tokens or entry.held_tokens:
-            for place in places(entry):
-                move = sums[place]
-                move[0] += entry.spent
-                move[1] += entry.reserved
-                move[2] += entry.tokens
-                move[3] += entry.held_tokens
-    return {place: Move(*move) for place, move in sums.items() if any(move)}
+    """What entries change, by place; places where nothing changes are left out."""
+    found: dict[Place, Move] = {}
+    for entry, move in changes(entries):
+        for account in accounts(entry):
+            for period in periods(account.scope, entry.day, entry.opened_us, entry.grains):
+                place = Place(*account, period)
+                before = found.get(place)
+                found[place] = Move(*map(sum, zip(before, move, strict=True))) if before else move
+    return {place: move for place, move in found.items() if any(move)}

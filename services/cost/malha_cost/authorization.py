@@ -6,7 +6,6 @@ to answer, and the transaction adds them. Since nobody else writes in between, w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,13 +19,13 @@ from malha.api.cost.v1.cost_service_pb2 import (
     Settlement,
 )
 from malha_cost import budget, ledger
-from malha_cost.accounts import RUN, Account, accounts, places
+from malha_cost.accounts import RUN, Account, accounts, changes
 from malha_cost.budget import Limit, Rules, Who
 from malha_cost.ledger import Entry
 from malha_cost.open_runs import OpenRuns
 from malha_cost.prices import Price
 from malha_cost.shortening import most_output
-from malha_cost.windows import MONTH, Moment, ends, fine
+from malha_cost.windows import MONTH, Moment, ends, fine, periods
 
 
 class Question(NamedTuple):
@@ -156,34 +155,35 @@ def adjust(question: Question, known: Known) -> Decision:
 
 def count(entries: Iterable[Entry], rules: Rules) -> None:
     """Let the limits show what the entries have changed."""
-    for entry in entries:
-        if not (entry.spent or entry.reserved or entry.tokens or entry.held_tokens):
-            continue
-        where: dict[Account, list[str]] = {}
-        for tenant, scope, scope_id, period in places(entry):
-            where.setdefault(Account(tenant, scope, scope_id), []).append(period)
+    for entry, move in changes(entries):
+        bears = accounts(entry)
         for status, account, (since, until) in rules.limits:
-            if any(since <= period <= until for period in where.get(account, ())):
-                status.spent_microusd += entry.spent
-                status.reserved_microusd += entry.reserved
+            if account in bears and any(
+                since <= period <= until
+                for period in periods(account.scope, entry.day, entry.opened_us, entry.grains)
+            ):
+                status.spent_microusd += move.spent
+                status.reserved_microusd += move.reserved
         if rules.quota is not None:
-            rules.quota.used_tokens += entry.tokens
-            rules.quota.reserved_tokens += entry.held_tokens
+            rules.quota.used_tokens += move.tokens
+            rules.quota.reserved_tokens += move.held_tokens
 
 
 def _granted(
     new: list[Entry], question: Question, known: Known, open_runs: OpenRuns
 ) -> tuple[list[Entry], Denied | None]:
     """The new reservations as they can be made, shortened where that was allowed; or why they cannot."""
-    denied = _stopped(new, known)
+    wanted = _wanted(new)
+    denied = _stopped(new, wanted, known)
     shortest = question.shortest.get(new[0].key, 0) if len(new) == 1 else 0
     if denied is not None and shortest and not denied.braked:
         output = most_output(new[0], known.rules)
         if output >= shortest:
             new, denied = [ledger.shortened(new[0], output)], None
-    if any(entry.reserved for entry in new):
-        denied = denied or _kept_for_others(new, question, known, open_runs)
-        _keep_room(new, denied, question, known, open_runs)
+            wanted = _wanted(new)
+    if wanted:
+        denied = denied or _kept_for_others(wanted, question, known, open_runs)
+        _keep_room(wanted, denied, question, known, open_runs)
     if denied is not None:
         if denied.HasField("budget"):
             budget.dated(denied.budget, known.policy, known.moment)
@@ -194,14 +194,13 @@ def _granted(
     return new, denied
 
 
-def _stopped(new: list[Entry], known: Known) -> Denied | None:
+def _stopped(new: list[Entry], wanted: Mapping[Account, int], known: Known) -> Denied | None:
     """The limit, brake or quota that stands in the way of the new reservations."""
     rules, policy = known.rules, known.policy
     for entry in new:
         if denied := budget.over_request(rules.request_microusd, entry.reserved):
             return denied
-    wanted = _wanted(new)
-    asked = [(limit.status, wanted[limit.account]) for limit in rules.limits]
+    asked = [(limit.status, wanted.get(limit.account, 0)) for limit in rules.limits]
     if denied := budget.denial(asked):
         return denied
     begun = any(_begun(limit.status) for limit in _runs(rules))
@@ -213,13 +212,16 @@ def _stopped(new: list[Entry], known: Known) -> Denied | None:
 
 
 def _keep_room(
-    new: list[Entry], denied: Denied | None, question: Question, known: Known, open_runs: OpenRuns
+    wanted: Mapping[Account, int],
+    denied: Denied | None,
+    question: Question,
+    known: Known,
+    open_runs: OpenRuns,
 ) -> None:
     """Say for how many further calls room is to be kept from those that have not begun."""
-    wanted = _wanted(new)
     shared = [limit.account for limit in known.rules.limits if limit.account.scope != RUN]
     for limit in _runs(known.rules):
-        run, mine = limit.account.scope_id, wanted[limit.account]
+        run, mine = limit.account.scope_id, wanted.get(limit.account, 0)
         if denied is None:
             further = question.further.get(run, open_runs.of(run))
             open_runs.keep(run, shared, min(further, budget.left(limit.status) - mine), question.now)
@@ -231,16 +233,15 @@ def _keep_room(
 
 
 def _kept_for_others(
-    new: list[Entry], question: Question, known: Known, open_runs: OpenRuns
+    wanted: Mapping[Account, int], question: Question, known: Known, open_runs: OpenRuns
 ) -> Denied | None:
     """Why runs that have not begun must wait for those that have, if they must."""
     runs = _runs(known.rules)
     if any(_begun(limit.status) for limit in runs):
         return None
-    wanted = _wanted(new)
     own = sum(question.further.get(limit.account.scope_id, 0) for limit in runs)
     for limit in known.rules.limits:
-        asked = wanted[limit.account]
+        asked = wanted.get(limit.account, 0)
         if limit.account.scope == RUN or not asked:
             continue
         kept = open_runs.kept(limit.account, question.now)
@@ -249,12 +250,13 @@ def _kept_for_others(
     return None
 
 
-def _wanted(new: Iterable[Entry]) -> Counter[Account]:
-    """Micro-dollars asked of each account."""
-    wanted: Counter[Account] = Counter()
+def _wanted(new: Iterable[Entry]) -> Mapping[Account, int]:
+    """Micro-dollars asked of each account; empty where nothing costs anything."""
+    wanted: dict[Account, int] = {}
     for entry in new:
-        for account in accounts(entry):
-            wanted[account] += entry.reserved
+        if entry.reserved:
+            for account in accounts(entry):
+                wanted[account] = wanted.get(account, 0) + entry.reserved
     return wanted
 
 

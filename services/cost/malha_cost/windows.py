@@ -102,6 +102,8 @@ def periods(scope: int, day: str, opened_us: int, grains: int) -> list[str]:
     Args:
         grains: bits of :func:`fine` that were in force then.
     """
+    if not grains:
+        return [day]
     named = [day]
     if mine := grains >> 3 * scope & 7:
         named += [

@@ -70,8 +70,8 @@ CREATE VIEW postings AS
 ALTER TABLE balances ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0);
 ALTER TABLE balances ADD COLUMN held_tokens INTEGER NOT NULL DEFAULT 0 CHECK (held_tokens >= 0);
 
--- Runs that hold something.
-CREATE INDEX balances_held ON balances (day) WHERE scope = 1 AND reserved + held_tokens > 0;
+-- Who holds something. No "scope = 1" here: SQLite would prepare every "scope = ?" anew to see whether it fits.
+CREATE INDEX balances_held ON balances (scope, day) WHERE reserved + held_tokens > 0;
 
 -- How a tenant's budgets are kept. budgets.window_kind is 16 higher for rolling windows.
 CREATE TABLE policies (
