@@ -15,6 +15,7 @@ from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
 from malha_cost.alarms import Alarms
 from malha_cost.budget import House
 from malha_cost.judge import Judge
+from malha_cost.ports import Ledger
 from malha_cost.servicer import CostServicer
 from malha_cost.settings import Settings
 
@@ -29,9 +30,7 @@ async def main(settings: Settings) -> None:
     if reference:
         prices.find(*reference, clock.now().date())  # a comparison without a price stops the start
     async with AsyncExitStack() as stack:
-        database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
-        stack.push_async_callback(database.close)
-        book = SqliteLedger(database, _house(settings))
+        book = await _opened(settings, stack)
         judge = Judge(book, prices, reference=reference, clock=clock, decided=Alarms().decided)
         identity = Identity.load(settings.secrets_dir, "cost")
         server = Server("cost", identity=identity, allow=CALLERS, max_concurrent=settings.max_concurrent)
@@ -42,6 +41,19 @@ async def main(settings: Settings) -> None:
 def _reference(name: str) -> tuple[str, str] | None:
     provider, _, model = name.partition("/")
     return (provider, model) if name else None
+
+
+async def _opened(settings: Settings, stack: AsyncExitStack) -> Ledger:
+    house, url = _house(settings), settings.database_url.get_secret_value()
+    if url:
+        from malha_cost.adapters.postgres_ledger import PostgresLedger  # 10 MB that SQLite has no use for
+
+        ledger = await PostgresLedger.open(url, house)
+        stack.push_async_callback(ledger.close)
+        return ledger
+    database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
+    stack.push_async_callback(database.close)
+    return SqliteLedger(database, house)
 
 
 def _house(settings: Settings) -> House:

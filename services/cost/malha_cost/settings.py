@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from malha.settings import ServiceSettings
@@ -15,6 +15,11 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="MALHA_COST_")
 
+    database_url: SecretStr = SecretStr("")
+    """PostgreSQL for the ledger, ``postgresql://...``, in place of ``cost.db`` in the state folder.
+
+    Its schema is made by ``python -m malha_cost.adapters.postgres_schema``; where that is of another version,
+    or the database is away, the start fails."""
     price_file: Path | None = None
     """Prices over the bundled ones (format: ``prices.yaml``). Not readable: the start fails. A model that
     neither file prices is refused with PRICE_UNKNOWN."""

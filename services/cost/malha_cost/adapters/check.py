@@ -1,5 +1,7 @@
 """``python -m malha_cost.adapters.check STATE`` audits a ledger, whether its service runs or not.
 
+Where MALHA_COST_DATABASE_URL names a PostgreSQL the ledger is there, else in cost.db of the folder.
+
 It reads one moment of the database and writes nothing. Exit code 0: all adds up; 1: something is off, and
 what is told; 2: there is no ledger that can be read.
 """
@@ -7,7 +9,9 @@ what is told; 2: there is no ledger that can be read.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -22,12 +26,21 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     asked = parser.parse_args()
     try:
-        audit = sqlite_audit.read(asked.state / "cost.db")
+        audit = _read(asked.state)
     except sqlite_audit.UnreadableError as error:
         print(f"malha: {error}", file=sys.stderr)  # noqa: T201  # a command's output
         return 2
     print(json.dumps(told(audit)) if asked.json else _text(audit))  # noqa: T201  # likewise
     return 1 if audit.off else 0
+
+
+def _read(state: Path) -> Audit:
+    url = os.environ.get("MALHA_COST_DATABASE_URL", "")
+    if not url:
+        return sqlite_audit.read(state / "cost.db")
+    from malha_cost.adapters import postgres_audit  # its driver need not be there
+
+    return asyncio.run(postgres_audit.read(url))
 
 
 def _text(audit: Audit) -> str:
