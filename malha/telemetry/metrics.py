@@ -86,4 +86,8 @@ PLANNER_BROKEN = Counter(
 PLANNER_REMINDED = Counter("malha_planner_reminded_runs_total", "Hints given by the timer.")
 PLANNER_ARCHIVED = Counter("malha_planner_archived_runs_total", "Journals moved to the archive.")
 PLANNER_ERASED = Counter("malha_planner_erased_runs_total", "Runs erased.")
+PLANNER_SWEPT = Counter(
+    "malha_planner_swept_reservations_total",
+    "Reservations of runs that were over, settled at their ceiling by the sweep. Alarm on any.",
+)
 PLANNER_LEADING = Gauge("malha_planner_leading", "1 while this process's follower leads.")

@@ -37,6 +37,16 @@ _DIFFERENCES = """
     HAVING sum(spent) <> 0 OR sum(reserved) <> 0 OR sum(tokens) <> 0 OR sum(held_tokens) <> 0
     ORDER BY owner, scope_id, day LIMIT 100
 """
+TOTALS = """
+    SELECT owner, scope, scope_id, sum(spent), sum(reserved) FROM (
+      SELECT tenant AS owner, scope, scope_id, spent, reserved FROM balances WHERE scope <> 1 AND day < 'a'
+      UNION ALL
+      SELECT tenant, scope, scope_id, -spent, -reserved FROM totals
+    ) AS lines
+    GROUP BY owner, scope, scope_id HAVING sum(spent) <> 0 OR sum(reserved) <> 0
+    ORDER BY owner, scope, scope_id LIMIT 100
+"""
+"""Totals that are not the sum of their days, and by how much."""
 _FINER = "a"
 """Every finer period sorts behind this, and every day before."""
 
@@ -81,6 +91,12 @@ class Audit:
         for owner, scope_id, day, *by in rows:
             named = ", ".join(f"{what} {much}" for what, much in zip(Move._fields, by, strict=True) if much)
             self.off.append(f"balance {owner}/{scope}/{scope_id}/{day}: its entries differ by {named}")
+
+    def take_totals(self, rows: Iterable[Sequence[object]]) -> None:
+        """Read what :data:`TOTALS` found."""
+        for owner, scope, scope_id, *by in rows:
+            named = ", ".join(f"{what} {much}" for what, much in zip(Move._fields, by, strict=False) if much)
+            self.off.append(f"total {owner}/{scope}/{scope_id}: its days differ by {named}")
 
     def finish(self, finer: Iterable[Sequence[object]]) -> None:
         """Close the last key, and read the balances of :data:`FINER_BALANCES`."""

@@ -50,6 +50,10 @@ class Span(NamedTuple):
     until: str
 
 
+WHOLE = Span("", _NO_DAY_IS_LATER)
+"""All days there are."""
+
+
 def moment(now: datetime, time_zone: str) -> Moment:
     """``now`` (UTC) in a time zone by its IANA name; empty means UTC."""
     at_us = int(now.timestamp()) * 1_000_000 + now.microsecond
@@ -67,7 +71,7 @@ def span(window: int, rolling: bool, now: Moment) -> Span:
         index = grain.bit_length() - 1
         return Span(_named(index, begin), _named(index, end))
     if window == TOTAL:
-        return Span("", _NO_DAY_IS_LATER)
+        return WHOLE
     since = now.day
     if window == MONTH:
         since = _ago(now.day, 30) if rolling else now.day[:8] + "01"

@@ -46,6 +46,7 @@ from malha_planner.models.registry import open_models
 from malha_planner.ports import Boundaries, NoBoundaries
 from malha_planner.servicer import PlannerServicer
 from malha_planner.settings import Settings
+from malha_planner.sweeping import Sweeper
 from malha_planner.worker import Worker
 
 CALLERS = frozenset({"gateway"})
@@ -107,6 +108,7 @@ async def main(
             stack.push_async_callback(made.close)
             return made
 
+        ledger = CostLedger(peer("cost", settings.cost_target))
         tools = ToolsPeer(peer("tools", settings.tools_target), clock)
         worker = Worker(
             name=f"planner-{ids.ulid()}",
@@ -114,7 +116,7 @@ async def main(
             sealer=Sealer(keys),
             catalogue=catalogue,
             models=models,
-            ledger=CostLedger(peer("cost", settings.cost_target)),
+            ledger=ledger,
             toolbox=tools,
             guard=GuardPeer(peer("guard", settings.guard_target)),
             acting=acting_for,
@@ -158,6 +160,13 @@ async def main(
             disk=disk,
             clock=clock,
         )
+        sweeper = Sweeper(
+            journal=journal,
+            ledger=ledger,
+            acting=acting_for,
+            clock=clock,
+            after=timedelta(seconds=settings.sweep_after_seconds),
+        )
         requests = EraseRequests(
             journal=stream_journal,
             shelf=shelf,
@@ -177,7 +186,7 @@ async def main(
             clock=clock,
             ack_wait=settings.ack_wait_seconds,
             lead_every=settings.lead_every_seconds,
-            chores=[archivist, eraser],
+            chores=[archivist, eraser, sweeper],
         )
         server = Server("planner", identity=identity, allow=CALLERS)
         server.add(add_PlannerServiceServicer_to_server, PlannerServicer(catalogue, table, shelf, requests))

@@ -107,9 +107,10 @@ async def test_an_audit_finds_what_is_off(filled: PostgresBook) -> None:
     assert (await postgres_audit.read(filled.url)).off == []
     async with session(filled.owner_url) as owner:
         await owner.execute("UPDATE balances SET reserved = reserved + 1 WHERE scope = 3 AND tenant = 'bia'")
-    [told] = (await postgres_audit.read(filled.url)).off
+    told, total = (await postgres_audit.read(filled.url)).off
     assert told.startswith("balance bia/3//")
     assert told.endswith("its entries differ by reserved -1")
+    assert total == "total bia/3/: its days differ by reserved 1"
 
 
 async def test_migrating_again_changes_nothing(filled: PostgresBook) -> None:

@@ -54,6 +54,10 @@ def test_a_sound_ledger_adds_up(ledger: Path) -> None:
 
 DAMAGE = {
     "a balance": ("UPDATE balances SET spent = spent + 1 WHERE scope = 3", "differ by spent -1"),
+    "a total": (
+        "UPDATE totals SET reserved = 0 WHERE scope = 3",
+        "total ana/3/: its days differ by reserved",
+    ),
     "a lost balance": ("DELETE FROM balances WHERE scope = 1", "balance ana/1/r/2026-01-15"),
     "an invented balance": (
         "INSERT INTO balances VALUES ('bia', 3, '', '2026-01-15', 7, 0, 0, 0)",

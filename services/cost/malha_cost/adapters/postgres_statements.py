@@ -34,9 +34,15 @@ STANDINGS = """
     CROSS JOIN LATERAL (
       SELECT coalesce(sum(spent), 0)::bigint, coalesce(sum(reserved), 0)::bigint,
         coalesce(sum(tokens), 0)::bigint, coalesce(sum(held_tokens), 0)::bigint
-      FROM balances b
-      WHERE b.tenant = asked.tenant AND b.scope = asked.scope AND b.scope_id = asked.scope_id
-        AND b.day BETWEEN asked.since AND asked.until
+      FROM (
+        SELECT spent, reserved, tokens, held_tokens FROM balances b
+        WHERE b.tenant = asked.tenant AND b.scope = asked.scope AND b.scope_id = asked.scope_id
+          AND b.day BETWEEN asked.since AND asked.until AND (asked.since <> '' OR asked.scope = 1)
+        UNION ALL
+        SELECT spent, reserved, 0, 0 FROM totals t
+        WHERE t.tenant = asked.tenant AND t.scope = asked.scope AND t.scope_id = asked.scope_id
+          AND asked.since = '' AND asked.scope <> 1
+      ) AS lines
     ) AS sums ORDER BY place
 """
 HISTORIES = f"""
@@ -60,6 +66,11 @@ MOVE = """
       FROM moved m
       WHERE b.tenant = m.tenant AND b.scope = m.scope AND b.scope_id = m.scope_id AND b.day = m.day
       RETURNING b.tenant, b.scope, b.scope_id, b.day
+    ), totalled AS (
+      INSERT INTO totals AS t SELECT tenant, scope, scope_id, sum(spent), sum(reserved) FROM moved
+      WHERE scope <> 1 AND day < 'a' GROUP BY tenant, scope, scope_id
+      ON CONFLICT (tenant, scope, scope_id)
+      DO UPDATE SET spent = t.spent + excluded.spent, reserved = t.reserved + excluded.reserved
     )
     INSERT INTO balances (tenant, scope, scope_id, day, spent, reserved, tokens, held_tokens)
     SELECT m.* FROM moved m WHERE (m.tenant, m.scope, m.scope_id, m.day) NOT IN (SELECT * FROM updated)

@@ -15,11 +15,11 @@ from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
 from malha.sqlite import Database
 from malha_cost import budget as terms
-from malha_cost.accounts import NOBODY, TENANT, Account, moves
+from malha_cost.accounts import NOBODY, RUN, TENANT, Account, moves
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import House, Rules, Who
 from malha_cost.ledger import Entry
-from malha_cost.windows import MONTH, Span, moment, span
+from malha_cost.windows import MONTH, WHOLE, Span, moment, span
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -45,6 +45,10 @@ _STANDING = (
     "SELECT coalesce(sum(spent), 0), coalesce(sum(reserved), 0), coalesce(sum(tokens), 0),"
     " coalesce(sum(held_tokens), 0) FROM balances"
     " WHERE tenant = ? AND scope = ? AND scope_id = ? AND day BETWEEN ? AND ?"
+)
+_TOTAL = (
+    "SELECT coalesce(max(spent), 0), coalesce(max(reserved), 0) FROM totals"
+    " WHERE tenant = ? AND scope = ? AND scope_id = ?"
 )
 _MOVE = (
     "UPDATE balances SET spent = spent + ?, reserved = reserved + ?, tokens = tokens + ?,"
@@ -171,7 +175,10 @@ def _budgets(connection: sqlite3.Connection, who: Who, policy: BudgetPolicy) -> 
 
 
 def _stand(connection: sqlite3.Connection, account: Account, over: Span, status: BudgetStatus) -> None:
-    row = connection.execute(_STANDING, (*account, *over)).fetchone()
+    if over == WHOLE and account.scope != RUN:
+        row = connection.execute(_TOTAL, account).fetchone()
+    else:
+        row = connection.execute(_STANDING, (*account, *over)).fetchone()
     status.spent_microusd, status.reserved_microusd = row[0], row[1]
 
 

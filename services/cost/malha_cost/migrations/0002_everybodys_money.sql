@@ -70,6 +70,32 @@ CREATE VIEW postings AS
 ALTER TABLE balances ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0);
 ALTER TABLE balances ADD COLUMN held_tokens INTEGER NOT NULL DEFAULT 0 CHECK (held_tokens >= 0);
 
+-- What an account's days add up to, so that a limit in total asks one row however old the ledger is. Runs
+-- have few days. Kept by triggers: the version before knows nothing of it and moves balances, too.
+CREATE TABLE totals (
+  tenant TEXT NOT NULL,
+  scope INTEGER NOT NULL,
+  scope_id TEXT NOT NULL,
+  spent INTEGER NOT NULL,
+  reserved INTEGER NOT NULL,
+  PRIMARY KEY (tenant, scope, scope_id)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO totals
+  SELECT tenant, scope, scope_id, sum(spent), sum(reserved) FROM balances WHERE scope <> 1 GROUP BY 1, 2, 3;
+
+CREATE TRIGGER totals_begin AFTER INSERT ON balances WHEN new.scope <> 1 AND new.day < 'a'
+BEGIN
+  INSERT INTO totals VALUES (new.tenant, new.scope, new.scope_id, new.spent, new.reserved)
+  ON CONFLICT DO UPDATE SET spent = spent + excluded.spent, reserved = reserved + excluded.reserved;
+END;
+
+CREATE TRIGGER totals_follow AFTER UPDATE OF spent, reserved ON balances WHEN new.scope <> 1 AND new.day < 'a'
+BEGIN
+  UPDATE totals SET spent = spent + new.spent - old.spent, reserved = reserved + new.reserved - old.reserved
+  WHERE tenant = new.tenant AND scope = new.scope AND scope_id = new.scope_id;
+END;
+
 -- Who holds something. No "scope = 1" here: SQLite would prepare every "scope = ?" anew to see whether it fits.
 CREATE INDEX balances_held ON balances (scope, day) WHERE reserved + held_tokens > 0;
 

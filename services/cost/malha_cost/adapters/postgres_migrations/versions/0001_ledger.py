@@ -90,6 +90,17 @@ CREATE TABLE cost.balances (
   PRIMARY KEY (tenant, scope, scope_id, day)
 ) WITH (fillfactor = 70);
 
+-- What an account's days add up to, so that a limit in total asks one row however old the ledger is. Runs
+-- have few days.
+CREATE TABLE cost.totals (
+  tenant TEXT COLLATE "C" NOT NULL,
+  scope INTEGER NOT NULL,
+  scope_id TEXT COLLATE "C" NOT NULL,
+  spent BIGINT NOT NULL,
+  reserved BIGINT NOT NULL,
+  PRIMARY KEY (tenant, scope, scope_id)
+) WITH (fillfactor = 70);
+
 CREATE INDEX balances_held ON cost.balances (scope, day) WHERE reserved + held_tokens > 0;
 
 CREATE TABLE cost.budgets (
@@ -126,11 +137,12 @@ GRANT USAGE ON SCHEMA cost TO malha_cost, malha_cost_reader;
 
 GRANT SELECT, INSERT ON cost.entries TO malha_cost;
 
-GRANT SELECT, INSERT, UPDATE ON cost.balances, cost.budgets, cost.policies TO malha_cost;
+GRANT SELECT, INSERT, UPDATE ON cost.balances, cost.totals, cost.budgets, cost.policies TO malha_cost;
 
 GRANT SELECT ON cost.postings, cost.alembic_version TO malha_cost;
 
-GRANT SELECT ON cost.entries, cost.postings, cost.balances, cost.budgets, cost.policies TO malha_cost_reader;
+GRANT SELECT ON cost.entries, cost.postings, cost.balances, cost.totals,
+  cost.budgets, cost.policies TO malha_cost_reader;
 """
 
 ROWS = """
@@ -145,7 +157,7 @@ CREATE POLICY own ON cost.{table} FOR SELECT TO malha_cost_reader
 
 def upgrade() -> None:
     """Make it."""
-    tables = ("entries", "balances", "budgets", "policies")
+    tables = ("entries", "balances", "totals", "budgets", "policies")
     for script in (SCHEMA, *(ROWS.format(table=table) for table in tables)):
         for statement in script.strip().split("\n\n"):
             op.execute(statement)
