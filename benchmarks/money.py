@@ -62,6 +62,19 @@ class Asking:
                 request = pb.SetBudgetRequest(budget=budget)
                 await self._peer.call(self._stub.SetBudget, request, timeout=30)
 
+    async def usage_ms(self) -> float:
+        """Median ms to be told what was spent on each day of two years."""
+        took = []
+        since = (datetime.now(UTC).date() - timedelta(days=_DAYS)).isoformat()
+        for _ in range(21):
+            begun = time.perf_counter()
+            with acting_for(self._principal, timeout=30):
+                request = pb.GetUsageRequest(since=since)
+                answer = await self._peer.call(self._stub.GetUsage, request, timeout=30)
+            took.append(1000 * (time.perf_counter() - begun))
+            assert len(answer.days) >= _DAYS
+        return statistics.median(took)
+
     async def run(self, calls: int = _CALLS) -> list[float]:
         """One run of so many calls; how long each request took, in ms."""
         run = ids.ulid().lower()
@@ -182,6 +195,7 @@ async def main(entries: int) -> dict[str, object]:
         figures["ledger_mb"] = round((folder / "old" / "cost.db").stat().st_size / 2**20)
         async with service(folder / "old") as old, service(folder / "newer") as new:
             rounds = [(await alone(old), await alone(new)) for _ in range(5)]
+            figures["usage_by_day_ms"] = round(await old.usage_ms(), 1)
         figures["authorize_old_p50_ms"] = round(statistics.median(one for one, _ in rounds), 2)
         figures["authorize_old_over_new"] = round(
             statistics.median(one for one, _ in rounds) / statistics.median(other for _, other in rounds), 2

@@ -14,6 +14,7 @@ from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
 from malha.cli import approving, dead, documents, evaluate, ledger, render
 from malha.cli.session import LOCAL_STATE, console, run
+from malha.cli.usage import usage
 from malha.client import Client
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
@@ -188,6 +189,7 @@ def agents() -> None:
     run(main)
 
 
+app.command()(usage)
 approving.add_commands(app, console, run)
 
 

@@ -17,6 +17,7 @@ from malha.api.cost.v1.cost_service_pb2 import (
     Settlement,
     ToolUse,
 )
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.errors import MalhaError
 
 PRICE_FILE = """\
@@ -115,6 +116,8 @@ class Judging(Protocol):
     ) -> AuthorizeResponse: ...
 
     async def standing(self, principal: Principal) -> GetBudgetResponse: ...
+
+    async def usage(self, principal: Principal, since: str, until: str) -> Sequence[DayUsage]: ...
 
     async def set_budget(self, principal: Principal, wanted: Budget) -> BudgetStatus: ...
 

@@ -137,6 +137,11 @@ class FakeCost(CostServiceServicer):
     ) -> cost_pb.SetBudgetPolicyResponse:
         return cost_pb.SetBudgetPolicyResponse(policy=request.policy)
 
+    async def GetUsage(
+        self, _request: cost_pb.GetUsageRequest, _context: Context
+    ) -> cost_pb.GetUsageResponse:
+        return cost_pb.GetUsageResponse()
+
     async def Adjust(self, request: cost_pb.AdjustRequest, _context: Context) -> cost_pb.AdjustResponse:
         return cost_pb.AdjustResponse(amount_microusd=request.amount_microusd)
 

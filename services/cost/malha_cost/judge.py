@@ -7,7 +7,7 @@ ledger and the one writer does nothing that can be done outside.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
@@ -19,6 +19,7 @@ from malha.api.cost.v1.cost_service_pb2 import (
     Reservation,
     Settlement,
 )
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import parse_step_key
@@ -33,6 +34,7 @@ from malha_cost.prices import PriceTable
 from malha_cost.windows import MONTH, ends
 
 _MOST_HELD = 256
+_MOST_DAYS = 1100
 
 
 class Judge:
@@ -86,8 +88,6 @@ class Judge:
             if asked.HasField("model"):
                 price = self._prices.find(asked.model.provider, asked.model.model, today)
             entry = entries[asked.key] = ledger.reserve(asked, payer, price, field=f"reserve[{index}]")
-            if entry.reserved > ledger.MOST_MICROUSD:
-                raise invalid(f"reserve[{index}]", "amounts to more than a billion dollars")
             if price is not None:
                 further[asked.run_id] = asked.further_calls * entry.reserved
                 if asked.model.min_output_tokens:
@@ -140,7 +140,7 @@ class Judge:
         ]
         request = budget.over_request(known.rules.request_microusd, known.rules.request_microusd + 1)
         assert request is not None
-        statuses.append(request.budget)
+        statuses.append(budget.dated(request.budget, known.policy, known.moment))
         return GetBudgetResponse(statuses=statuses, policy=known.policy, quota=quota)
 
     async def set_budget(self, principal: Principal, wanted: Budget) -> BudgetStatus:
@@ -180,9 +180,32 @@ class Judge:
             )
         return await self._book.set_policy(principal.tenant, wanted)
 
+    async def usage(self, principal: Principal, since: str, until: str) -> list[DayUsage]:
+        """What the tenant spent by day, both ends included; empty ends as the contract says.
+
+        Raises:
+            MalhaError: FIELD_INVALID for what is no day, or for more than three years.
+        """
+
+        def choose(today: str) -> tuple[str, str]:
+            last = _day(until, "until") if until else date.fromisoformat(today)
+            first = _day(since, "since") if since else last - timedelta(days=29)
+            if not 0 <= (last - first).days < _MOST_DAYS:
+                raise invalid("since", f"is not after until, nor {_MOST_DAYS} days before")
+            return first.isoformat(), last.isoformat()
+
+        return await self._book.usage(principal.tenant, self._clock.now(), choose)
+
     async def held(self, older_than: timedelta) -> list[HeldRun]:
         """Runs for which something has been held for so long."""
         return await self._book.held(self._clock.now() - older_than, limit=_MOST_HELD)
+
+
+def _day(text: str, field: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise invalid(field, "is no day of the calendar") from error
 
 
 def _payer(principal: Principal) -> Payer:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import Who
 
@@ -40,6 +41,16 @@ class Ledger(Protocol):
 
     async def set_policy(self, tenant: str, policy: BudgetPolicy) -> BudgetPolicy:
         """Set how a tenant's budgets are kept; the policy, resolved."""
+        ...
+
+    async def usage(
+        self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
+    ) -> list[DayUsage]:
+        """What a tenant spent by day.
+
+        Args:
+            choose: from today's date in the tenant's time zone, the first and the last day that are meant.
+        """
         ...
 
     async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:

@@ -50,6 +50,10 @@ class CostServicer(CostServiceServicer):
         policy = await self._judge.set_policy(principal, request.policy, operator=operator)
         return pb.SetBudgetPolicyResponse(policy=policy)
 
+    async def GetUsage(self, request: pb.GetUsageRequest, _context: Context) -> pb.GetUsageResponse:
+        days = await self._judge.usage(_with_right(_ADMIN), request.since, request.until)
+        return pb.GetUsageResponse(days=days)
+
     async def Adjust(self, request: pb.AdjustRequest, _context: Context) -> pb.AdjustResponse:
         return pb.AdjustResponse(amount_microusd=await self._judge.adjust(_with_right(_OPERATOR), request))
 

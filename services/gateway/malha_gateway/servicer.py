@@ -21,6 +21,7 @@ from malha.api.gateway.v1 import health_service_pb2 as health_pb
 from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge_pb
 from malha.api.gateway.v1 import operator_service_pb2 as operator_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
+from malha.api.gateway.v1 import usage_service_pb2 as usage_pb
 from malha.api.gateway.v1.admin_service_pb2_grpc import AdminServiceServicer
 from malha.api.gateway.v1.agent_service_pb2_grpc import AgentServiceServicer
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServiceServicer
@@ -28,6 +29,7 @@ from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceServicer
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceServicer
 from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceServicer
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
+from malha.api.gateway.v1.usage_service_pb2_grpc import UsageServiceServicer
 from malha.errors import MalhaError, invalid
 from malha.run import Position, parse_position
 from malha.wire import codec, current
@@ -260,6 +262,19 @@ class AdminServicer(AdminServiceServicer):
             id=request.id, key=request.key, amount_microusd=request.amount_microusd, reason=request.reason
         )
         return admin_pb.AdjustSpendingResponse(amount_microusd=await self._cost.adjust(asked))
+
+
+class UsageServicer(UsageServiceServicer):
+    """What was spent. Scope "admin"."""
+
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
+
+    async def GetUsage(
+        self, request: usage_pb.GetUsageRequest, _context: Context
+    ) -> usage_pb.GetUsageResponse:
+        _allowed("admin")
+        return usage_pb.GetUsageResponse(days=await self._cost.usage(request.since, request.until))
 
 
 class OperatorServicer(OperatorServiceServicer):

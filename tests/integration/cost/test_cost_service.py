@@ -13,6 +13,7 @@ from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1 import cost_service_pb2 as pb
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.errors import ErrorReason, MalhaError
 from malha.stack.secrets import Secrets
 from malha.testing.money import Till, at_ceiling, call, limit, release, used
@@ -64,6 +65,11 @@ class RemoteJudge:
     async def standing(self, principal: Principal) -> pb.GetBudgetResponse:
         with acting_for(principal, timeout=60):
             return await self._peer.call(self._stub.GetBudget, pb.GetBudgetRequest(), timeout=60)
+
+    async def usage(self, principal: Principal, since: str, until: str) -> Sequence[DayUsage]:
+        with acting_for(principal, timeout=60):
+            request = pb.GetUsageRequest(since=since, until=until)
+            return (await self._peer.call(self._stub.GetUsage, request, timeout=60)).days
 
     async def set_budget(self, principal: Principal, wanted: Budget) -> BudgetStatus:
         with acting_for(principal, timeout=60):

@@ -10,6 +10,7 @@ import pytest
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus, Scope
 from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.api.gateway.v1.run_pb2 import RunStatus, StepStatus
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunLimitsRequest
 from malha.api.guard.v1.guard_service_pb2 import Judgement
@@ -73,6 +74,9 @@ class Peers:
 
     async def set_policy(self, policy: BudgetPolicy) -> BudgetPolicy:
         return policy
+
+    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
+        return []
 
     async def adjust(self, asked: AdjustRequest) -> int:
         return asked.amount_microusd

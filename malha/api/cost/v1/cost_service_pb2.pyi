@@ -1,6 +1,7 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from malha.api.common.v1 import usage_pb2 as _usage_pb2
 from malha.api.cost.v1 import budget_pb2 as _budget_pb2
+from malha.api.cost.v1 import usage_pb2 as _usage_pb2_1
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -234,3 +235,17 @@ class ListHeldResponse(_message.Message):
     RUNS_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedCompositeFieldContainer[HeldRun]
     def __init__(self, runs: _Optional[_Iterable[_Union[HeldRun, _Mapping]]] = ...) -> None: ...
+
+class GetUsageRequest(_message.Message):
+    __slots__ = ("since", "until")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    since: str
+    until: str
+    def __init__(self, since: _Optional[str] = ..., until: _Optional[str] = ...) -> None: ...
+
+class GetUsageResponse(_message.Message):
+    __slots__ = ("days",)
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    days: _containers.RepeatedCompositeFieldContainer[_usage_pb2_1.DayUsage]
+    def __init__(self, days: _Optional[_Iterable[_Union[_usage_pb2_1.DayUsage, _Mapping]]] = ...) -> None: ...

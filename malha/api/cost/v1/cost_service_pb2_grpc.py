@@ -61,6 +61,11 @@ class CostServiceStub(object):
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyResponse.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/GetUsage',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
         self.Adjust = channel.unary_unary(
                 '/malha.api.cost.v1.CostService/Adjust',
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.AdjustRequest.SerializeToString,
@@ -120,6 +125,14 @@ class CostServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUsage(self, request, context):
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
+        needs the right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Adjust(self, request, context):
         """Adjust moves what was spent under a settled key, for a reason, without touching its
         entries: an invoice that says otherwise, a refund. It needs the right "operator". The
@@ -164,6 +177,11 @@ def add_CostServiceServicer_to_server(servicer, server):
                     servicer.SetBudgetPolicy,
                     request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyRequest.FromString,
                     response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageResponse.SerializeToString,
             ),
             'Adjust': grpc.unary_unary_rpc_method_handler(
                     servicer.Adjust,
@@ -313,6 +331,33 @@ class CostService(object):
             '/malha.api.cost.v1.CostService/SetBudgetPolicy',
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyRequest.SerializeToString,
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/GetUsage',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -105,6 +105,22 @@ _CostServiceSetBudgetPolicyType = typing_extensions.TypeVar(
     ],
 )
 
+_CostServiceGetUsageType = typing_extensions.TypeVar(
+    '_CostServiceGetUsageType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+    ],
+)
+
 _CostServiceAdjustType = typing_extensions.TypeVar(
     '_CostServiceAdjustType',
     grpc.UnaryUnaryMultiCallable[
@@ -137,7 +153,7 @@ _CostServiceListHeldType = typing_extensions.TypeVar(
     ],
 )
 
-class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceAdjustType, _CostServiceListHeldType]):
+class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType]):
     """CostService is the only judge of money. Every amount is integer micro-dollars.
     The tenant and key of every call are the principal's.
     """
@@ -163,6 +179,10 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
         grpc.UnaryUnaryMultiCallable[
             malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
             malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             malha.api.cost.v1.cost_service_pb2.AdjustRequest,
@@ -195,6 +215,10 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
             malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.cost.v1.cost_service_pb2.AdjustRequest,
@@ -231,6 +255,11 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     or to give it another quota.
     """
 
+    GetUsage: _CostServiceGetUsageType
+    """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
+    needs the right "admin".
+    """
+
     Adjust: _CostServiceAdjustType
     """Adjust moves what was spent under a settled key, for a reason, without touching its
     entries: an invoice that says otherwise, a refund. It needs the right "operator". The
@@ -262,6 +291,10 @@ CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
         malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.AdjustRequest,
@@ -326,6 +359,16 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
         """SetBudgetPolicy says how the tenant's budgets are kept, from the next reservation on.
         It needs the right "admin", and "operator" to move a tenant between organisations
         or to give it another quota.
+        """
+
+    @abc.abstractmethod
+    def GetUsage(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.GetUsageResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.GetUsageResponse]]:
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
+        needs the right "admin".
         """
 
     @abc.abstractmethod

@@ -19,6 +19,7 @@ import asyncpg
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.errors import ConfigurationError, MalhaError, unavailable
 from malha.telemetry.logs import log
 from malha_cost import budget as terms
@@ -129,6 +130,15 @@ class PostgresLedger:
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # not while it decides
             await connection.execute(sql.SET_POLICY, tenant, *values)
         return terms.resolved(policy, self._house)
+
+    async def usage(
+        self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
+    ) -> list[DayUsage]:
+        async with _reachable(), self._pool.acquire() as connection:
+            policies = await self._policies(connection, [tenant])
+            today = moment(now, policies.get(tenant, self._default).time_zone).day
+            rows = await connection.fetch(sql.USAGE, tenant, *choose(today))
+        return [DayUsage(**dict(row)) for row in rows]
 
     async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)

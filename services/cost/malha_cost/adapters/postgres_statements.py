@@ -75,6 +75,10 @@ MOVE = """
     INSERT INTO balances (tenant, scope, scope_id, day, spent, reserved, tokens, held_tokens)
     SELECT m.* FROM moved m WHERE (m.tenant, m.scope, m.scope_id, m.day) NOT IN (SELECT * FROM updated)
 """
+USAGE = (
+    "SELECT day, spent AS spent_microusd, reserved AS reserved_microusd, tokens AS used_tokens FROM balances"
+    " WHERE tenant = $1 AND scope = 3 AND scope_id = '' AND day BETWEEN $2 AND $3 ORDER BY day"
+)
 HOLDING = (
     "SELECT tenant, scope_id FROM balances WHERE scope = 1 AND reserved + held_tokens > 0 AND day <= $1"
     " GROUP BY tenant, scope_id ORDER BY min(day), tenant, scope_id LIMIT $2"

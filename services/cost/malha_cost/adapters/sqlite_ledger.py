@@ -13,6 +13,7 @@ from pathlib import Path
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.sqlite import Database
 from malha_cost import budget as terms
 from malha_cost.accounts import NOBODY, RUN, TENANT, Account, moves
@@ -57,6 +58,10 @@ _MOVE = (
 _BEGIN = (
     "INSERT INTO balances (spent, reserved, tokens, held_tokens, tenant, scope, scope_id, day)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_USAGE = (
+    "SELECT day, spent AS spent_microusd, reserved AS reserved_microusd, tokens AS used_tokens FROM balances"
+    " WHERE tenant = ? AND scope = 3 AND scope_id = '' AND day BETWEEN ? AND ? ORDER BY day"
 )
 _HOLDING = (
     "SELECT DISTINCT tenant, scope_id FROM balances"
@@ -123,6 +128,16 @@ class SqliteLedger:
             return self._policy(connection, tenant)
 
         return await self._database.write(work)
+
+    async def usage(
+        self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
+    ) -> list[DayUsage]:
+        def work(connection: sqlite3.Connection) -> list[DayUsage]:
+            today = moment(now, self._policy(connection, tenant).time_zone).day
+            rows = connection.execute(_USAGE, (tenant, *choose(today)))
+            return [DayUsage(**dict(row)) for row in rows]
+
+        return await self._database.read(work)
 
     async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)

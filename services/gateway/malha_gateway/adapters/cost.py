@@ -10,11 +10,14 @@ from malha.api.cost.v1.cost_service_pb2 import (
     AdjustResponse,
     GetBudgetRequest,
     GetBudgetResponse,
+    GetUsageRequest,
+    GetUsageResponse,
     SetBudgetPolicyRequest,
     SetBudgetPolicyResponse,
     SetBudgetRequest,
 )
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.wire import Peer
 
 _SECONDS = 2.0
@@ -58,3 +61,11 @@ class CostPeer:
             self._stub.Adjust, asked, timeout=_SECONDS, idempotent=True
         )
         return response.amount_microusd
+
+    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
+        """What the tenant spent by day; both ends included."""
+        request = GetUsageRequest(since=since, until=until)
+        response: GetUsageResponse = await self._peer.call(
+            self._stub.GetUsage, request, timeout=_SECONDS, idempotent=True
+        )
+        return response.days
