@@ -16,6 +16,7 @@ from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
 from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.errors import ErrorReason, MalhaError
 from malha.stack.secrets import Secrets
+from malha.testing.ledgers import PostgresBook
 from malha.testing.money import Till, at_ceiling, call, limit, release, used
 from malha.wire import Identity, Peer, acting_for
 
@@ -163,20 +164,22 @@ async def test_five_hundred_runs_of_two_calls_on_a_budget_for_ten_finish_at_leas
     assert sum(finished) >= 9
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_a_kill_between_commit_and_answer_changes_nothing(
-    start_cost: Start, mesh_secrets: Secrets
+    start_cost: Start, mesh_secrets: Secrets, database: str, postgres_book: PostgresBook
 ) -> None:
+    url = postgres_book.url if database == "postgres" else ""
     for kind, settle, reserve in (
         ("reservation", [], [call("k", 100)]),
         ("provisional", [at_ceiling("k")], []),
         ("correction", [used("k", 40)], [call("n", 10)]),
     ):
-        dying = await start_cost(DIES_AFTER_COMMIT.format(kind=kind))
+        dying = await start_cost(DIES_AFTER_COMMIT.format(kind=kind), url)
         async with asking(dying.target, mesh_secrets) as judge:
             with pytest.raises(MalhaError) as lost:
                 await Till(judge).reserve(*reserve, settle=settle)
             assert lost.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
-        running = await start_cost()
+        running = await start_cost(database_url=url)
         async with asking(running.target, mesh_secrets) as judge:
             till = Till(judge)
             committed = await till.standing()
