@@ -72,6 +72,7 @@ lint: $(READY) ## ruff, mypy, import-linter, buf, generated = committed
 bench: $(READY) ## benchmarks, one JSON line each
 	@$(PY) -m benchmarks.agent_run
 	@$(PY) -m benchmarks.durability
+	@$(PY) -m benchmarks.money
 
 proto: $(READY) ## regenerate the stubs in malha/api
 	rm -rf malha/api third_party/gen && $(MAKE) --no-print-directory stubs

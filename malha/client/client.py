@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.api.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -30,6 +31,8 @@ from malha.api.gateway.v1 import (
     run_pb2,
     run_service_pb2,
     run_service_pb2_grpc,
+    usage_service_pb2,
+    usage_service_pb2_grpc,
 )
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
@@ -83,6 +86,7 @@ class Client:
         self._knowledge = knowledge_service_pb2_grpc.KnowledgeServiceStub(self._channel)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(self._channel)
         self._operator = operator_service_pb2_grpc.OperatorServiceStub(self._channel)
+        self._usage = usage_service_pb2_grpc.UsageServiceStub(self._channel)
         self.admin = admin_service_pb2_grpc.AdminServiceStub(self._channel)
 
     async def __aenter__(self) -> Client:
@@ -189,6 +193,11 @@ class Client:
         """Erase all runs of a tenant and its data key; how many there were. Needs the scope "operator"."""
         request = admin_service_pb2.EraseTenantRequest(tenant=tenant)
         return (await self._call(self.admin.EraseTenant, request)).runs
+
+    async def usage(self, since: str = "", until: str = "") -> Sequence[DayUsage]:
+        """What the tenant spent by day (YYYY-MM-DD), the last 30 by default. Needs the scope "admin"."""
+        request = usage_service_pb2.GetUsageRequest(since=since, until=until)
+        return (await self._call(self._usage.GetUsage, request)).days
 
     async def events(
         self, run_id: str, *, after: str = "", deltas: bool = False

@@ -31,7 +31,14 @@ BULKHEAD_REFUSED = Counter("malha_bulkhead_refused_total", "Calls a full bulkhea
 # cost
 COST_ENTRIES = Counter("malha_cost_entries_total", "Entries added to the ledger.")
 COST_DENIED = Counter("malha_cost_denied_total", "Reservations denied: ask_again or final.", ("answer",))
-COST_OVERRUNS = Counter("malha_cost_overruns_total", "Settlements above what was reserved for them.")
+COST_OVERRUNS = Counter(
+    "malha_cost_overruns_total", "Settlements above what was reserved for them. Alarm on any."
+)
+COST_BUDGETS_REACHED = Counter(
+    "malha_cost_budgets_reached_total",
+    "Budgets that reached a mark in their window: warned, braked or used_up.",
+    ("level", "scope"),
+)
 
 # guard
 GUARD_ACTIONS = Counter(
@@ -88,4 +95,8 @@ PLANNER_BROKEN = Counter(
 PLANNER_REMINDED = Counter("malha_planner_reminded_runs_total", "Hints given by the timer.")
 PLANNER_ARCHIVED = Counter("malha_planner_archived_runs_total", "Journals moved to the archive.")
 PLANNER_ERASED = Counter("malha_planner_erased_runs_total", "Runs erased.")
+PLANNER_SWEPT = Counter(
+    "malha_planner_swept_reservations_total",
+    "Reservations of runs that were over, settled at their ceiling by the sweep. Alarm on any.",
+)
 PLANNER_LEADING = Gauge("malha_planner_leading", "1 while this process's follower leads.")

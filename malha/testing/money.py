@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Protocol
 
-from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.common.v1.usage_pb2 import Usage
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope, Window
-from malha.api.cost.v1.cost_service_pb2 import AuthorizeResponse, ModelCall, Reservation, Settlement, ToolUse
+from malha.api.cost.v1.cost_service_pb2 import (
+    AuthorizeResponse,
+    GetBudgetResponse,
+    ModelCall,
+    Reservation,
+    Settlement,
+    ToolUse,
+)
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.errors import MalhaError
 
 PRICE_FILE = """\
@@ -35,11 +43,25 @@ def call(
     limit: int = 10**6,
     model: str = "m",
     further: int = 0,
+    shortest: int = 0,
+    session: str = "",
 ) -> Reservation:
     """A call of a scripted model; its ceiling is ``input_tokens + 10 * output`` before March."""
-    priced = ModelCall(provider="scripted", model=model, input_tokens=input_tokens, max_output_tokens=output)
+    priced = ModelCall(
+        provider="scripted",
+        model=model,
+        input_tokens=input_tokens,
+        max_output_tokens=output,
+        min_output_tokens=shortest,
+    )
     return Reservation(
-        key=key, run_id=run, agent="a", run_limit_microusd=limit, model=priced, further_calls=further
+        key=key,
+        run_id=run,
+        agent="a",
+        run_limit_microusd=limit,
+        model=priced,
+        further_calls=further,
+        session_id=session,
     )
 
 
@@ -72,10 +94,18 @@ def release(key: str) -> Settlement:
     return Settlement(key=key, release=True)
 
 
-def limit(microusd: int, *, window: Window = Window.WINDOW_DAY, key: str = "") -> Budget:
-    """A budget of a tenant, or of its ``key``."""
-    scope = Scope.SCOPE_KEY if key else Scope.SCOPE_TENANT
-    return Budget(scope=scope, scope_id=key, window=window, limit_microusd=microusd)
+def limit(
+    microusd: int,
+    *,
+    window: Window = Window.WINDOW_DAY,
+    key: str = "",
+    scope: Scope | None = None,
+    rolling: bool = False,
+) -> Budget:
+    """A budget of a tenant, or of its ``key``, or of another scope with ``key`` as its id."""
+    if scope is None:
+        scope = Scope.SCOPE_KEY if key else Scope.SCOPE_TENANT
+    return Budget(scope=scope, scope_id=key, window=window, limit_microusd=microusd, rolling=rolling)
 
 
 class Judging(Protocol):
@@ -85,7 +115,9 @@ class Judging(Protocol):
         self, principal: Principal, settle: Sequence[Settlement], reserve: Sequence[Reservation]
     ) -> AuthorizeResponse: ...
 
-    async def budgets(self, principal: Principal) -> list[BudgetStatus]: ...
+    async def standing(self, principal: Principal) -> GetBudgetResponse: ...
+
+    async def usage(self, principal: Principal, since: str, until: str) -> Sequence[DayUsage]: ...
 
     async def set_budget(self, principal: Principal, wanted: Budget) -> BudgetStatus: ...
 
@@ -93,9 +125,19 @@ class Judging(Protocol):
 class Till:
     """One principal's way to the judge."""
 
-    def __init__(self, judge: Judging, tenant: str = "ana", key: str = "key-1") -> None:
+    def __init__(
+        self,
+        judge: Judging,
+        tenant: str = "ana",
+        key: str = "key-1",
+        *,
+        user: str = "",
+        tier: Tier = Tier.TIER_ENTERPRISE,
+    ) -> None:
         self.judge = judge
-        self.principal = Principal(tenant=tenant, key_id=key, scopes=["runs", "admin"])
+        self.principal = Principal(
+            tenant=tenant, key_id=key, subject=user, tier=tier, scopes=["runs", "admin", "operator"]
+        )
 
     async def reserve(self, *asked: Reservation, settle: Sequence[Settlement] = ()) -> AuthorizeResponse:
         """Authorize; the whole answer."""
@@ -114,10 +156,19 @@ class Till:
 
     async def standing(self, window: Window = Window.WINDOW_DAY) -> tuple[int, int]:
         """What is spent and what is reserved under the tenant's budget."""
-        for status in await self.judge.budgets(self.principal):
-            if (status.budget.scope, status.budget.window) == (Scope.SCOPE_TENANT, window):
+        return await self.under(Scope.SCOPE_TENANT, window)
+
+    async def under(self, scope: Scope, window: Window = Window.WINDOW_DAY) -> tuple[int, int]:
+        """What is spent and what is reserved under a budget that bounds the principal."""
+        for status in (await self.judge.standing(self.principal)).statuses:
+            if (status.budget.scope, status.budget.window) == (scope, window):
                 return status.spent_microusd, status.reserved_microusd
-        raise LookupError(f"no budget of window {window}")
+        raise LookupError(f"no budget of scope {scope} and window {window}")
+
+    async def limits(self) -> list[Budget]:
+        """The budgets in force, but for what one call may be reserved at."""
+        statuses = (await self.judge.standing(self.principal)).statuses
+        return [s.budget for s in statuses if s.budget.scope != Scope.SCOPE_REQUEST]
 
     async def refused(self, *asked: Reservation, settle: Sequence[Settlement] = ()) -> MalhaError:
         """The error that asking raises; it must leave nothing behind."""

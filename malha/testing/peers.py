@@ -139,6 +139,24 @@ class FakeCost(CostServiceServicer):
         self.budget = request.budget
         return cost_pb.SetBudgetResponse(status=self._status())
 
+    async def SetBudgetPolicy(
+        self, request: cost_pb.SetBudgetPolicyRequest, _context: Context
+    ) -> cost_pb.SetBudgetPolicyResponse:
+        return cost_pb.SetBudgetPolicyResponse(policy=request.policy)
+
+    async def GetUsage(
+        self, _request: cost_pb.GetUsageRequest, _context: Context
+    ) -> cost_pb.GetUsageResponse:
+        return cost_pb.GetUsageResponse()
+
+    async def Adjust(self, request: cost_pb.AdjustRequest, _context: Context) -> cost_pb.AdjustResponse:
+        return cost_pb.AdjustResponse(amount_microusd=request.amount_microusd)
+
+    async def ListHeld(
+        self, _request: cost_pb.ListHeldRequest, _context: Context
+    ) -> cost_pb.ListHeldResponse:
+        return cost_pb.ListHeldResponse()
+
     async def Authorize(
         self, _request: cost_pb.AuthorizeRequest, _context: Context
     ) -> cost_pb.AuthorizeResponse:

@@ -85,6 +85,8 @@ class ScriptedModel:
         """Raised first, one a call."""
         self.shown: list[list[ChatMessage]] = []
         self.offered: list[list[str]] = []
+        self.allowed: list[int] = []
+        """Output tokens, by call."""
         self.entered = asyncio.Event()
         self.hold: asyncio.Event | None = None
         """Set to an Event: calls wait for it."""
@@ -105,7 +107,8 @@ class ScriptedModel:
         deadline_seconds: float,
         listening: Listening | None = None,
     ) -> ModelReply:
-        del max_output_tokens, deadline_seconds
+        del deadline_seconds
+        self.allowed.append(max_output_tokens)
         self.shown.append(list(messages))
         self.offered.append([tool.name for tool in tools])
         self.entered.set()
@@ -144,6 +147,8 @@ class MemoryLedger:
         self.spent = 0
         self.reserved = 0
         self.calls: list[str] = []
+        self.fitting_output = 0
+        """Output tokens that a model call is shortened to; zero grants what is asked."""
         self.away = 0
         """How many calls to refuse as a service that is away."""
         self.refusal = ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
@@ -178,7 +183,9 @@ class MemoryLedger:
         for key, amount in wanted.items():
             if key not in self.entries:
                 self.enter(key, amount, None)
-            response.reserved.append(Reserved(key=key, amount_microusd=amount))
+            response.reserved.append(
+                Reserved(key=key, amount_microusd=amount, max_output_tokens=self.fitting_output)
+            )
         return response
 
     async def settle(self, request: SettleRequest) -> SettleResponse:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from malha import lifecycle
+from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.cost.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from malha.clock import SystemClock
 from malha.sqlite import Database
-from malha.telemetry import metrics
 from malha.wire import Identity, Server
 from malha_cost.adapters import price_file
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
-from malha_cost.authorization import Decision
+from malha_cost.alarms import Alarms
+from malha_cost.budget import House
 from malha_cost.judge import Judge
+from malha_cost.ports import Ledger
 from malha_cost.servicer import CostServicer
 from malha_cost.settings import Settings
 
@@ -28,10 +30,8 @@ async def main(settings: Settings) -> None:
     if reference:
         prices.find(*reference, clock.now().date())  # a comparison without a price stops the start
     async with AsyncExitStack() as stack:
-        database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
-        stack.push_async_callback(database.close)
-        book = SqliteLedger(database, settings.tenant_daily_microusd)
-        judge = Judge(book, prices, reference=reference, clock=clock, decided=_count)
+        book = await _opened(settings, stack)
+        judge = Judge(book, prices, reference=reference, clock=clock, decided=Alarms().decided)
         identity = Identity.load(settings.secrets_dir, "cost")
         server = Server("cost", identity=identity, allow=CALLERS, max_concurrent=settings.max_concurrent)
         server.add(add_CostServiceServicer_to_server, CostServicer(judge))
@@ -43,10 +43,32 @@ def _reference(name: str) -> tuple[str, str] | None:
     return (provider, model) if name else None
 
 
-def _count(decision: Decision) -> None:
-    metrics.COST_ENTRIES.inc(len(decision.entries))
-    if decision.overruns:
-        metrics.COST_OVERRUNS.inc(decision.overruns)
-    if decision.response.HasField("denied"):
-        again = "ask_again" if decision.response.denied.may_free else "final"
-        metrics.COST_DENIED.labels(again).inc()
+async def _opened(settings: Settings, stack: AsyncExitStack) -> Ledger:
+    house, url = _house(settings), settings.database_url.get_secret_value()
+    if url:
+        from malha_cost.adapters.postgres_ledger import PostgresLedger  # 10 MB that SQLite has no use for
+
+        ledger = await PostgresLedger.open(url, house)
+        stack.push_async_callback(ledger.close)
+        return ledger
+    database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
+    stack.push_async_callback(database.close)
+    return SqliteLedger(database, house)
+
+
+def _house(settings: Settings) -> House:
+    return House(
+        tenant_daily_microusd=settings.tenant_daily_microusd,
+        request_microusd=settings.request_microusd,
+        warn_percent=settings.warn_percent,
+        brake_percent=settings.brake_percent,
+        monthly_tokens={
+            tier: tokens
+            for tier, tokens in (
+                (Tier.TIER_FREE, settings.monthly_tokens_free),
+                (Tier.TIER_PRO, settings.monthly_tokens_pro),
+                (Tier.TIER_ENTERPRISE, settings.monthly_tokens_enterprise),
+            )
+            if tokens
+        },
+    )

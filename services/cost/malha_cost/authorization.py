@@ -6,40 +6,49 @@ to answer, and the transaction adds them. Since nobody else writes in between, w
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from malha.api.cost.v1.budget_pb2 import BudgetStatus
-from malha.api.cost.v1.cost_service_pb2 import AuthorizeResponse, Denied, Reserved, Settled, Settlement
+from malha.api.cost.v1.budget_pb2 import BudgetPolicy, BudgetStatus, Level
+from malha.api.cost.v1.cost_service_pb2 import (
+    AdjustRequest,
+    AuthorizeResponse,
+    Denied,
+    Reserved,
+    Settled,
+    Settlement,
+)
 from malha_cost import budget, ledger
+from malha_cost.accounts import RUN, Account, accounts, changes
+from malha_cost.budget import Limit, Rules, Who
 from malha_cost.ledger import Entry
-from malha_cost.open_runs import Account, OpenRuns
+from malha_cost.open_runs import OpenRuns
 from malha_cost.prices import Price
+from malha_cost.shortening import most_output
+from malha_cost.windows import MONTH, Moment, ends, fine, periods
 
 
 class Question(NamedTuple):
-    """What one transaction is asked for, priced and dated."""
+    """What one transaction is asked for, priced."""
 
-    tenant: str
-    key_id: str
+    who: Who
     settle: Sequence[Settlement]
     reserve: Sequence[Entry]
-    run_limits: Mapping[str, int]
-    """Micro-dollars by run, for the runs that reserve."""
+    """Without dates: the tenant's calendar is read in the transaction."""
     further: Mapping[str, int]
     """Micro-dollars by run that its further calls may cost at most, for runs that ask for a model call."""
-    day: str
-    """Today in UTC, YYYY-MM-DD."""
-    at_us: int
     now: float
     """Monotonic seconds."""
     unreserved: Mapping[str, Entry] = {}
     """By key, what opens it where nothing was reserved: a call that costs nothing, or is never to be made."""
+    shortest: Mapping[str, int] = {}
+    """By key, output tokens that would do; a key that is not named is reserved whole or not at all."""
+    adjust: AdjustRequest | None = None
 
     def step_keys(self) -> set[str]:
         """The step keys it touches."""
-        return {s.key for s in self.settle} | {r.key for r in self.reserve}
+        keys = {s.key for s in self.settle} | {r.key for r in self.reserve}
+        return keys | {self.adjust.key} if self.adjust is not None else keys
 
 
 class Known(NamedTuple):
@@ -47,8 +56,19 @@ class Known(NamedTuple):
 
     histories: dict[str, list[Entry]]
     """Entries by key, in order of their stage; an empty list where there are none."""
-    statuses: list[BudgetStatus]
-    """Every limit in force for what is to be reserved: tenant, key, and each run. Empty if nothing is."""
+    policy: BudgetPolicy
+    moment: Moment
+    rules: Rules
+    """Every limit in force for what is to be reserved, and where it stands. No limits if nothing is."""
+
+
+class Reached(NamedTuple):
+    """A mark that what is spent under a limit has reached."""
+
+    account: Account
+    window: int
+    since: str
+    level: Level
 
 
 class Decision(NamedTuple):
@@ -56,8 +76,9 @@ class Decision(NamedTuple):
 
     entries: list[Entry]
     response: AuthorizeResponse
-    overruns: int
-    """Settlements that went above their reservation."""
+    overruns: list[Settled]
+    """Settlements that went above their reservation just now."""
+    reached: Sequence[Reached] = ()
 
 
 def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Price | None) -> Decision:
@@ -68,111 +89,190 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
     """
     added: list[Entry] = []
     settled: list[Settled] = []
-    overruns = 0
+    overruns: list[Settled] = []
+    moment, policy = known.moment, known.policy
     for index, settlement in enumerate(question.settle):
         history = known.histories[settlement.key]
         if not history and settlement.key in question.unreserved:
-            history.append(question.unreserved[settlement.key])
-            added.append(history[ledger.OPENED])
+            opened = ledger.dated(
+                question.unreserved[settlement.key],
+                at_us=moment.at_us,
+                day=moment.day,
+                organisation=policy.organisation,
+            )
+            history.append(opened)
+            added.append(opened)
         entry = ledger.settle(
-            settlement, history, at_us=question.at_us, reference=reference, field=f"settle[{index}]"
+            settlement, history, at_us=moment.at_us, reference=reference, field=f"settle[{index}]"
         )
         if entry is not None:
             added.append(entry)
             history.append(entry)
-            overruns += ledger.overrun(history) > 0
         settled.append(Settled(key=settlement.key, cost=ledger.held(history)))
-    _count(added, known.statuses, question.day)
+        if entry is not None and settled[-1].cost.overrun_microusd:
+            overruns.append(settled[-1])
+    count(added, known.rules)
 
-    new = [asked for asked in question.reserve if not ledger.asked_before(asked, known.histories[asked.key])]
-    denied = _denial(new, question, known.statuses, open_runs)
+    grains = 0
+    for limit in known.rules.limits:
+        grains |= fine(limit.status.budget)
+    new = [
+        ledger.dated(
+            asked, at_us=moment.at_us, day=moment.day, organisation=policy.organisation, grains=grains
+        )
+        for asked in question.reserve
+        if not ledger.asked_before(asked, known.histories[asked.key], question.shortest.get(asked.key, 0))
+    ]
+    new, denied = _granted(new, question, known, open_runs)
     if denied is not None:
-        return Decision(added, AuthorizeResponse(settled=settled, denied=denied), overruns)
+        return Decision(added, AuthorizeResponse(settled=settled, denied=denied), overruns, _reached(known))
     if not question.reserve:
         # settling without reserving is how a run ends
         for history in known.histories.values():
             open_runs.close(history[0].run_id)
     added.extend(new)
-    reserved = [
-        Reserved(key=asked.key, amount_microusd=(known.histories[asked.key] or [asked])[0].reserved)
-        for asked in question.reserve
-    ]
-    return Decision(added, AuthorizeResponse(settled=settled, reserved=reserved), overruns)
+    granted = {entry.key: entry for entry in new}
+    reserved = []
+    for asked in question.reserve:
+        opened = granted.get(asked.key) or known.histories[asked.key][0]
+        reserved.append(
+            Reserved(key=asked.key, amount_microusd=opened.reserved, max_output_tokens=opened.output_tokens)
+        )
+    response = AuthorizeResponse(settled=settled, reserved=reserved)
+    return Decision(added, response, overruns, _reached(known))
 
 
-def _count(entries: list[Entry], statuses: list[BudgetStatus], day: str) -> None:
-    """Let the statuses show what the settlements of the same question have changed."""
-    for status in statuses:
-        first = budget.first_day(status.budget.window, day)
-        for entry in entries:
-            if entry.day >= first and _bears(status, entry):
-                status.spent_microusd += entry.spent
-                status.reserved_microusd += entry.reserved
+def adjust(question: Question, known: Known) -> Decision:
+    """Move what was spent under a settled key. Raises as :func:`ledger.adjust` does."""
+    assert question.adjust is not None
+    history = known.histories[question.adjust.key]
+    entry = ledger.adjust(question.adjust, history, at_us=known.moment.at_us)
+    added = [entry] if entry is not None else []
+    cost = ledger.held([*history, *added])
+    settled = Settled(key=question.adjust.key, cost=cost)
+    return Decision(added, AuthorizeResponse(settled=[settled]), [])
 
 
-def _bears(status: BudgetStatus, entry: Entry) -> bool:
-    """Whether money of the entry counts against the limit."""
-    scope = status.budget.scope
-    return (
-        scope == budget.TENANT
-        or (scope == budget.KEY and status.budget.scope_id == entry.key_id)
-        or (scope == budget.RUN and status.budget.scope_id == entry.run_id)
-    )
+def count(entries: Iterable[Entry], rules: Rules) -> None:
+    """Let the limits show what the entries have changed."""
+    for entry, move in changes(entries):
+        bears = accounts(entry)
+        for status, account, (since, until) in rules.limits:
+            if account in bears and any(
+                since <= period <= until
+                for period in periods(account.scope, entry.day, entry.opened_us, entry.grains)
+            ):
+                status.spent_microusd += move.spent
+                status.reserved_microusd += move.reserved
+        if rules.quota is not None:
+            rules.quota.used_tokens += move.tokens
+            rules.quota.reserved_tokens += move.held_tokens
 
 
-def _denial(
-    new: list[Entry], question: Question, statuses: list[BudgetStatus], open_runs: OpenRuns
-) -> Denied | None:
-    """Why the new reservations cannot be made, if they cannot."""
-    by_run: Counter[str] = Counter()
+def _granted(
+    new: list[Entry], question: Question, known: Known, open_runs: OpenRuns
+) -> tuple[list[Entry], Denied | None]:
+    """The new reservations as they can be made, shortened where that was allowed; or why they cannot."""
+    wanted = _wanted(new)
+    denied = _stopped(new, wanted, known)
+    shortest = question.shortest.get(new[0].key, 0) if len(new) == 1 else 0
+    if denied is not None and shortest and not denied.braked:
+        output = most_output(new[0], known.rules)
+        if output >= shortest:
+            new, denied = [ledger.shortened(new[0], output)], None
+            wanted = _wanted(new)
+    if wanted:
+        denied = denied or _kept_for_others(wanted, question, known, open_runs)
+        _keep_room(wanted, denied, question, known, open_runs)
+    if denied is not None:
+        if denied.HasField("budget"):
+            budget.dated(denied.budget, known.policy, known.moment)
+        elif end := ends(MONTH, False, known.moment):
+            denied.quota.resets_at.FromDatetime(end)
+        if len(new) == 1 and not denied.braked:
+            denied.fitting_output_tokens = most_output(new[0], known.rules)
+    return new, denied
+
+
+def _stopped(new: list[Entry], wanted: Mapping[Account, int], known: Known) -> Denied | None:
+    """The limit, brake or quota that stands in the way of the new reservations."""
+    rules, policy = known.rules, known.policy
     for entry in new:
-        by_run[entry.run_id] += entry.reserved
-    total = by_run.total()
-    if total == 0:
-        return None
-    runs = [s for s in statuses if s.budget.scope == budget.RUN]
-    shared = [s for s in statuses if s.budget.scope != budget.RUN]
-    denied = budget.denial([(s, by_run[s.budget.scope_id]) for s in runs] + [(s, total) for s in shared])
-    if denied is None:
-        denied = _kept_for_others(by_run, question, runs, shared, open_runs)
-    accounts = [_account(question.tenant, s) for s in shared]
-    for status in runs:
-        run = status.budget.scope_id
+        if denied := budget.over_request(rules.request_microusd, entry.reserved):
+            return denied
+    asked = [(limit.status, wanted.get(limit.account, 0)) for limit in rules.limits]
+    if denied := budget.denial(asked):
+        return denied
+    begun = any(_begun(limit.status) for limit in _runs(rules))
+    if (not begun or policy.stop_started_runs) and (denied := budget.braked(asked, policy)):
+        return denied
+    if rules.quota is not None and (tokens := sum(entry.held_tokens for entry in new)):
+        return budget.over_quota(rules.quota, tokens)
+    return None
+
+
+def _keep_room(
+    wanted: Mapping[Account, int],
+    denied: Denied | None,
+    question: Question,
+    known: Known,
+    open_runs: OpenRuns,
+) -> None:
+    """Say for how many further calls room is to be kept from those that have not begun."""
+    shared = [limit.account for limit in known.rules.limits if limit.account.scope != RUN]
+    for limit in _runs(known.rules):
+        run, mine = limit.account.scope_id, wanted.get(limit.account, 0)
         if denied is None:
             further = question.further.get(run, open_runs.of(run))
-            open_runs.keep(run, accounts, min(further, budget.left(status) - by_run[run]), question.now)
+            open_runs.keep(run, shared, min(further, budget.left(limit.status) - mine), question.now)
         elif not denied.may_free:
             open_runs.close(run)
-        elif _begun(status):
+        elif _begun(limit.status):
             # it waits: what it asked for is kept from those that have not begun
-            open_runs.keep(run, accounts, max(by_run[run], open_runs.of(run)), question.now)
-    if denied is not None and (end := budget.resets_at(denied.budget.budget.window, question.day)):
-        denied.budget.resets_at.FromDatetime(end)
-    return denied
+            open_runs.keep(run, shared, max(mine, open_runs.of(run)), question.now)
 
 
 def _kept_for_others(
-    by_run: Mapping[str, int],
-    question: Question,
-    runs: list[BudgetStatus],
-    shared: list[BudgetStatus],
-    open_runs: OpenRuns,
+    wanted: Mapping[Account, int], question: Question, known: Known, open_runs: OpenRuns
 ) -> Denied | None:
     """Why runs that have not begun must wait for those that have, if they must."""
-    if any(_begun(status) for status in runs):
+    runs = _runs(known.rules)
+    if any(_begun(limit.status) for limit in runs):
         return None
-    total = sum(by_run.values())
-    own = sum(question.further.get(run, 0) for run in by_run)
-    for status in shared:
-        kept = open_runs.kept(_account(question.tenant, status), question.now)
-        if kept is not None and total + own + kept > budget.left(status):
-            return Denied(budget=status, wanted_microusd=total, may_free=True)
+    own = sum(question.further.get(limit.account.scope_id, 0) for limit in runs)
+    for limit in known.rules.limits:
+        asked = wanted.get(limit.account, 0)
+        if limit.account.scope == RUN or not asked:
+            continue
+        kept = open_runs.kept(limit.account, question.now)
+        if kept is not None and asked + own + kept > budget.left(limit.status):
+            return Denied(budget=limit.status, wanted_microusd=asked, may_free=True)
     return None
+
+
+def _wanted(new: Iterable[Entry]) -> Mapping[Account, int]:
+    """Micro-dollars asked of each account; empty where nothing costs anything."""
+    wanted: dict[Account, int] = {}
+    for entry in new:
+        if entry.reserved:
+            for account in accounts(entry):
+                wanted[account] = wanted.get(account, 0) + entry.reserved
+    return wanted
+
+
+def _runs(rules: Rules) -> list[Limit]:
+    return [limit for limit in rules.limits if limit.account.scope == RUN]
 
 
 def _begun(status: BudgetStatus) -> bool:
     return status.spent_microusd > 0 or status.reserved_microusd > 0
 
 
-def _account(tenant: str, status: BudgetStatus) -> Account:
-    return Account(tenant, status.budget.scope, status.budget.scope_id)
+def _reached(known: Known) -> list[Reached]:
+    """The limits of people, not of runs, that have reached a mark."""
+    percent = known.policy.warn_percent
+    return [
+        Reached(account, status.budget.window, span.since, budget.level(status, known.policy))
+        for status, account, span in known.rules.limits
+        if account.scope != RUN and status.spent_microusd * 100 >= status.budget.limit_microusd * percent
+    ]

@@ -7,20 +7,34 @@ ledger and the one writer does nothing that can be done outside.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, timedelta
 
 from malha.api.common.v1.principal_pb2 import Principal
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
-from malha.api.cost.v1.cost_service_pb2 import AuthorizeResponse, Reservation, Settlement
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
+from malha.api.cost.v1.cost_service_pb2 import (
+    AdjustRequest,
+    AuthorizeResponse,
+    GetBudgetResponse,
+    HeldRun,
+    Reservation,
+    Settlement,
+)
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.clock import Clock
-from malha.errors import invalid
+from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import parse_step_key
 from malha_cost import authorization, budget, ledger
+from malha_cost.accounts import NOBODY, ORGANISATION, SESSION, USER
 from malha_cost.authorization import Decision, Known, Question
-from malha_cost.ledger import Entry
+from malha_cost.budget import EACH, Who
+from malha_cost.ledger import Entry, Payer, pseudonym
 from malha_cost.open_runs import OpenRuns
 from malha_cost.ports import Ledger
 from malha_cost.prices import PriceTable
+from malha_cost.windows import MONTH, ends
+
+_MOST_HELD = 256
+_MOST_DAYS = 1100
 
 
 class Judge:
@@ -31,7 +45,7 @@ class Judge:
         prices: what models cost.
         reference: (provider, model) of comparison; None compares with nothing. It must have a price.
         clock: for windows and for how long room is kept for a run.
-        decided: told of every decision, for metrics.
+        decided: told of every decision, for metrics and alarms.
     """
 
     def __init__(
@@ -61,63 +75,145 @@ class Judge:
             MalhaError: PRICE_UNKNOWN, RESERVATION_NOT_FOUND, SETTLEMENT_CONFLICT,
                 IDEMPOTENCY_CONFLICT or FIELD_INVALID.
         """
-        now = self._clock.now()
-        day, at_us = now.date().isoformat(), _microseconds(now)
+        today = self._clock.now().date()
+        payer = _payer(principal)
         limits: dict[str, int] = {}
         further: dict[str, int] = {}
+        shortest: dict[str, int] = {}
         entries: dict[str, Entry] = {}
         for index, asked in enumerate(reserve):
             if asked.key in entries:
                 raise invalid(f"reserve[{index}].key", "comes twice")
             price = None
             if asked.HasField("model"):
-                price = self._prices.find(asked.model.provider, asked.model.model, now.date())
-            entries[asked.key] = ledger.reserve(
-                asked, principal.tenant, principal.key_id, price, day=day, at_us=at_us
-            )
-            if asked.HasField("model"):
-                further[asked.run_id] = asked.further_calls * entries[asked.key].reserved
+                price = self._prices.find(asked.model.provider, asked.model.model, today)
+            entry = entries[asked.key] = ledger.reserve(asked, payer, price, field=f"reserve[{index}]")
+            if price is not None:
+                further[asked.run_id] = asked.further_calls * entry.reserved
+                if asked.model.min_output_tokens:
+                    shortest[asked.key] = asked.model.min_output_tokens
             limit = asked.run_limit_microusd
             limits[asked.run_id] = min(limit, limits.get(asked.run_id, limit))
+        sessions = frozenset(entry.session for entry in entries.values() if entry.session)
         question = Question(
-            tenant=principal.tenant,
-            key_id=principal.key_id,
+            who=Who(*payer, sessions=sessions, run_limits=limits),
             settle=settle,
             reserve=list(entries.values()),
-            run_limits=limits,
             further=further,
-            day=day,
-            at_us=at_us,
             now=self._clock.monotonic(),
             unreserved={
-                settlement.key: _unreserved(settlement, f"settle[{index}]", principal, day=day, at_us=at_us)
+                settlement.key: _unreserved(settlement, f"settle[{index}]", payer)
                 for index, settlement in enumerate(settle)
                 if settlement.HasField("free") or settlement.release
             },
+            shortest=shortest,
         )
-        reference = self._prices.find(*self._reference, now.date()) if self._reference else None
+        reference = self._prices.find(*self._reference, today) if self._reference else None
 
         def decide(question: Question, known: Known) -> Decision:
             return authorization.decide(question, known, self._open_runs, reference)
 
-        decision = await self._book.change(question, decide)
+        decision = await self._book.change(question, self._clock.now(), decide)
         self._decided(decision)
         return decision.response
 
-    async def budgets(self, principal: Principal) -> list[BudgetStatus]:
-        """Where the budgets of the principal's tenant and key stand."""
-        day = self._clock.now().date().isoformat()
-        statuses = await self._book.statuses(principal.tenant, principal.key_id, day)
-        return [_dated(status, day) for status in statuses]
+    async def adjust(self, principal: Principal, asked: AdjustRequest) -> int:
+        """Move what was spent under a settled key; what is spent under it then, in micro-dollars.
+
+        Raises:
+            MalhaError: as :func:`ledger.adjust`.
+        """
+        question = Question(Who(*_payer(principal)), (), (), {}, self._clock.monotonic(), adjust=asked)
+        decision = await self._book.change(question, self._clock.now(), authorization.adjust)
+        self._decided(decision)
+        return decision.response.settled[0].cost.amount_microusd
+
+    async def standing(self, principal: Principal) -> GetBudgetResponse:
+        """Where the budgets stand that bound the principal, how they are kept, and its quota."""
+        known = await self._book.standing(Who(*_payer(principal)), self._clock.now())
+        quota = known.rules.quota
+        if quota is not None and (end := ends(MONTH, False, known.moment)):
+            quota.resets_at.FromDatetime(end)
+        statuses = [
+            _readable(budget.dated(limit.status, known.policy, known.moment), principal)
+            for limit in known.rules.limits
+        ]
+        request = budget.over_request(known.rules.request_microusd, known.rules.request_microusd + 1)
+        assert request is not None
+        statuses.append(budget.dated(request.budget, known.policy, known.moment))
+        return GetBudgetResponse(statuses=statuses, policy=known.policy, quota=quota)
 
     async def set_budget(self, principal: Principal, wanted: Budget) -> BudgetStatus:
-        """Set a limit of the principal's tenant, in force from the next reservation on."""
+        """Set a limit of the tenant or its organisation, in force from the next reservation on."""
         budget.check(wanted)
-        day = self._clock.now().date().isoformat()
-        return _dated(await self._book.set_budget(principal.tenant, wanted, day), day)
+        kept = Budget()
+        kept.CopyFrom(wanted)
+        tenant = principal.tenant
+        if wanted.scope in (USER, SESSION) and wanted.scope_id != EACH:
+            kept.scope_id = pseudonym(tenant, wanted.scope_id)
+        if wanted.scope == ORGANISATION:
+            known = await self._book.standing(Who(*_payer(principal)), self._clock.now())
+            if not known.policy.organisation:
+                raise invalid("budget.scope", "the tenant belongs to no organisation")
+            tenant, kept.scope_id = NOBODY, known.policy.organisation
+        status = await self._book.set_budget(principal.tenant, tenant, kept, self._clock.now())
+        status.budget.CopyFrom(wanted)
+        return status
+
+    async def set_policy(self, principal: Principal, wanted: BudgetPolicy, *, operator: bool) -> BudgetPolicy:
+        """Say how the tenant's budgets are kept, from the next reservation on.
+
+        Raises:
+            MalhaError: SCOPE_MISSING where a field changes that only an operator may change.
+        """
+        budget.check_policy(wanted)
+        known = await self._book.standing(Who(*_payer(principal)), self._clock.now())
+        held = known.policy
+        if not operator and (wanted.organisation, wanted.monthly_tokens) != (
+            held.organisation,
+            held.monthly_tokens,
+        ):
+            raise MalhaError(
+                ErrorReason.ERROR_REASON_SCOPE_MISSING,
+                "changing a tenant's organisation or quota needs the right 'operator'",
+                metadata={"scope": "operator"},
+            )
+        return await self._book.set_policy(principal.tenant, wanted)
+
+    async def usage(self, principal: Principal, since: str, until: str) -> list[DayUsage]:
+        """What the tenant spent by day, both ends included; empty ends as the contract says.
+
+        Raises:
+            MalhaError: FIELD_INVALID for what is no day, or for more than three years.
+        """
+
+        def choose(today: str) -> tuple[str, str]:
+            last = _day(until, "until") if until else date.fromisoformat(today)
+            first = _day(since, "since") if since else last - timedelta(days=29)
+            if not 0 <= (last - first).days < _MOST_DAYS:
+                raise invalid("since", f"is not after until, nor {_MOST_DAYS} days before")
+            return first.isoformat(), last.isoformat()
+
+        return await self._book.usage(principal.tenant, self._clock.now(), choose)
+
+    async def held(self, older_than: timedelta) -> list[HeldRun]:
+        """Runs for which something has been held for so long."""
+        return await self._book.held(self._clock.now() - older_than, limit=_MOST_HELD)
 
 
-def _unreserved(settlement: Settlement, field: str, principal: Principal, *, day: str, at_us: int) -> Entry:
+def _day(text: str, field: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise invalid(field, "is no day of the calendar") from error
+
+
+def _payer(principal: Principal) -> Payer:
+    tenant = principal.tenant
+    return Payer(tenant, principal.key_id, pseudonym(tenant, principal.subject), principal.tier)
+
+
+def _unreserved(settlement: Settlement, field: str, payer: Payer) -> Entry:
     """The entry that opens a key where nothing was reserved: of a free call, or of one never to be made."""
     asked = settlement.free
     if settlement.release:
@@ -126,7 +222,7 @@ def _unreserved(settlement: Settlement, field: str, principal: Principal, *, day
         raise invalid(f"{field}.free.key", "is the settlement's")
     elif not asked.HasField("tool") or asked.tool.price_microusd:
         raise invalid(f"{field}.free.tool", "is a tool's use at price zero: anything else is reserved first")
-    return ledger.reserve(asked, principal.tenant, principal.key_id, None, day=day, at_us=at_us)
+    return ledger.reserve(asked, payer, None, field=f"{field}.free")
 
 
 def _run_of(key: str) -> str:
@@ -136,11 +232,8 @@ def _run_of(key: str) -> str:
         return ""
 
 
-def _dated(status: BudgetStatus, day: str) -> BudgetStatus:
-    if end := budget.resets_at(status.budget.window, day):
-        status.resets_at.FromDatetime(end)
+def _readable(status: BudgetStatus, principal: Principal) -> BudgetStatus:
+    """The status with the user's own name in place of what the ledger keeps."""
+    if status.budget.scope == USER:
+        status.budget.scope_id = principal.subject
     return status
-
-
-def _microseconds(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000 + moment.microsecond

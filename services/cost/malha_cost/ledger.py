@@ -1,18 +1,22 @@
 """A ledger is only ever added to: each entry moves money between free, reserved and spent.
 
-``reserved`` and ``spent`` of an entry are signed changes (what is left over is the change of what is
-free), so sums over entries are balances. A step key has at most three entries, one a stage: it is
-opened by a reservation, closed once, and corrected at most once, and only if it was closed
-provisionally. The tokens and the reference of a correction are changes too.
+``reserved`` and ``spent`` of an entry are signed changes, and what is free changes by the rest, so that
+an entry's three postings add up to zero and sums over entries are balances. A step key has one entry a
+stage: it is opened by a reservation, closed once, and corrected at most once, and only if it was closed
+provisionally. The tokens and the reference of a correction are changes too. What people move afterwards,
+for a reason, are adjustments behind these.
 """
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b32encode
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from malha.api.common.v1.usage_pb2 import Cost, Usage
-from malha.api.cost.v1.cost_service_pb2 import Reservation, Settlement
+from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, Component, Reservation, Settlement
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha_cost.prices import Price, Rates
 
@@ -30,6 +34,20 @@ class Kind(StrEnum):
     PROVISIONAL = "provisional"
     RELEASE = "release"
     CORRECTION = "correction"
+    ADJUSTMENT = "adjustment"
+
+
+DECLARED = "declared"
+"""In place of a price row: the price came with the reservation."""
+
+_COMPONENTS = {
+    Component.COMPONENT_MODEL: "model",
+    Component.COMPONENT_EMBEDDING: "embedding",
+    Component.COMPONENT_SEARCH: "search",
+    Component.COMPONENT_TOOL: "tool",
+    Component.COMPONENT_INFRASTRUCTURE: "infrastructure",
+}
+_PRICED_BY_TOKENS = {"model", "embedding"}
 
 
 class Entry(NamedTuple):
@@ -42,12 +60,12 @@ class Entry(NamedTuple):
     at_us: int
     """When it was written, in microseconds since 1970."""
     day: str
-    """UTC day of the reservation, YYYY-MM-DD: all entries of a key count in its windows."""
+    """Of the reservation, in the tenant's time zone, YYYY-MM-DD: all entries of a key count there."""
     key_id: str
     run_id: str
     agent: str
     component: str
-    """"model" or "tool"."""
+    """"model", "embedding", "search", "tool" or "infrastructure"."""
     provider: str
     model: str
     """Name of the model or tool."""
@@ -65,28 +83,74 @@ class Entry(NamedTuple):
     reference: int
     """What the tokens would have cost on the model of comparison, in micro-dollars."""
     reference_model: str
+    organisation: str
+    user_id: str
+    """A pseudonym of the subject: the ledger is kept for ever and names no person."""
+    session: str
+    """A pseudonym too: callers choose what sessions are called."""
+    agent_version: str
+    opened_us: int
+    """When the key was reserved."""
+    grains: int
+    """Which finer periods the key counts in (`windows.fine`), as budgets had it when it was reserved."""
+    held_tokens: int
+    tokens: int
+    """Changes of what is held and what was used, as ``reserved`` and ``spent`` are of money."""
+    saved: int
+    """Of a settlement: micro-dollars that a kept answer saved."""
+    adjustment: str
+    reason: str
+    """Of an adjustment: its id, and why."""
 
 
-def reserve(
-    reservation: Reservation, tenant: str, key_id: str, price: Price | None, *, day: str, at_us: int
-) -> Entry:
-    """The entry that opens a key, at the call's ceiling; ``price`` is None for a tool."""
+class Payer(NamedTuple):
+    """Who asks."""
+
+    tenant: str
+    key_id: str
+    user_id: str
+    tier: int
+
+
+@lru_cache(8192)
+def pseudonym(tenant: str, name: str) -> str:
+    """What stands for a subject's or a session's name: the same for the same name, and no way back."""
+    if not name:
+        return ""
+    digest = hashlib.sha256(tenant.encode() + b"\x00" + name.encode()).digest()
+    return b32encode(digest[:20]).decode().lower()
+
+
+def reserve(reservation: Reservation, payer: Payer, price: Price | None, *, field: str) -> Entry:
+    """The entry that opens a key, at the call's ceiling; ``price`` is None for a tool.
+
+    When and in which windows it counts is said by :func:`dated`, once the tenant's calendar is known.
+
+    Raises:
+        MalhaError: FIELD_INVALID for a component that is priced otherwise, or an output that
+            would do above the one that is asked for.
+    """
     model, tool = reservation.model, reservation.tool
     rates = price.rates if price else Rates(0, 0, 0)
+    component = _COMPONENTS.get(reservation.component, "model" if price else "tool")
+    if (component in _PRICED_BY_TOKENS) is not (price is not None):
+        raise invalid(f"{field}.component", "is not priced that way")
+    if model.min_output_tokens > model.max_output_tokens:
+        raise invalid(f"{field}.model.min_output_tokens", "is not above max_output_tokens")
     return Entry(
-        tenant=tenant,
+        tenant=payer.tenant,
         key=reservation.key,
         stage=OPENED,
         kind=Kind.RESERVATION,
-        at_us=at_us,
-        day=day,
-        key_id=key_id,
+        at_us=0,
+        day="",
+        key_id=payer.key_id,
         run_id=reservation.run_id,
         agent=reservation.agent,
-        component="model" if price else "tool",
+        component=component,
         provider=model.provider,
         model=model.model if price else tool.tool,
-        price_row=price.row if price else "declared",
+        price_row=price.row if price else DECLARED,
         input_rate=rates.input,
         cached_rate=rates.cached_input,
         output_rate=rates.output,
@@ -98,13 +162,42 @@ def reserve(
         spent=0,
         reference=0,
         reference_model="",
+        organisation="",
+        user_id=payer.user_id,
+        session=pseudonym(payer.tenant, reservation.session_id),
+        agent_version=reservation.agent_version,
+        opened_us=0,
+        grains=0,
+        held_tokens=model.input_tokens + model.max_output_tokens,
+        tokens=0,
+        saved=0,
+        adjustment="",
+        reason="",
     )
 
 
-def asked_before(asked: Entry, history: list[Entry]) -> bool:
+def dated(opened: Entry, *, at_us: int, day: str, organisation: str, grains: int = 0) -> Entry:
+    """The reservation, with when it was made and where it counts."""
+    return opened._replace(at_us=at_us, opened_us=at_us, day=day, organisation=organisation, grains=grains)
+
+
+def shortened(opened: Entry, output_tokens: int) -> Entry:
+    """The reservation of a model call for less output."""
+    rates = Rates(opened.input_rate, opened.cached_rate, opened.output_rate)
+    return opened._replace(
+        output_tokens=output_tokens,
+        reserved=rates.ceiling(opened.input_tokens, output_tokens),
+        held_tokens=opened.input_tokens + output_tokens,
+    )
+
+
+def asked_before(asked: Entry, history: list[Entry], shortest: int = 0) -> bool:
     """Whether the reservation stands already: the same call under the same key.
 
     A price may have changed between the two askings; the first one holds.
+
+    Args:
+        shortest: output tokens that would do (zero: only all of them), as it may have been shortened.
 
     Raises:
         MalhaError: IDEMPOTENCY_CONFLICT where the key belongs to another call; SETTLEMENT_CONFLICT
@@ -113,12 +206,15 @@ def asked_before(asked: Entry, history: list[Entry]) -> bool:
     if not history:
         return False
     opened = history[OPENED]
-    if history[-1].kind == Kind.RELEASE:
+    if len(history) > CLOSED and history[CLOSED].kind == Kind.RELEASE:
         raise MalhaError(
             ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
             "the step key was released and cannot be reserved again",
             metadata={"key": asked.key},
         )
+    granted = opened.output_tokens
+    if 0 < shortest <= granted < asked.output_tokens:
+        asked = shortened(asked, granted)
     if _call(opened) != _call(asked):
         raise MalhaError(
             ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
@@ -134,6 +230,7 @@ def held(history: list[Entry]) -> Cost:
         amount_microusd=sum(entry.spent for entry in history),
         reference_microusd=sum(entry.reference for entry in history),
         reference_model=history[-1].reference_model,
+        overrun_microusd=overrun(history),
     )
 
 
@@ -164,11 +261,12 @@ def settle(
             return None
         used = Usage(input_tokens=opened.input_tokens, output_tokens=opened.output_tokens)
         return _closing(opened, Kind.PROVISIONAL, used, opened.reserved, at_us, reference)
+    saved = settlement.saved_microusd
     used, amount = _truth(settlement, opened, field)
     if not closed:
         kind = Kind.RELEASE if figures == "release" else Kind.SETTLEMENT
-        return _closing(opened, kind, used, amount, at_us, reference)
-    if len(history) == CORRECTED and history[CLOSED].kind == Kind.PROVISIONAL:
+        return _closing(opened, kind, used, amount, at_us, reference)._replace(saved=saved)
+    if history[CLOSED].kind == Kind.PROVISIONAL and not _corrected(history):
         return _correction(history[CLOSED], used, amount, at_us, reference)
     if _known(history) != (used, amount):
         raise MalhaError(
@@ -180,8 +278,67 @@ def settle(
 
 
 def overrun(history: list[Entry]) -> int:
-    """Micro-dollars spent under a key beyond what was reserved for it; zero where it kept within."""
-    return max(0, sum(entry.spent for entry in history) - history[OPENED].reserved)
+    """Micro-dollars used under a key beyond what was reserved for it; zero where it kept within.
+
+    What people adjusted is none of it.
+    """
+    if len(history) == CLOSED:
+        return 0
+    return max(0, sum(entry.spent for entry in _used(history)) - history[OPENED].reserved)
+
+
+def adjust(asked: AdjustRequest, history: list[Entry], *, at_us: int) -> Entry | None:
+    """The entry of an adjustment; None where it stands already.
+
+    Raises:
+        MalhaError: RESERVATION_NOT_FOUND where nothing was settled under the key,
+            SETTLEMENT_CONFLICT where that was provisional, IDEMPOTENCY_CONFLICT where the id was used
+            for another amount, FIELD_INVALID where less than nothing would be left.
+    """
+    if len(history) <= CLOSED or history[CLOSED].kind == Kind.RELEASE:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND,
+            "nothing was settled under the key",
+            metadata={"key": asked.key},
+        )
+    if history[CLOSED].kind == Kind.PROVISIONAL and not _corrected(history):
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
+            "the key is settled provisionally: its true figures may still come",
+            metadata={"key": asked.key},
+        )
+    for entry in history:
+        if entry.adjustment == asked.id:
+            if (entry.spent, entry.reason) == (asked.amount_microusd, asked.reason):
+                return None
+            raise MalhaError(
+                ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
+                "the id was used for another adjustment of the key",
+                metadata={"run_id": entry.run_id, "key": asked.key},
+            )
+    if sum(entry.spent for entry in history) + asked.amount_microusd < 0:
+        raise invalid("amount_microusd", "gives back more than was spent under the key")
+    return history[OPENED]._replace(
+        stage=max(CORRECTED, *(line.stage for line in history)) + 1,
+        kind=Kind.ADJUSTMENT,
+        at_us=at_us,
+        input_tokens=0,
+        output_tokens=0,
+        reserved=0,
+        spent=asked.amount_microusd,
+        held_tokens=0,
+        adjustment=asked.id,
+        reason=asked.reason,
+    )
+
+
+def _used(history: list[Entry]) -> list[Entry]:
+    """What closed and corrected a key, without what people made of it later."""
+    return [line for line in history[CLOSED:] if line.stage <= CORRECTED]
+
+
+def _corrected(history: list[Entry]) -> bool:
+    return any(line.stage == CORRECTED for line in history)
 
 
 def _truth(settlement: Settlement, opened: Entry, field: str) -> tuple[Usage, int]:
@@ -191,7 +348,7 @@ def _truth(settlement: Settlement, opened: Entry, field: str) -> tuple[Usage, in
         if not settlement.release:
             raise invalid(f"{field}.release", "is true or absent")
         return Usage(), 0
-    if (figures == "usage") is not (opened.component == "model"):
+    if (figures == "usage") is not (opened.component in _PRICED_BY_TOKENS):
         raise invalid(f"{field}.{figures}", f"does not fit a {opened.component} call")
     if figures == "usage":
         used = settlement.usage
@@ -213,6 +370,7 @@ def _closing(
     opened: Entry, kind: Kind, used: Usage, amount: int, at_us: int, reference: Price | None
 ) -> Entry:
     compared = reference if opened.component == "model" else None
+    by_tokens = opened.component in _PRICED_BY_TOKENS
     return opened._replace(
         stage=CLOSED,
         kind=kind,
@@ -225,6 +383,8 @@ def _closing(
         spent=amount,
         reference=compared.rates.cost(used) if compared else 0,
         reference_model=compared.model if compared else "",
+        held_tokens=-opened.held_tokens,
+        tokens=used.input_tokens + used.output_tokens if by_tokens and opened.opened_us else 0,
     )
 
 
@@ -239,12 +399,14 @@ def _correction(closed: Entry, used: Usage, amount: int, at_us: int, reference: 
         reserved=0,
         spent=true.spent - closed.spent,
         reference=true.reference - closed.reference,
+        held_tokens=0,
+        tokens=true.tokens - closed.tokens,
     )
 
 
 def _known(history: list[Entry]) -> tuple[Usage, int]:
     """The figures that closed a key, corrections applied."""
-    lines = history[CLOSED:]
+    lines = _used(history)
     used = Usage(
         input_tokens=sum(line.input_tokens for line in lines),
         cached_input_tokens=sum(line.cached_tokens for line in lines),
@@ -256,7 +418,7 @@ def _known(history: list[Entry]) -> tuple[Usage, int]:
 
 def _call(opened: Entry) -> tuple[object, ...]:
     """What makes two reservations the same call."""
-    tool_price = opened.reserved if opened.component == "tool" else None
+    tool_price = opened.reserved if opened.price_row == DECLARED else None
     return (
         opened.run_id,
         opened.component,

@@ -13,16 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from malha_cost.accounts import Account
+
 SECONDS = 60.0
 """How long room is kept for a run that is not heard of again: longer than most calls take."""
-
-
-class Account(NamedTuple):
-    """Whose money: a tenant's, or one of its keys'."""
-
-    tenant: str
-    scope: int
-    scope_id: str
 
 
 class _Room(NamedTuple):

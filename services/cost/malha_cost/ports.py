@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
+from malha.api.cost.v1.cost_service_pb2 import HeldRun
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha_cost.authorization import Decision, Known, Question
+from malha_cost.budget import Who
 
 
 class Ledger(Protocol):
     """Entries, the balances they add up to, and budgets. Whatever is answered is on disk."""
 
-    async def change(self, question: Question, decide: Callable[[Question, Known], Decision]) -> Decision:
+    async def change(
+        self, question: Question, now: datetime, decide: Callable[[Question, Known], Decision]
+    ) -> Decision:
         """Load what the question touches, decide, add the decision's entries: all in one transaction.
 
-        Questions are taken one after the other. An error of ``decide`` is raised here and leaves
-        nothing behind.
+        Questions that touch the same money are taken one after the other. An error of ``decide`` is
+        raised here and leaves nothing behind.
         """
         ...
 
-    async def statuses(self, tenant: str, key_id: str, day: str) -> list[BudgetStatus]:
-        """Where the budgets of a tenant and of one of its keys stand on ``day``."""
+    async def standing(self, who: Who, now: datetime) -> Known:
+        """The limits that bound somebody and where they stand; without histories."""
         ...
 
-    async def set_budget(self, tenant: str, budget: Budget, day: str) -> BudgetStatus:
-        """Set a limit in place of the one of the same scope and window; where it stands."""
+    async def set_budget(self, tenant: str, owner: str, budget: Budget, now: datetime) -> BudgetStatus:
+        """Set a limit in place of the one of the same scope and window; where it stands.
+
+        Args:
+            tenant: whose calendar its windows hang in.
+            owner: the tenant it belongs to; empty for an organisation's.
+        """
+        ...
+
+    async def set_policy(self, tenant: str, policy: BudgetPolicy) -> BudgetPolicy:
+        """Set how a tenant's budgets are kept; the policy, resolved."""
+        ...
+
+    async def usage(
+        self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
+    ) -> list[DayUsage]:
+        """What a tenant spent by day.
+
+        Args:
+            choose: from today's date in the tenant's time zone, the first and the last day that are meant.
+        """
+        ...
+
+    async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
+        """Runs of all tenants that hold something and reserved nothing since ``before``, oldest first."""
         ...

@@ -34,6 +34,13 @@ class Rates(NamedTuple):
         dearest_input = max(self.input, self.cached_input)
         return -(-(input_tokens * dearest_input + output_tokens * self.output) // _BILLION)
 
+    def output_within(self, microusd: int, input_tokens: int, most: int) -> int:
+        """The largest output, up to ``most`` tokens, with which the ceiling is not above the amount."""
+        room = microusd * _BILLION - input_tokens * max(self.input, self.cached_input)
+        if room < 0:
+            return 0
+        return min(most, room // self.output) if self.output else most
+
     def cost(self, usage: Usage) -> int:
         """What the tokens cost, in micro-dollars, rounded half up."""
         fresh = usage.input_tokens - usage.cached_input_tokens

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import grpc.aio
 
+from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1 import cost_service_pb2 as pb
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceServicer
 from malha.errors import ErrorReason, MalhaError
 from malha.wire import current
+from malha_cost.accounts import ORGANISATION
 from malha_cost.judge import Judge
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _ADMIN = "admin"
+_OPERATOR = "operator"
+_KNOWS_RUNS = "planner"
 
 
 class CostServicer(CostServiceServicer):
@@ -31,14 +36,42 @@ class CostServicer(CostServiceServicer):
         return pb.SettleResponse(settled=answer.settled)
 
     async def GetBudget(self, _request: pb.GetBudgetRequest, _context: Context) -> pb.GetBudgetResponse:
-        return pb.GetBudgetResponse(statuses=await self._judge.budgets(current().principal))
+        return await self._judge.standing(current().principal)
 
     async def SetBudget(self, request: pb.SetBudgetRequest, _context: Context) -> pb.SetBudgetResponse:
-        principal = current().principal
-        if _ADMIN not in principal.scopes:
-            raise MalhaError(
-                ErrorReason.ERROR_REASON_SCOPE_MISSING,
-                "setting a budget needs the right 'admin'",
-                metadata={"scope": _ADMIN},
-            )
+        principal = _with_right(_OPERATOR if request.budget.scope == ORGANISATION else _ADMIN)
         return pb.SetBudgetResponse(status=await self._judge.set_budget(principal, request.budget))
+
+    async def SetBudgetPolicy(
+        self, request: pb.SetBudgetPolicyRequest, _context: Context
+    ) -> pb.SetBudgetPolicyResponse:
+        principal = _with_right(_ADMIN)
+        operator = _OPERATOR in principal.scopes
+        policy = await self._judge.set_policy(principal, request.policy, operator=operator)
+        return pb.SetBudgetPolicyResponse(policy=policy)
+
+    async def GetUsage(self, request: pb.GetUsageRequest, _context: Context) -> pb.GetUsageResponse:
+        days = await self._judge.usage(_with_right(_ADMIN), request.since, request.until)
+        return pb.GetUsageResponse(days=days)
+
+    async def Adjust(self, request: pb.AdjustRequest, _context: Context) -> pb.AdjustResponse:
+        return pb.AdjustResponse(amount_microusd=await self._judge.adjust(_with_right(_OPERATOR), request))
+
+    async def ListHeld(self, request: pb.ListHeldRequest, _context: Context) -> pb.ListHeldResponse:
+        if current().caller != _KNOWS_RUNS:
+            raise MalhaError(
+                ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED, "only the planner asks for all tenants' runs"
+            )
+        older_than = timedelta(seconds=request.older_than_seconds)
+        return pb.ListHeldResponse(runs=await self._judge.held(older_than))
+
+
+def _with_right(scope: str) -> Principal:
+    principal = current().principal
+    if scope not in principal.scopes:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_SCOPE_MISSING,
+            f"this needs the right {scope!r}",
+            metadata={"scope": scope},
+        )
+    return principal

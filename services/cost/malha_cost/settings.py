@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from malha.settings import ServiceSettings
@@ -15,6 +15,11 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="MALHA_COST_")
 
+    database_url: SecretStr = SecretStr("")
+    """PostgreSQL for the ledger, ``postgresql://...``, in place of ``cost.db`` in the state folder.
+
+    Its schema is made by ``python -m malha_cost.adapters.postgres_schema``; where that is of another version,
+    or the database is away, the start fails."""
     price_file: Path | None = None
     """Prices over the bundled ones (format: ``prices.yaml``). Not readable: the start fails. A model that
     neither file prices is refused with PRICE_UNKNOWN."""
@@ -23,5 +28,20 @@ class Settings(ServiceSettings):
     Without a price the start fails."""
     tenant_daily_microusd: int = Field(default=25_000_000, ge=0)
     """Daily hard limit of a tenant for whom none was set. Too low: runs fail with BUDGET_EXCEEDED."""
+    request_microusd: int = Field(default=500_000, ge=0)
+    """The most that one call may be reserved at where a tenant set nothing else. Too low: large prompts to
+    dear models fail with BUDGET_EXCEEDED, whatever the budgets hold."""
+    warn_percent: int = Field(default=80, ge=1, le=100)
+    """Share of a limit whose spending is logged and counted as a warning."""
+    brake_percent: int = Field(default=95, ge=1, le=100)
+    """Share of a limit whose spending lets no new run begin; 100 leaves it to the limit alone. Too low: money
+    is left over that nobody may use."""
+    monthly_tokens_free: int = Field(default=10_000, ge=0)
+    """Tokens a month of a tenant of tier free; zero means no quota. Too low: runs fail with
+    BUDGET_EXCEEDED."""
+    monthly_tokens_pro: int = Field(default=500_000, ge=0)
+    """Likewise of tier pro."""
+    monthly_tokens_enterprise: int = Field(default=0, ge=0)
+    """Likewise of tier enterprise: without a quota."""
     max_concurrent: int = Field(default=512, gt=0)
     """Calls served at once; as many again wait, more are shed with OVERLOADED."""

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC
 
-from malha.api.cost.v1.budget_pb2 import BudgetStatus, Scope, Window
+from malha.api.cost.v1.budget_pb2 import BudgetStatus, Level, Scope, Window
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunLimitsRequest
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
@@ -88,23 +88,24 @@ def check_judgement(judgement: Judgement, *, stage: str = "input") -> None:
 
 
 def check_budgets(statuses: Sequence[BudgetStatus]) -> None:
-    """Raise BUDGET_EXCEEDED where a budget has nothing left, so that no run is begun in vain.
+    """Raise BUDGET_EXCEEDED where nothing is left or a brake is on, so that no run is begun in vain.
 
     Money that is merely reserved may come back, so it does not refuse: cost decides at each step.
     """
     for status in statuses:
         budget = status.budget
         left = budget.limit_microusd - status.spent_microusd
-        if left > 0:
+        if left > 0 and status.level != Level.LEVEL_BRAKED:
             continue
         scope = Scope.Name(budget.scope).removeprefix("SCOPE_").lower()
         window = Window.Name(budget.window).removeprefix("WINDOW_").lower()
-        description = f"the {scope}'s budget of {_usd(budget.limit_microusd)} ({window}) is used up"
+        over = "used up" if left <= 0 else "nearly used up, and kept for runs that have begun"
+        description = f"the {scope}'s budget of {_usd(budget.limit_microusd)} ({window}) is {over}"
         metadata = {
             "scope": scope,
             "window": window,
             "limit_microusd": str(budget.limit_microusd),
-            "left_microusd": "0",
+            "left_microusd": str(max(0, left)),
         }
         if status.HasField("resets_at"):
             metadata["resets_at"] = status.resets_at.ToDatetime(tzinfo=UTC).isoformat()

@@ -19,6 +19,7 @@ from malha.api.gateway.v1.health_service_pb2_grpc import add_HealthServiceServic
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import add_KnowledgeServiceServicer_to_server
 from malha.api.gateway.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 from malha.api.gateway.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from malha.api.gateway.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from malha.api.run.v1.record_pb2 import RunLimits
 from malha.clock import SystemClock
 from malha.limits.on_valkey import ValkeyRateLimiter
@@ -58,6 +59,7 @@ from malha_gateway.servicer import (
     KnowledgeServicer,
     OperatorServicer,
     RunServicer,
+    UsageServicer,
 )
 from malha_gateway.settings import Settings
 from malha_gateway.view import View
@@ -183,6 +185,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             add_AdminServiceServicer_to_server,
             AdminServicer(administration, revocation, cost, budgets, planner),
         )
+        server.add(add_UsageServiceServicer_to_server, UsageServicer(cost))
         dead = DeadRuns(journal=journal, view=view, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))
         server.add(add_HealthServiceServicer_to_server, HealthServicer(readiness), allow="public")

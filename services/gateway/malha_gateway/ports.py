@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Protocol
 
 from malha.api.common.v1.principal_pb2 import Principal
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
+from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
@@ -68,8 +70,24 @@ class Cost(Protocol):
         """Where the budgets of tenant and key stand."""
         ...
 
+    async def standing(self) -> GetBudgetResponse:
+        """The same, with the policy they are kept by and the token quota."""
+        ...
+
     async def set_budget(self, budget: Budget) -> BudgetStatus:
         """Set a hard limit."""
+        ...
+
+    async def set_policy(self, policy: BudgetPolicy) -> BudgetPolicy:
+        """Say how the budgets are kept; the policy, resolved."""
+        ...
+
+    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
+        """What the tenant spent by day; both ends included."""
+        ...
+
+    async def adjust(self, asked: AdjustRequest) -> int:
+        """Move what was spent under a key; micro-dollars spent under it then."""
         ...
 
 

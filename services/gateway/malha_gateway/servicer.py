@@ -12,7 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from malha import __version__
 from malha.api.common.v1.principal_pb2 import Principal
-from malha.api.cost.v1.budget_pb2 import BudgetStatus
+from malha.api.cost.v1.budget_pb2 import BudgetStatus, QuotaStatus
+from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
 from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
 from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
@@ -20,6 +21,7 @@ from malha.api.gateway.v1 import health_service_pb2 as health_pb
 from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge_pb
 from malha.api.gateway.v1 import operator_service_pb2 as operator_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
+from malha.api.gateway.v1 import usage_service_pb2 as usage_pb
 from malha.api.gateway.v1.admin_service_pb2_grpc import AdminServiceServicer
 from malha.api.gateway.v1.agent_service_pb2_grpc import AgentServiceServicer
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServiceServicer
@@ -27,6 +29,7 @@ from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceServicer
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceServicer
 from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceServicer
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
+from malha.api.gateway.v1.usage_service_pb2_grpc import UsageServiceServicer
 from malha.errors import MalhaError, invalid
 from malha.run import Position, StreamPosition, parse_stream_position
 from malha.wire import codec, current
@@ -242,7 +245,40 @@ class AdminServicer(AdminServiceServicer):
         self, _request: admin_pb.GetBudgetRequest, _context: Context
     ) -> admin_pb.GetBudgetResponse:
         _allowed("admin")
-        return admin_pb.GetBudgetResponse(statuses=await self._cost.budgets())
+        standing = await self._cost.standing()
+        return admin_pb.GetBudgetResponse(
+            statuses=standing.statuses, policy=standing.policy, quota=_quota(standing)
+        )
+
+    async def SetBudgetPolicy(
+        self, request: admin_pb.SetBudgetPolicyRequest, _context: Context
+    ) -> admin_pb.SetBudgetPolicyResponse:
+        _allowed("admin")
+        policy = await self._cost.set_policy(request.policy)
+        self._budgets.clear()
+        return admin_pb.SetBudgetPolicyResponse(policy=policy)
+
+    async def AdjustSpending(
+        self, request: admin_pb.AdjustSpendingRequest, _context: Context
+    ) -> admin_pb.AdjustSpendingResponse:
+        _allowed("operator")
+        asked = AdjustRequest(
+            id=request.id, key=request.key, amount_microusd=request.amount_microusd, reason=request.reason
+        )
+        return admin_pb.AdjustSpendingResponse(amount_microusd=await self._cost.adjust(asked))
+
+
+class UsageServicer(UsageServiceServicer):
+    """What was spent. Scope "admin"."""
+
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
+
+    async def GetUsage(
+        self, request: usage_pb.GetUsageRequest, _context: Context
+    ) -> usage_pb.GetUsageResponse:
+        _allowed("admin")
+        return usage_pb.GetUsageResponse(days=await self._cost.usage(request.since, request.until))
 
 
 class OperatorServicer(OperatorServiceServicer):
@@ -290,6 +326,10 @@ class HealthServicer(HealthServiceServicer):
     ) -> health_pb.CheckHealthResponse:
         await self._readiness.check()
         return health_pb.CheckHealthResponse(status="ready", version=__version__)
+
+
+def _quota(standing: GetBudgetResponse) -> QuotaStatus | None:
+    return standing.quota if standing.HasField("quota") else None
 
 
 def _allowed(scope: str) -> Principal:

@@ -28,6 +28,8 @@ class Agent:
     """Its instructions to the model."""
     approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     """When its calls need people's leave."""
+    min_output_tokens: int = 0
+    """Output of a model call that would do where money for more is short; zero: all or nothing."""
 
     @property
     def name(self) -> str:

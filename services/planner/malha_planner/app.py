@@ -47,6 +47,7 @@ from malha_planner.models.registry import open_models
 from malha_planner.ports import Boundaries, NoBoundaries
 from malha_planner.servicer import PlannerServicer
 from malha_planner.settings import Settings
+from malha_planner.sweeping import Sweeper
 from malha_planner.worker import Worker
 
 CALLERS = frozenset({"gateway"})
@@ -108,6 +109,7 @@ async def main(
             stack.push_async_callback(made.close)
             return made
 
+        ledger = CostLedger(peer("cost", settings.cost_target))
         tools = ToolsPeer(peer("tools", settings.tools_target), clock)
         worker = Worker(
             name=f"planner-{ids.ulid()}",
@@ -115,7 +117,7 @@ async def main(
             sealer=Sealer(keys),
             catalogue=catalogue,
             models=models,
-            ledger=CostLedger(peer("cost", settings.cost_target)),
+            ledger=ledger,
             toolbox=tools,
             guard=GuardPeer(peer("guard", settings.guard_target)),
             deltas=NatsDeltas(nats),
@@ -160,6 +162,13 @@ async def main(
             disk=disk,
             clock=clock,
         )
+        sweeper = Sweeper(
+            journal=journal,
+            ledger=ledger,
+            acting=acting_for,
+            clock=clock,
+            after=timedelta(seconds=settings.sweep_after_seconds),
+        )
         requests = EraseRequests(
             journal=stream_journal,
             shelf=shelf,
@@ -179,7 +188,7 @@ async def main(
             clock=clock,
             ack_wait=settings.ack_wait_seconds,
             lead_every=settings.lead_every_seconds,
-            chores=[archivist, eraser],
+            chores=[archivist, eraser, sweeper],
         )
         server = Server("planner", identity=identity, allow=CALLERS)
         server.add(add_PlannerServiceServicer_to_server, PlannerServicer(catalogue, table, shelf, requests))

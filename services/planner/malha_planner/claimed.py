@@ -61,6 +61,8 @@ class ClaimedRun:
             key=key,
             run_id=state.run_id,
             agent=self.agent.name,
+            agent_version=self.agent.card.version,
+            session_id=state.accepted.session_id,
             further_calls=max(0, left) if model is not None else 0,
             model=model,
             tool=tool,

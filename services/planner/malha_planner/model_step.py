@@ -69,6 +69,7 @@ async def _ask(
         model=model.name,
         input_tokens=model.count(messages, offered),
         max_output_tokens=most,
+        min_output_tokens=min(run.agent.min_output_tokens, most),
     )
     started = StepStarted(
         key=lease.state.next_key(decision.step, lease.epoch),
@@ -81,9 +82,10 @@ async def _ask(
     traced.set(names.GEN_AI_OPERATION, "chat")
     traced.set(names.GEN_AI_PROVIDER, model.provider)
     traced.set(names.GEN_AI_REQUEST_MODEL, model.name)
-    traced.set(names.GEN_AI_REQUEST_MAX_TOKENS, most)
     traced.set(names.MALHA_STEP, decision.step)
-    await run.purse.reserve([run.reservation(started.key, model=call)])
+    [held] = await run.purse.reserve([run.reservation(started.key, model=call)])
+    most = held.max_output_tokens or most  # a ledger of the version before does not say
+    traced.set(names.GEN_AI_REQUEST_MAX_TOKENS, most)
     started.reserved_microusd = run.purse.held[started.key]
     lease.note(JournalEvent(step_started=started))
     await run.boundaries.reach("before_model_started")

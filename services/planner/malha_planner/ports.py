@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from malha.api.common.v1.principal_pb2 import Principal
@@ -17,6 +17,7 @@ from malha.api.common.v1.usage_pb2 import Usage
 from malha.api.cost.v1.cost_service_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
+    HeldRun,
     SettleRequest,
     SettleResponse,
 )
@@ -333,6 +334,16 @@ class RunsTable(Protocol):
 
     async def dead(self, tenant: str, *, before: int | None, limit: int) -> list[tuple[int, str, RunRow]]:
         """(accepted sequence, tenant, row) of the dead runs of a tenant, or of all for "", newest first."""
+
+
+class HeldMoney(Protocol):
+    """What the ledger holds of all tenants, and how it is let go."""
+
+    async def held(self, older_than: timedelta) -> Sequence[HeldRun]:
+        """Runs that hold something and reserved nothing for so long."""
+
+    async def settle(self, request: SettleRequest) -> SettleResponse:
+        """Settle reservations of the current principal's tenant."""
 
 
 class Shelf(Protocol):

@@ -10,11 +10,12 @@ import contextlib
 import random
 from collections.abc import Iterable, Sequence
 
-from malha.api.cost.v1.budget_pb2 import Scope
+from malha.api.cost.v1.budget_pb2 import QuotaStatus, Scope
 from malha.api.cost.v1.cost_service_pb2 import (
     AuthorizeRequest,
     Denied,
     Reservation,
+    Reserved,
     Settlement,
     SettleRequest,
 )
@@ -55,14 +56,13 @@ class Purse:
         self.held.pop(started.key, None)
         self._owed.append(settle(self._lease.state, started, figures))
 
-    async def reserve(self, wanted: Sequence[Reservation]) -> None:
-        """Hold money for the calls, all or none; settle what is owed.
+    async def reserve(self, wanted: Sequence[Reservation]) -> Sequence[Reserved]:
+        """Hold money for the calls, all or none; settle what is owed. What is held, in their order.
 
         While others may give money back this waits, after writing what is noted.
 
         Raises:
-            MalhaError: BUDGET_EXCEEDED (metadata scope, limit_microusd, left_microusd, resets_at), or
-                what the ledger refuses with.
+            MalhaError: BUDGET_EXCEEDED (metadata as of :func:`exceeded`), or what the ledger refuses with.
             Interrupted, CancelSeen, Lost: as `Lease.within` and `Lease.write`.
         """
         limit = self._lease.state.accepted.limits.max_cost_microusd
@@ -75,7 +75,7 @@ class Purse:
             self._lease.price(answer.settled)
             if not answer.HasField("denied"):
                 self.held.update((one.key, one.amount_microusd) for one in answer.reserved)
-                return
+                return answer.reserved
             if not answer.denied.may_free or self._lease.remaining() <= _ASK_AGAIN[1]:
                 raise exceeded(answer.denied)
             await self._lease.write()
@@ -135,17 +135,31 @@ class Purse:
 
 
 def exceeded(denied: Denied) -> MalhaError:
-    """BUDGET_EXCEEDED with the facts of the limit that has no room."""
-    status = denied.budget
-    limit = status.budget.limit_microusd
-    scope = Scope.Name(status.budget.scope).removeprefix("SCOPE_").lower()
-    left = max(0, limit - status.spent_microusd - status.reserved_microusd)
-    metadata = {"scope": scope, "limit_microusd": str(limit), "left_microusd": str(left)}
+    """BUDGET_EXCEEDED with the facts of what has no room.
+
+    Metadata: scope, limit_microusd, left_microusd and resets_at of a budget; scope "quota", limit_tokens,
+    left_tokens and resets_at of a token quota; fitting_output_tokens where a shorter answer would fit.
+    """
+    unit, status = ("tokens", denied.quota) if denied.HasField("quota") else ("microusd", denied.budget)
+    if isinstance(status, QuotaStatus):
+        scope, limit, wanted = "quota", status.limit_tokens, denied.wanted_tokens
+        left = limit - status.used_tokens - status.reserved_tokens
+    else:
+        scope = Scope.Name(status.budget.scope).removeprefix("SCOPE_").lower()
+        limit, wanted = status.budget.limit_microusd, denied.wanted_microusd
+        left = limit - status.spent_microusd - status.reserved_microusd
+    left = max(0, left)
+    metadata = {"scope": scope, f"limit_{unit}": str(limit), f"left_{unit}": str(left)}
     if status.HasField("resets_at"):
         metadata["resets_at"] = status.resets_at.ToJsonString()
+    if denied.fitting_output_tokens:
+        metadata["fitting_output_tokens"] = str(denied.fitting_output_tokens)
+    named = "token quota" if scope == "quota" else f"{scope} budget"
+    why = "keeps what is left for runs that have begun" if denied.braked else "has no room for the next call"
+    words = "tokens" if unit == "tokens" else "micro-dollars"
     return MalhaError(
         ErrorReason.ERROR_REASON_BUDGET_EXCEEDED,
-        f"the {scope} budget has no room for the next call",
+        f"the {named} {why}",
         metadata=metadata,
-        quota=(scope, f"{left} of {limit} micro-dollars left, {denied.wanted_microusd} wanted"),
+        quota=(scope, f"{left} of {limit} {words} left, {wanted} wanted"),
     )

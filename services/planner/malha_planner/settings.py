@@ -60,5 +60,8 @@ class Settings(ServiceSettings):
     """How long after its end a run's journal moves to the archive. Low: NATS stays small, and whoever reads
     the run later waits for the planner; high: NATS must hold more. Below the longest call
     (300 s), a retry that is held up for as long could open its run again."""
+    sweep_after_seconds: float = Field(default=600.0, ge=1.0)
+    """How long money may be held for a run that is over before it is settled at its ceiling. Too
+    low: what is about to be settled is paid at its ceiling until its true figures correct it."""
     grace_seconds: float = Field(default=15.0, ge=0.0, le=600.0)
     """How long runs under way may go on after SIGTERM; then their items are left to the next worker."""

@@ -132,7 +132,9 @@ async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome
         finished.cost.amount_microusd = result.price_microusd
         content = Content(text=text, citations=citations, error_text=result.error_text)
         if started.effect:  # an unknown tool has none, and nothing was reserved for it
-            run.purse.owe(started, Settlement(amount_microusd=result.price_microusd))
+            saved = started.reserved_microusd - result.price_microusd if result.from_cache else 0
+            figures = Settlement(amount_microusd=result.price_microusd, saved_microusd=max(0, saved))
+            run.purse.owe(started, figures)
         run.lease.note(JournalEvent(step_finished=finished), content)
         run.transcript.heard(finished, content)
     for started, outcome in outcomes:

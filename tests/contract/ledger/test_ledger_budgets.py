@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime
 
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope, Window
+import pytest
+
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Level, Scope, Window
+from malha.errors import MalhaError
 from malha.testing.clock import FakeClock
 from malha.testing.money import Till, call, limit, used
 
@@ -14,6 +17,7 @@ async def test_a_denial_names_the_limit_what_stands_under_it_and_when_it_resets(
     await till.reserve(call("l", 300))
     denied = (await till.reserve(call("n", 201))).denied
     expected = BudgetStatus(budget=limit(1000), spent_microusd=500, reserved_microusd=300)
+    expected.level = Level.LEVEL_OPEN
     expected.resets_at.FromDatetime(datetime(2026, 1, 16, tzinfo=UTC))
     assert denied.budget == expected
     assert (denied.wanted_microusd, denied.may_free) == (201, True)
@@ -92,7 +96,7 @@ async def test_a_tenants_budget_is_its_own(till: Till) -> None:
     await bia.judge.set_budget(bia.principal, limit(5))
     await till.reserve(call("k", 1000))
     assert (await bia.reserve(call("k", 5))).reserved
-    assert [s.budget for s in await till.judge.budgets(till.principal)] == [limit(1000)]
+    assert await till.limits() == [limit(1000)]
 
 
 async def test_while_a_started_run_waits_a_new_one_does_not_take_its_money(till: Till) -> None:
@@ -129,3 +133,30 @@ async def test_a_run_that_can_never_be_served_holds_up_nobody(till: Till) -> Non
     await till.spend("old/1", 700, run="old")
     assert (await till.reserve(call("old/2", 400, run="old"))).denied.may_free is False
     assert (await till.reserve(call("new/1", 50, run="new"))).reserved
+
+
+async def test_usage_is_told_by_the_days_on_which_money_was_reserved(till: Till, clock: FakeClock) -> None:
+    await till.spend("k", 300)
+    await till.reserve(call("l", 100))
+    clock.advance(2 * DAY_SECONDS)
+    await till.spend("m", 7)
+    await till.settle(used("l", 40))
+    await Till(till.judge, "bia").spend("k", 5)
+
+    async def told(since: str = "", until: str = "") -> list[tuple[str, int, int, int]]:
+        days = await till.judge.usage(till.principal, since, until)
+        return [(d.day, d.spent_microusd, d.reserved_microusd, d.used_tokens) for d in days]
+
+    first, second = ("2026-01-15", 340, 0, 340), ("2026-01-17", 7, 0, 7)
+    assert await told() == [first, second]
+    assert await told("2026-01-16") == [second]
+    assert await told(until="2026-01-16") == [first]
+    for since, until, field in (
+        ("2026-02-30", "", "since"),
+        ("", "2026-13-01", "until"),
+        ("2026-01-18", "", "since"),
+        ("2020-01-01", "", "since"),
+    ):
+        with pytest.raises(MalhaError) as refusal:
+            await told(since, until)
+        assert refusal.value.violations[0][0] == field

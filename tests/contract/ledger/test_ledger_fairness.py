@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
+from malha.testing.ledgers import Book, SqliteBook
 from malha.testing.money import Till, call, limit, used
 
 _RUNS = 120
@@ -44,6 +46,12 @@ class Run:
 
     def _key(self) -> str:
         return f"{self.name}/{self.done}"
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Book:
+    """Who goes first is decided in memory, so one database will do for it."""
+    return SqliteBook(tmp_path)
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 5])

@@ -11,7 +11,7 @@ from malha.testing.money import Till, call, limit, release, tool, used
 
 async def test_a_model_call_is_reserved_at_its_ceiling(till: Till) -> None:
     answer = await till.reserve(call("k", 7, output=5))
-    assert list(answer.reserved) == [Reserved(key="k", amount_microusd=57)]
+    assert list(answer.reserved) == [Reserved(key="k", amount_microusd=57, max_output_tokens=5)]
     assert await till.standing() == (0, 57)
 
 
@@ -78,7 +78,7 @@ async def test_the_offline_model_is_free_and_is_compared_with_a_named_one(till: 
     await till.judge.set_budget(till.principal, limit(0))
     free = ModelCall(provider="offline", model="x", input_tokens=10**6, max_output_tokens=10**6)
     answer = await till.reserve(Reservation(key="k", run_id="r", model=free))
-    assert list(answer.reserved) == [Reserved(key="k", amount_microusd=0)]
+    assert list(answer.reserved) == [Reserved(key="k", amount_microusd=0, max_output_tokens=10**6)]
     usage = Usage(input_tokens=100, output_tokens=20)
     answer = await till.reserve(settle=[Settlement(key="k", usage=usage)])
     assert answer.settled[0].cost == Cost(reference_microusd=150, reference_model="half")

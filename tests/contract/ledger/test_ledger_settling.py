@@ -84,7 +84,7 @@ async def test_a_settlement_above_its_reservation_is_recorded_in_full_and_counte
     await till.reserve(call("k", 900))
     assert await till.settle(used("k", 1500)) == [1500]
     assert await till.settle(used("k", 1500)) == [1500]
-    assert [decision.overruns for decision in decisions] == [0, 1, 0]
+    assert [[s.cost.overrun_microusd for s in decision.overruns] for decision in decisions] == [[], [600], []]
     assert await till.standing() == (1500, 0)
     assert (await till.reserve(call("n", 1))).denied.may_free is False
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,9 @@ from typing import Protocol
 import pytest
 
 from malha.stack.secrets import Secrets
+from malha.testing.ledgers import PostgresBook, PostgresShelf
 from malha.testing.money import PRICE_FILE
+from malha.testing.postgres import postgres
 
 SERVE = "from malha_cost import __main__"
 
@@ -50,22 +53,28 @@ def mesh_secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
 
 @pytest.fixture
 async def start_cost(tmp_path: Path, mesh_secrets: Secrets) -> AsyncIterator[Start]:
-    """Starts the service; ``program`` replaces what the process runs."""
-    prices, port_file = tmp_path / "prices.yaml", tmp_path / "port"
+    """Starts the service; ``program`` replaces what the process runs.
+
+    With a ``database_url`` its ledger is there, and any number of processes may be started.
+    """
+    prices = tmp_path / "prices.yaml"
     prices.write_text(PRICE_FILE)
+    numbers = itertools.count(1)
     environment = {
         **os.environ,
         "MALHA_COST_STATE_DIR": str(tmp_path / "state"),
         "MALHA_COST_SECRETS_DIR": str(mesh_secrets.of("cost")),
         "MALHA_COST_PRICE_FILE": str(prices),
         "MALHA_COST_REFERENCE_MODEL": "named/half",
-        "MALHA_COST_PORT_FILE": str(port_file),
     }
     async with AsyncExitStack() as stack:
 
-        async def start(program: str = SERVE) -> Running:
-            port_file.unlink(missing_ok=True)
-            process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment)
+        async def start(program: str = SERVE, database_url: str = "") -> Running:
+            port_file = tmp_path / f"port-{next(numbers)}"
+            own = {"MALHA_COST_PORT_FILE": str(port_file), "MALHA_COST_DATABASE_URL": database_url}
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", program, env=environment | own
+            )
             while not port_file.exists():
                 assert process.returncode is None, "the service did not start"
                 await asyncio.sleep(0.01)
@@ -74,3 +83,16 @@ async def start_cost(tmp_path: Path, mesh_secrets: Secrets) -> AsyncIterator[Sta
             return running
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def shelf() -> Iterator[PostgresShelf]:
+    with postgres() as server:
+        yield PostgresShelf(server)
+
+
+@pytest.fixture
+async def postgres_book(shelf: PostgresShelf) -> AsyncIterator[PostgresBook]:
+    """A migrated database of the test's own."""
+    async with shelf.book() as book:
+        yield book

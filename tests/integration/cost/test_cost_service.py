@@ -13,18 +13,20 @@ from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1 import cost_service_pb2 as pb
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.errors import ErrorReason, MalhaError
 from malha.stack.secrets import Secrets
+from malha.testing.ledgers import PostgresBook
 from malha.testing.money import Till, at_ceiling, call, limit, release, used
 from malha.wire import Identity, Peer, acting_for
 
 DIES_AFTER_COMMIT = """
 import os, signal
-from malha_cost import app
-def dies(decision):
+from malha_cost import alarms
+def dies(_alarms, decision):
     if any(entry.kind == {kind!r} for entry in decision.entries):
         os.kill(os.getpid(), signal.SIGKILL)
-app._count = dies
+alarms.Alarms.decided = dies
 from malha_cost import __main__
 """
 
@@ -61,10 +63,14 @@ class RemoteJudge:
             )
         return list(answer.settled)
 
-    async def budgets(self, principal: Principal) -> list[BudgetStatus]:
+    async def standing(self, principal: Principal) -> pb.GetBudgetResponse:
         with acting_for(principal, timeout=60):
-            answer = await self._peer.call(self._stub.GetBudget, pb.GetBudgetRequest(), timeout=60)
-        return list(answer.statuses)
+            return await self._peer.call(self._stub.GetBudget, pb.GetBudgetRequest(), timeout=60)
+
+    async def usage(self, principal: Principal, since: str, until: str) -> Sequence[DayUsage]:
+        with acting_for(principal, timeout=60):
+            request = pb.GetUsageRequest(since=since, until=until)
+            return (await self._peer.call(self._stub.GetUsage, request, timeout=60)).days
 
     async def set_budget(self, principal: Principal, wanted: Budget) -> BudgetStatus:
         with acting_for(principal, timeout=60):
@@ -158,20 +164,22 @@ async def test_five_hundred_runs_of_two_calls_on_a_budget_for_ten_finish_at_leas
     assert sum(finished) >= 9
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_a_kill_between_commit_and_answer_changes_nothing(
-    start_cost: Start, mesh_secrets: Secrets
+    start_cost: Start, mesh_secrets: Secrets, database: str, postgres_book: PostgresBook
 ) -> None:
+    url = postgres_book.url if database == "postgres" else ""
     for kind, settle, reserve in (
         ("reservation", [], [call("k", 100)]),
         ("provisional", [at_ceiling("k")], []),
         ("correction", [used("k", 40)], [call("n", 10)]),
     ):
-        dying = await start_cost(DIES_AFTER_COMMIT.format(kind=kind))
+        dying = await start_cost(DIES_AFTER_COMMIT.format(kind=kind), url)
         async with asking(dying.target, mesh_secrets) as judge:
             with pytest.raises(MalhaError) as lost:
                 await Till(judge).reserve(*reserve, settle=settle)
             assert lost.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
-        running = await start_cost()
+        running = await start_cost(database_url=url)
         async with asking(running.target, mesh_secrets) as judge:
             till = Till(judge)
             committed = await till.standing()
@@ -248,7 +256,7 @@ async def test_a_budget_is_set_by_an_admin_alone(judge: RemoteJudge) -> None:
     with pytest.raises(MalhaError) as refusal:
         await judge.set_budget(Principal(tenant="ana", scopes=["runs"]), limit(10**9))
     assert refusal.value.reason == ErrorReason.ERROR_REASON_SCOPE_MISSING
-    assert [s.budget for s in await judge.budgets(Till(judge).principal)] == [limit(25_000_000)]
+    assert await Till(judge).limits() == [limit(25_000_000)]
 
 
 @pytest.mark.parametrize("wrong", [limit(5), limit(5, key="k")])

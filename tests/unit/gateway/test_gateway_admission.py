@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope, Window
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Level, Scope, Window
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunAndWaitRequest, RunLimitsRequest
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
@@ -116,6 +116,15 @@ def test_a_budget_without_a_cent_left_refuses_with_its_quota() -> None:
 def test_a_budget_of_nothing_stops_everything() -> None:
     with pytest.raises(MalhaError):
         check_budgets([budget(0, 0)])
+
+
+def test_a_brake_lets_no_run_begin_and_says_what_is_left() -> None:
+    status = budget(1_000_000, 950_000)
+    status.level = Level.LEVEL_BRAKED
+    with pytest.raises(MalhaError) as raised:
+        check_budgets([status])
+    assert raised.value.metadata["left_microusd"] == "50000"
+    assert "kept for runs that have begun" in raised.value.message
 
 
 def test_money_that_is_merely_reserved_refuses_nobody() -> None:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus, Scope
+from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.api.gateway.v1.run_pb2 import RunStatus, StepStatus
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunLimitsRequest
 from malha.api.guard.v1.guard_service_pb2 import Judgement
@@ -67,6 +69,18 @@ class Peers:
     async def budgets(self) -> Sequence[BudgetStatus]:
         budget = Budget(scope=Scope.SCOPE_TENANT, limit_microusd=1_000_000)
         return [BudgetStatus(budget=budget, spent_microusd=1_000_000 - self.left)]
+
+    async def standing(self) -> GetBudgetResponse:
+        return GetBudgetResponse(statuses=await self.budgets())
+
+    async def set_policy(self, policy: BudgetPolicy) -> BudgetPolicy:
+        return policy
+
+    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
+        return []
+
+    async def adjust(self, asked: AdjustRequest) -> int:
+        return asked.amount_microusd
 
     async def set_budget(self, budget: Budget) -> BudgetStatus:
         return BudgetStatus(budget=budget)

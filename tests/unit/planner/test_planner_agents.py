@@ -102,6 +102,7 @@ def test_the_example_of_a_plant_is_sound() -> None:
     [
         ("limits: {max_iteration: 9}", "limits.max_iteration"),
         ("limits: {max_iterations: 0}", "limits.max_iterations"),
+        ("limits: {min_output_tokens: 2000}", "not above max_output_tokens"),
         ("tools: [Bad-Name]", "tools.0"),
         ("strategy: magic", "strategy"),
         ("work_class: nightly", "work_class"),

@@ -227,6 +227,15 @@ async def test_without_money_no_model_is_called_and_the_run_names_the_limit(shop
     assert shop.model.shown == []
 
 
+async def test_an_answer_is_as_long_as_the_money_for_it(shop: Shop) -> None:
+    shop.ledger.fitting_output = 12
+    shop.model.script = [says("short")]
+    item = await shop.accept()
+    await shop.run(item)
+    assert (await shop.answer(item)).text == "short"
+    assert shop.model.allowed == [12]
+
+
 async def test_money_that_others_may_give_back_is_waited_for(shop: Shop) -> None:
     shop.ledger.limit = 100
     shop.ledger.enter("another", 40, None)

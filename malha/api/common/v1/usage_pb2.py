@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmalha/api/common/v1/usage.proto\x12\x13malha.api.common.v1\x1a\x1b\x62uf/validate/validate.proto\"\x8f\x01\n\x05Usage\x12\x1d\n\x0cinput_tokens\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12$\n\x13\x63\x61\x63hed_input_tokens\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1e\n\routput_tokens\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12!\n\x10reasoning_tokens\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"f\n\x04\x43ost\x12 \n\x0f\x61mount_microusd\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12#\n\x12reference_microusd\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x17\n\x0freference_model\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmalha/api/common/v1/usage.proto\x12\x13malha.api.common.v1\x1a\x1b\x62uf/validate/validate.proto\"\x8f\x01\n\x05Usage\x12\x1d\n\x0cinput_tokens\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12$\n\x13\x63\x61\x63hed_input_tokens\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1e\n\routput_tokens\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12!\n\x10reasoning_tokens\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\x89\x01\n\x04\x43ost\x12 \n\x0f\x61mount_microusd\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12#\n\x12reference_microusd\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x17\n\x0freference_model\x18\x03 \x01(\t\x12!\n\x10overrun_microusd\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,8 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COST'].fields_by_name['amount_microusd']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_COST'].fields_by_name['reference_microusd']._loaded_options = None
   _globals['_COST'].fields_by_name['reference_microusd']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_COST'].fields_by_name['overrun_microusd']._loaded_options = None
+  _globals['_COST'].fields_by_name['overrun_microusd']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_USAGE']._serialized_start=86
   _globals['_USAGE']._serialized_end=229
-  _globals['_COST']._serialized_start=231
-  _globals['_COST']._serialized_end=333
+  _globals['_COST']._serialized_start=232
+  _globals['_COST']._serialized_end=369
 # @@protoc_insertion_point(module_scope)

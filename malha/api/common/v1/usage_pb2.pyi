@@ -18,11 +18,13 @@ class Usage(_message.Message):
     def __init__(self, input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ...) -> None: ...
 
 class Cost(_message.Message):
-    __slots__ = ("amount_microusd", "reference_microusd", "reference_model")
+    __slots__ = ("amount_microusd", "reference_microusd", "reference_model", "overrun_microusd")
     AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    OVERRUN_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     amount_microusd: int
     reference_microusd: int
     reference_model: str
-    def __init__(self, amount_microusd: _Optional[int] = ..., reference_microusd: _Optional[int] = ..., reference_model: _Optional[str] = ...) -> None: ...
+    overrun_microusd: int
+    def __init__(self, amount_microusd: _Optional[int] = ..., reference_microusd: _Optional[int] = ..., reference_model: _Optional[str] = ..., overrun_microusd: _Optional[int] = ...) -> None: ...

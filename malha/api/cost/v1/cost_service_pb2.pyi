@@ -1,7 +1,9 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from malha.api.common.v1 import usage_pb2 as _usage_pb2
 from malha.api.cost.v1 import budget_pb2 as _budget_pb2
+from malha.api.cost.v1 import usage_pb2 as _usage_pb2_1
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -9,8 +11,23 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Component(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMPONENT_UNSPECIFIED: _ClassVar[Component]
+    COMPONENT_MODEL: _ClassVar[Component]
+    COMPONENT_EMBEDDING: _ClassVar[Component]
+    COMPONENT_SEARCH: _ClassVar[Component]
+    COMPONENT_TOOL: _ClassVar[Component]
+    COMPONENT_INFRASTRUCTURE: _ClassVar[Component]
+COMPONENT_UNSPECIFIED: Component
+COMPONENT_MODEL: Component
+COMPONENT_EMBEDDING: Component
+COMPONENT_SEARCH: Component
+COMPONENT_TOOL: Component
+COMPONENT_INFRASTRUCTURE: Component
+
 class Reservation(_message.Message):
-    __slots__ = ("key", "run_id", "agent", "run_limit_microusd", "further_calls", "model", "tool")
+    __slots__ = ("key", "run_id", "agent", "run_limit_microusd", "further_calls", "model", "tool", "agent_version", "component", "session_id")
     KEY_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +35,9 @@ class Reservation(_message.Message):
     FURTHER_CALLS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TOOL_FIELD_NUMBER: _ClassVar[int]
+    AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     key: str
     run_id: str
     agent: str
@@ -25,19 +45,24 @@ class Reservation(_message.Message):
     further_calls: int
     model: ModelCall
     tool: ToolUse
-    def __init__(self, key: _Optional[str] = ..., run_id: _Optional[str] = ..., agent: _Optional[str] = ..., run_limit_microusd: _Optional[int] = ..., further_calls: _Optional[int] = ..., model: _Optional[_Union[ModelCall, _Mapping]] = ..., tool: _Optional[_Union[ToolUse, _Mapping]] = ...) -> None: ...
+    agent_version: str
+    component: Component
+    session_id: str
+    def __init__(self, key: _Optional[str] = ..., run_id: _Optional[str] = ..., agent: _Optional[str] = ..., run_limit_microusd: _Optional[int] = ..., further_calls: _Optional[int] = ..., model: _Optional[_Union[ModelCall, _Mapping]] = ..., tool: _Optional[_Union[ToolUse, _Mapping]] = ..., agent_version: _Optional[str] = ..., component: _Optional[_Union[Component, str]] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class ModelCall(_message.Message):
-    __slots__ = ("provider", "model", "input_tokens", "max_output_tokens")
+    __slots__ = ("provider", "model", "input_tokens", "max_output_tokens", "min_output_tokens")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MIN_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     provider: str
     model: str
     input_tokens: int
     max_output_tokens: int
-    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+    min_output_tokens: int
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., min_output_tokens: _Optional[int] = ...) -> None: ...
 
 class ToolUse(_message.Message):
     __slots__ = ("tool", "price_microusd")
@@ -48,20 +73,22 @@ class ToolUse(_message.Message):
     def __init__(self, tool: _Optional[str] = ..., price_microusd: _Optional[int] = ...) -> None: ...
 
 class Settlement(_message.Message):
-    __slots__ = ("key", "usage", "amount_microusd", "at_ceiling", "release", "free")
+    __slots__ = ("key", "usage", "amount_microusd", "at_ceiling", "release", "free", "saved_microusd")
     KEY_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     AT_CEILING_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
+    SAVED_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     key: str
     usage: _usage_pb2.Usage
     amount_microusd: int
     at_ceiling: bool
     release: bool
     free: Reservation
-    def __init__(self, key: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., amount_microusd: _Optional[int] = ..., at_ceiling: bool = ..., release: bool = ..., free: _Optional[_Union[Reservation, _Mapping]] = ...) -> None: ...
+    saved_microusd: int
+    def __init__(self, key: _Optional[str] = ..., usage: _Optional[_Union[_usage_pb2.Usage, _Mapping]] = ..., amount_microusd: _Optional[int] = ..., at_ceiling: bool = ..., release: bool = ..., free: _Optional[_Union[Reservation, _Mapping]] = ..., saved_microusd: _Optional[int] = ...) -> None: ...
 
 class Settled(_message.Message):
     __slots__ = ("key", "cost")
@@ -90,22 +117,32 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, settled: _Optional[_Iterable[_Union[Settled, _Mapping]]] = ..., reserved: _Optional[_Iterable[_Union[Reserved, _Mapping]]] = ..., denied: _Optional[_Union[Denied, _Mapping]] = ...) -> None: ...
 
 class Reserved(_message.Message):
-    __slots__ = ("key", "amount_microusd")
+    __slots__ = ("key", "amount_microusd", "max_output_tokens")
     KEY_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     key: str
     amount_microusd: int
-    def __init__(self, key: _Optional[str] = ..., amount_microusd: _Optional[int] = ...) -> None: ...
+    max_output_tokens: int
+    def __init__(self, key: _Optional[str] = ..., amount_microusd: _Optional[int] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
 
 class Denied(_message.Message):
-    __slots__ = ("budget", "wanted_microusd", "may_free")
+    __slots__ = ("budget", "wanted_microusd", "may_free", "braked", "quota", "wanted_tokens", "fitting_output_tokens")
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     WANTED_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     MAY_FREE_FIELD_NUMBER: _ClassVar[int]
+    BRAKED_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    WANTED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    FITTING_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     budget: _budget_pb2.BudgetStatus
     wanted_microusd: int
     may_free: bool
-    def __init__(self, budget: _Optional[_Union[_budget_pb2.BudgetStatus, _Mapping]] = ..., wanted_microusd: _Optional[int] = ..., may_free: bool = ...) -> None: ...
+    braked: bool
+    quota: _budget_pb2.QuotaStatus
+    wanted_tokens: int
+    fitting_output_tokens: int
+    def __init__(self, budget: _Optional[_Union[_budget_pb2.BudgetStatus, _Mapping]] = ..., wanted_microusd: _Optional[int] = ..., may_free: bool = ..., braked: bool = ..., quota: _Optional[_Union[_budget_pb2.QuotaStatus, _Mapping]] = ..., wanted_tokens: _Optional[int] = ..., fitting_output_tokens: _Optional[int] = ...) -> None: ...
 
 class SettleRequest(_message.Message):
     __slots__ = ("settle",)
@@ -124,10 +161,14 @@ class GetBudgetRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetBudgetResponse(_message.Message):
-    __slots__ = ("statuses",)
+    __slots__ = ("statuses", "policy", "quota")
     STATUSES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     statuses: _containers.RepeatedCompositeFieldContainer[_budget_pb2.BudgetStatus]
-    def __init__(self, statuses: _Optional[_Iterable[_Union[_budget_pb2.BudgetStatus, _Mapping]]] = ...) -> None: ...
+    policy: _budget_pb2.BudgetPolicy
+    quota: _budget_pb2.QuotaStatus
+    def __init__(self, statuses: _Optional[_Iterable[_Union[_budget_pb2.BudgetStatus, _Mapping]]] = ..., policy: _Optional[_Union[_budget_pb2.BudgetPolicy, _Mapping]] = ..., quota: _Optional[_Union[_budget_pb2.QuotaStatus, _Mapping]] = ...) -> None: ...
 
 class SetBudgetRequest(_message.Message):
     __slots__ = ("budget",)
@@ -140,3 +181,71 @@ class SetBudgetResponse(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: _budget_pb2.BudgetStatus
     def __init__(self, status: _Optional[_Union[_budget_pb2.BudgetStatus, _Mapping]] = ...) -> None: ...
+
+class SetBudgetPolicyRequest(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: _budget_pb2.BudgetPolicy
+    def __init__(self, policy: _Optional[_Union[_budget_pb2.BudgetPolicy, _Mapping]] = ...) -> None: ...
+
+class SetBudgetPolicyResponse(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: _budget_pb2.BudgetPolicy
+    def __init__(self, policy: _Optional[_Union[_budget_pb2.BudgetPolicy, _Mapping]] = ...) -> None: ...
+
+class AdjustRequest(_message.Message):
+    __slots__ = ("id", "key", "amount_microusd", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    key: str
+    amount_microusd: int
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., key: _Optional[str] = ..., amount_microusd: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AdjustResponse(_message.Message):
+    __slots__ = ("amount_microusd",)
+    AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    amount_microusd: int
+    def __init__(self, amount_microusd: _Optional[int] = ...) -> None: ...
+
+class ListHeldRequest(_message.Message):
+    __slots__ = ("older_than_seconds",)
+    OLDER_THAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    older_than_seconds: int
+    def __init__(self, older_than_seconds: _Optional[int] = ...) -> None: ...
+
+class HeldRun(_message.Message):
+    __slots__ = ("tenant", "run_id", "keys", "reserved_microusd")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    run_id: str
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    reserved_microusd: int
+    def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., keys: _Optional[_Iterable[str]] = ..., reserved_microusd: _Optional[int] = ...) -> None: ...
+
+class ListHeldResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[HeldRun]
+    def __init__(self, runs: _Optional[_Iterable[_Union[HeldRun, _Mapping]]] = ...) -> None: ...
+
+class GetUsageRequest(_message.Message):
+    __slots__ = ("since", "until")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    since: str
+    until: str
+    def __init__(self, since: _Optional[str] = ..., until: _Optional[str] = ...) -> None: ...
+
+class GetUsageResponse(_message.Message):
+    __slots__ = ("days",)
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    days: _containers.RepeatedCompositeFieldContainer[_usage_pb2_1.DayUsage]
+    def __init__(self, days: _Optional[_Iterable[_Union[_usage_pb2_1.DayUsage, _Mapping]]] = ...) -> None: ...

@@ -56,6 +56,26 @@ class CostServiceStub(object):
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetResponse.FromString,
                 _registered_method=True)
+        self.SetBudgetPolicy = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/SetBudgetPolicy',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/GetUsage',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
+        self.Adjust = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/Adjust',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.AdjustRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.AdjustResponse.FromString,
+                _registered_method=True)
+        self.ListHeld = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/ListHeld',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
+                _registered_method=True)
 
 
 class CostServiceServicer(object):
@@ -89,7 +109,42 @@ class CostServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetBudget(self, request, context):
-        """SetBudget sets a hard limit; it holds from the next reservation on.
+        """SetBudget sets a hard limit; it holds from the next reservation on. It needs the
+        right "admin", and for an organisation's limit "operator".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBudgetPolicy(self, request, context):
+        """SetBudgetPolicy says how the tenant's budgets are kept, from the next reservation on.
+        It needs the right "admin", and "operator" to move a tenant between organisations
+        or to give it another quota.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
+        needs the right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Adjust(self, request, context):
+        """Adjust moves what was spent under a settled key, for a reason, without touching its
+        entries: an invoice that says otherwise, a refund. It needs the right "operator". The
+        same id again changes nothing (other numbers: IDEMPOTENCY_CONFLICT). Never below zero.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHeld(self, request, context):
+        """ListHeld answers runs of all tenants for which money or tokens have been held for
+        long, the longest first. Their reservations are settled by whoever finds the run over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +172,26 @@ def add_CostServiceServicer_to_server(servicer, server):
                     servicer.SetBudget,
                     request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetRequest.FromString,
                     response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetResponse.SerializeToString,
+            ),
+            'SetBudgetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBudgetPolicy,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'Adjust': grpc.unary_unary_rpc_method_handler(
+                    servicer.Adjust,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.AdjustRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.AdjustResponse.SerializeToString,
+            ),
+            'ListHeld': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHeld,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -229,6 +304,114 @@ class CostService(object):
             '/malha.api.cost.v1.CostService/SetBudget',
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetRequest.SerializeToString,
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBudgetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/SetBudgetPolicy',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.SetBudgetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/GetUsage',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Adjust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/Adjust',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.AdjustRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.AdjustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHeld(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/ListHeld',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
             options,
             channel_credentials,
             insecure,

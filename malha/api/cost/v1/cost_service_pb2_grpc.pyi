@@ -89,7 +89,71 @@ _CostServiceSetBudgetType = typing_extensions.TypeVar(
     ],
 )
 
-class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType]):
+_CostServiceSetBudgetPolicyType = typing_extensions.TypeVar(
+    '_CostServiceSetBudgetPolicyType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+    ],
+)
+
+_CostServiceGetUsageType = typing_extensions.TypeVar(
+    '_CostServiceGetUsageType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+    ],
+)
+
+_CostServiceAdjustType = typing_extensions.TypeVar(
+    '_CostServiceAdjustType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.AdjustRequest,
+        malha.api.cost.v1.cost_service_pb2.AdjustResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.AdjustRequest,
+        malha.api.cost.v1.cost_service_pb2.AdjustResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.AdjustRequest,
+        malha.api.cost.v1.cost_service_pb2.AdjustResponse,
+    ],
+)
+
+_CostServiceListHeldType = typing_extensions.TypeVar(
+    '_CostServiceListHeldType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
+        malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
+        malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
+        malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+    ],
+)
+
+class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType]):
     """CostService is the only judge of money. Every amount is integer micro-dollars.
     The tenant and key of every call are the principal's.
     """
@@ -112,6 +176,22 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.SetBudgetRequest,
             malha.api.cost.v1.cost_service_pb2.SetBudgetResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
+            malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.AdjustRequest,
+            malha.api.cost.v1.cost_service_pb2.AdjustResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
+            malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -132,6 +212,22 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.SetBudgetRequest,
             malha.api.cost.v1.cost_service_pb2.SetBudgetResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
+            malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.AdjustRequest,
+            malha.api.cost.v1.cost_service_pb2.AdjustResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
+            malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Authorize: _CostServiceAuthorizeType
@@ -149,7 +245,31 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     """GetBudget answers the principal's budgets."""
 
     SetBudget: _CostServiceSetBudgetType
-    """SetBudget sets a hard limit; it holds from the next reservation on."""
+    """SetBudget sets a hard limit; it holds from the next reservation on. It needs the
+    right "admin", and for an organisation's limit "operator".
+    """
+
+    SetBudgetPolicy: _CostServiceSetBudgetPolicyType
+    """SetBudgetPolicy says how the tenant's budgets are kept, from the next reservation on.
+    It needs the right "admin", and "operator" to move a tenant between organisations
+    or to give it another quota.
+    """
+
+    GetUsage: _CostServiceGetUsageType
+    """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
+    needs the right "admin".
+    """
+
+    Adjust: _CostServiceAdjustType
+    """Adjust moves what was spent under a settled key, for a reason, without touching its
+    entries: an invoice that says otherwise, a refund. It needs the right "operator". The
+    same id again changes nothing (other numbers: IDEMPOTENCY_CONFLICT). Never below zero.
+    """
+
+    ListHeld: _CostServiceListHeldType
+    """ListHeld answers runs of all tenants for which money or tokens have been held for
+    long, the longest first. Their reservations are settled by whoever finds the run over.
+    """
 
 CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -167,6 +287,22 @@ CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.SetBudgetRequest,
         malha.api.cost.v1.cost_service_pb2.SetBudgetResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
+        malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.GetUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.AdjustRequest,
+        malha.api.cost.v1.cost_service_pb2.AdjustResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
+        malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
     ],
 ]
 
@@ -210,6 +346,50 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
         request: malha.api.cost.v1.cost_service_pb2.SetBudgetRequest,
         context: _ServicerContext,
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.SetBudgetResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.SetBudgetResponse]]:
-        """SetBudget sets a hard limit; it holds from the next reservation on."""
+        """SetBudget sets a hard limit; it holds from the next reservation on. It needs the
+        right "admin", and for an organisation's limit "operator".
+        """
+
+    @abc.abstractmethod
+    def SetBudgetPolicy(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.SetBudgetPolicyResponse]]:
+        """SetBudgetPolicy says how the tenant's budgets are kept, from the next reservation on.
+        It needs the right "admin", and "operator" to move a tenant between organisations
+        or to give it another quota.
+        """
+
+    @abc.abstractmethod
+    def GetUsage(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.GetUsageResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.GetUsageResponse]]:
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
+        needs the right "admin".
+        """
+
+    @abc.abstractmethod
+    def Adjust(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.AdjustRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.AdjustResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.AdjustResponse]]:
+        """Adjust moves what was spent under a settled key, for a reason, without touching its
+        entries: an invoice that says otherwise, a refund. It needs the right "operator". The
+        same id again changes nothing (other numbers: IDEMPOTENCY_CONFLICT). Never below zero.
+        """
+
+    @abc.abstractmethod
+    def ListHeld(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ListHeldResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ListHeldResponse]]:
+        """ListHeld answers runs of all tenants for which money or tokens have been held for
+        long, the longest first. Their reservations are settled by whoever finds the run over.
+        """
 
 def add_CostServiceServicer_to_server(servicer: CostServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -29,7 +29,7 @@ from malha.api.common.v1 import principal_pb2 as malha_dot_api_dot_common_dot_v1
 from malha.api.cost.v1 import budget_pb2 as malha_dot_api_dot_cost_dot_v1_dot_budget__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/admin_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#malha/api/common/v1/principal.proto\x1a\x1emalha/api/cost/v1/budget.proto\"\xf9\x01\n\x13\x43reateApiKeyRequest\x12\x34\n\x06tenant\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,62})?$\x12\x1b\n\x07subject\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x31\n\x04tier\x18\x03 \x01(\x0e\x32\x19.malha.api.common.v1.TierB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12+\n\x06scopes\x18\x04 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x10\"\x11r\x0f\x32\r^[a-z]{1,32}$\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x14\x43reateApiKeyResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x13RevokeApiKeyRequest\x12\x19\n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\".\n\x14RevokeApiKeyResponse\x12\x16\n\x0eruns_cancelled\x18\x01 \x01(\x05\"8\n\x0f\x45raseRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\"\x12\n\x10\x45raseRunResponse\"G\n\x12\x45raseTenantRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,62}$\"#\n\x13\x45raseTenantResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.Budget\"\x12\n\x10GetBudgetRequest\"F\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus2\xb1\x06\n\x0c\x41\x64minService\x12\x80\x01\n\x0c\x43reateApiKey\x12).malha.api.gateway.v1.CreateApiKeyRequest\x1a*.malha.api.gateway.v1.CreateApiKeyResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/admin/keys:\x01*\x12\x90\x01\n\x0cRevokeApiKey\x12).malha.api.gateway.v1.RevokeApiKeyRequest\x1a*.malha.api.gateway.v1.RevokeApiKeyResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/v1/admin/keys/{key_id}:revoke:\x01*\x12\x83\x01\n\x08\x45raseRun\x12%.malha.api.gateway.v1.EraseRunRequest\x1a&.malha.api.gateway.v1.EraseRunResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/admin/runs/{run_id}:erase:\x01*\x12\x8f\x01\n\x0b\x45raseTenant\x12(.malha.api.gateway.v1.EraseTenantRequest\x1a).malha.api.gateway.v1.EraseTenantResponse\"+\x82\xd3\xe4\x93\x02%\" /v1/admin/tenants/{tenant}:erase:\x01*\x12z\n\tSetBudget\x12&.malha.api.gateway.v1.SetBudgetRequest\x1a\'.malha.api.gateway.v1.SetBudgetResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/admin/budgets:\x01*\x12w\n\tGetBudget\x12&.malha.api.gateway.v1.GetBudgetRequest\x1a\'.malha.api.gateway.v1.GetBudgetResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/admin/budgetsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/admin_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#malha/api/common/v1/principal.proto\x1a\x1emalha/api/cost/v1/budget.proto\"\xf9\x01\n\x13\x43reateApiKeyRequest\x12\x34\n\x06tenant\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,62})?$\x12\x1b\n\x07subject\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x31\n\x04tier\x18\x03 \x01(\x0e\x32\x19.malha.api.common.v1.TierB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12+\n\x06scopes\x18\x04 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x10\"\x11r\x0f\x32\r^[a-z]{1,32}$\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x14\x43reateApiKeyResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x13RevokeApiKeyRequest\x12\x19\n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\".\n\x14RevokeApiKeyResponse\x12\x16\n\x0eruns_cancelled\x18\x01 \x01(\x05\"8\n\x0f\x45raseRunRequest\x12%\n\x06run_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z2-7]{52}$\"\x12\n\x10\x45raseRunResponse\"G\n\x12\x45raseTenantRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,62}$\"#\n\x13\x45raseTenantResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.Budget\"\x12\n\x10GetBudgetRequest\"\xa6\x01\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\x12/\n\x06policy\x18\x02 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicy\x12-\n\x05quota\x18\x03 \x01(\x0b\x32\x1e.malha.api.cost.v1.QuotaStatus\"Q\n\x16SetBudgetPolicyRequest\x12\x37\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicyB\x06\xbaH\x03\xc8\x01\x01\"J\n\x17SetBudgetPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicy\"\x9a\x01\n\x15\x41\x64justSpendingRequest\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x03key\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x34\n\x0f\x61mount_microusd\x18\x03 \x01(\x03\x42\x1b\xbaH\x18\"\x16\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x80\x80\xe6\xd9\x95\xd0\x9c\xfe\xff\x01\x38\x00\x12\x1a\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"1\n\x16\x41\x64justSpendingResponse\x12\x17\n\x0f\x61mount_microusd\x18\x01 \x01(\x03\x32\xda\x08\n\x0c\x41\x64minService\x12\x80\x01\n\x0c\x43reateApiKey\x12).malha.api.gateway.v1.CreateApiKeyRequest\x1a*.malha.api.gateway.v1.CreateApiKeyResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/admin/keys:\x01*\x12\x90\x01\n\x0cRevokeApiKey\x12).malha.api.gateway.v1.RevokeApiKeyRequest\x1a*.malha.api.gateway.v1.RevokeApiKeyResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/v1/admin/keys/{key_id}:revoke:\x01*\x12\x83\x01\n\x08\x45raseRun\x12%.malha.api.gateway.v1.EraseRunRequest\x1a&.malha.api.gateway.v1.EraseRunResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/admin/runs/{run_id}:erase:\x01*\x12\x8f\x01\n\x0b\x45raseTenant\x12(.malha.api.gateway.v1.EraseTenantRequest\x1a).malha.api.gateway.v1.EraseTenantResponse\"+\x82\xd3\xe4\x93\x02%\" /v1/admin/tenants/{tenant}:erase:\x01*\x12z\n\tSetBudget\x12&.malha.api.gateway.v1.SetBudgetRequest\x1a\'.malha.api.gateway.v1.SetBudgetResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/admin/budgets:\x01*\x12w\n\tGetBudget\x12&.malha.api.gateway.v1.GetBudgetRequest\x1a\'.malha.api.gateway.v1.GetBudgetResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/admin/budgets\x12\x93\x01\n\x0fSetBudgetPolicy\x12,.malha.api.gateway.v1.SetBudgetPolicyRequest\x1a-.malha.api.gateway.v1.SetBudgetPolicyResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/admin/budgets:policy:\x01*\x12\x90\x01\n\x0e\x41\x64justSpending\x12+.malha.api.gateway.v1.AdjustSpendingRequest\x1a,.malha.api.gateway.v1.AdjustSpendingResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/admin/budgets:adjust:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASETENANTREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\036r\0342\032^[a-z0-9][a-z0-9_-]{0,62}$'
   _globals['_SETBUDGETREQUEST'].fields_by_name['budget']._loaded_options = None
   _globals['_SETBUDGETREQUEST'].fields_by_name['budget']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SETBUDGETPOLICYREQUEST'].fields_by_name['policy']._loaded_options = None
+  _globals['_SETBUDGETPOLICYREQUEST'].fields_by_name['policy']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['key']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['amount_microusd']._loaded_options = None
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['amount_microusd']._serialized_options = b'\272H\030\"\026\030\200\200\232\246\352\257\343\001(\200\200\346\331\225\320\234\376\377\0018\000'
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_ADJUSTSPENDINGREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_ADMINSERVICE'].methods_by_name['CreateApiKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['CreateApiKey']._serialized_options = b'\202\323\344\223\002\023\"\016/v1/admin/keys:\001*'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
@@ -64,6 +74,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['SetBudget']._serialized_options = b'\202\323\344\223\002\026\"\021/v1/admin/budgets:\001*'
   _globals['_ADMINSERVICE'].methods_by_name['GetBudget']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['GetBudget']._serialized_options = b'\202\323\344\223\002\023\022\021/v1/admin/budgets'
+  _globals['_ADMINSERVICE'].methods_by_name['SetBudgetPolicy']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['SetBudgetPolicy']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/admin/budgets:policy:\001*'
+  _globals['_ADMINSERVICE'].methods_by_name['AdjustSpending']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['AdjustSpending']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/admin/budgets:adjust:\001*'
   _globals['_CREATEAPIKEYREQUEST']._serialized_start=228
   _globals['_CREATEAPIKEYREQUEST']._serialized_end=477
   _globals['_CREATEAPIKEYRESPONSE']._serialized_start=479
@@ -86,8 +100,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETBUDGETRESPONSE']._serialized_end=1004
   _globals['_GETBUDGETREQUEST']._serialized_start=1006
   _globals['_GETBUDGETREQUEST']._serialized_end=1024
-  _globals['_GETBUDGETRESPONSE']._serialized_start=1026
-  _globals['_GETBUDGETRESPONSE']._serialized_end=1096
-  _globals['_ADMINSERVICE']._serialized_start=1099
-  _globals['_ADMINSERVICE']._serialized_end=1916
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1027
+  _globals['_GETBUDGETRESPONSE']._serialized_end=1193
+  _globals['_SETBUDGETPOLICYREQUEST']._serialized_start=1195
+  _globals['_SETBUDGETPOLICYREQUEST']._serialized_end=1276
+  _globals['_SETBUDGETPOLICYRESPONSE']._serialized_start=1278
+  _globals['_SETBUDGETPOLICYRESPONSE']._serialized_end=1352
+  _globals['_ADJUSTSPENDINGREQUEST']._serialized_start=1355
+  _globals['_ADJUSTSPENDINGREQUEST']._serialized_end=1509
+  _globals['_ADJUSTSPENDINGRESPONSE']._serialized_start=1511
+  _globals['_ADJUSTSPENDINGRESPONSE']._serialized_end=1560
+  _globals['_ADMINSERVICE']._serialized_start=1563
+  _globals['_ADMINSERVICE']._serialized_end=2677
 # @@protoc_insertion_point(module_scope)

@@ -88,7 +88,41 @@ class GetBudgetRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetBudgetResponse(_message.Message):
-    __slots__ = ("statuses",)
+    __slots__ = ("statuses", "policy", "quota")
     STATUSES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     statuses: _containers.RepeatedCompositeFieldContainer[_budget_pb2.BudgetStatus]
-    def __init__(self, statuses: _Optional[_Iterable[_Union[_budget_pb2.BudgetStatus, _Mapping]]] = ...) -> None: ...
+    policy: _budget_pb2.BudgetPolicy
+    quota: _budget_pb2.QuotaStatus
+    def __init__(self, statuses: _Optional[_Iterable[_Union[_budget_pb2.BudgetStatus, _Mapping]]] = ..., policy: _Optional[_Union[_budget_pb2.BudgetPolicy, _Mapping]] = ..., quota: _Optional[_Union[_budget_pb2.QuotaStatus, _Mapping]] = ...) -> None: ...
+
+class SetBudgetPolicyRequest(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: _budget_pb2.BudgetPolicy
+    def __init__(self, policy: _Optional[_Union[_budget_pb2.BudgetPolicy, _Mapping]] = ...) -> None: ...
+
+class SetBudgetPolicyResponse(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: _budget_pb2.BudgetPolicy
+    def __init__(self, policy: _Optional[_Union[_budget_pb2.BudgetPolicy, _Mapping]] = ...) -> None: ...
+
+class AdjustSpendingRequest(_message.Message):
+    __slots__ = ("id", "key", "amount_microusd", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    key: str
+    amount_microusd: int
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., key: _Optional[str] = ..., amount_microusd: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AdjustSpendingResponse(_message.Message):
+    __slots__ = ("amount_microusd",)
+    AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    amount_microusd: int
+    def __init__(self, amount_microusd: _Optional[int] = ...) -> None: ...

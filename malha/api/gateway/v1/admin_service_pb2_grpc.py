@@ -65,6 +65,16 @@ class AdminServiceStub(object):
                 request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.GetBudgetRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.GetBudgetResponse.FromString,
                 _registered_method=True)
+        self.SetBudgetPolicy = channel.unary_unary(
+                '/malha.api.gateway.v1.AdminService/SetBudgetPolicy',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetPolicyRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetPolicyResponse.FromString,
+                _registered_method=True)
+        self.AdjustSpending = channel.unary_unary(
+                '/malha.api.gateway.v1.AdminService/AdjustSpending',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.AdjustSpendingRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.AdjustSpendingResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -120,6 +130,24 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetBudgetPolicy(self, request, context):
+        """SetBudgetPolicy says how the tenant's budgets are kept: time zone, warning, brake.
+        It holds from the next call on. Moving a tenant between organisations, or giving
+        it another token quota, needs the scope "operator".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdjustSpending(self, request, context):
+        """AdjustSpending moves what was spent under a settled step key of the tenant, for a
+        reason; its entries stay as they are. It needs the scope "operator". The same id
+        again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -152,6 +180,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetBudget,
                     request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.GetBudgetRequest.FromString,
                     response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.GetBudgetResponse.SerializeToString,
+            ),
+            'SetBudgetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBudgetPolicy,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetPolicyRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetPolicyResponse.SerializeToString,
+            ),
+            'AdjustSpending': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustSpending,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.AdjustSpendingRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.AdjustSpendingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +355,60 @@ class AdminService(object):
             '/malha.api.gateway.v1.AdminService/GetBudget',
             malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.GetBudgetRequest.SerializeToString,
             malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.GetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBudgetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.AdminService/SetBudgetPolicy',
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetPolicyRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.SetBudgetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustSpending(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.AdminService/AdjustSpending',
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.AdjustSpendingRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_admin__service__pb2.AdjustSpendingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -121,7 +121,39 @@ _AdminServiceGetBudgetType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServiceRevokeApiKeyType, _AdminServiceEraseRunType, _AdminServiceEraseTenantType, _AdminServiceSetBudgetType, _AdminServiceGetBudgetType]):
+_AdminServiceSetBudgetPolicyType = typing_extensions.TypeVar(
+    '_AdminServiceSetBudgetPolicyType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyRequest,
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyRequest,
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyRequest,
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse,
+    ],
+)
+
+_AdminServiceAdjustSpendingType = typing_extensions.TypeVar(
+    '_AdminServiceAdjustSpendingType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingRequest,
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingRequest,
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingRequest,
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServiceRevokeApiKeyType, _AdminServiceEraseRunType, _AdminServiceEraseTenantType, _AdminServiceSetBudgetType, _AdminServiceGetBudgetType, _AdminServiceSetBudgetPolicyType, _AdminServiceAdjustSpendingType]):
     """AdminService manages keys and budgets, and erases. Every call needs the scope "admin"."""
 
     @typing.overload
@@ -150,6 +182,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServi
             malha.api.gateway.v1.admin_service_pb2.GetBudgetRequest,
             malha.api.gateway.v1.admin_service_pb2.GetBudgetResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyRequest,
+            malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.AdjustSpendingRequest,
+            malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -177,6 +217,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServi
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.gateway.v1.admin_service_pb2.GetBudgetRequest,
             malha.api.gateway.v1.admin_service_pb2.GetBudgetResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyRequest,
+            malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.admin_service_pb2.AdjustSpendingRequest,
+            malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -208,6 +256,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceCreateApiKeyType, _AdminServi
     GetBudget: _AdminServiceGetBudgetType
     """GetBudget answers the limits and what was spent and is reserved under them."""
 
+    SetBudgetPolicy: _AdminServiceSetBudgetPolicyType
+    """SetBudgetPolicy says how the tenant's budgets are kept: time zone, warning, brake.
+    It holds from the next call on. Moving a tenant between organisations, or giving
+    it another token quota, needs the scope "operator".
+    """
+
+    AdjustSpending: _AdminServiceAdjustSpendingType
+    """AdjustSpending moves what was spent under a settled step key of the tenant, for a
+    reason; its entries stay as they are. It needs the scope "operator". The same id
+    again changes nothing.
+    """
+
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.gateway.v1.admin_service_pb2.CreateApiKeyRequest,
@@ -232,6 +292,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.gateway.v1.admin_service_pb2.GetBudgetRequest,
         malha.api.gateway.v1.admin_service_pb2.GetBudgetResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyRequest,
+        malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingRequest,
+        malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse,
     ],
 ]
 
@@ -295,5 +363,27 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[malha.api.gateway.v1.admin_service_pb2.GetBudgetResponse, collections.abc.Awaitable[malha.api.gateway.v1.admin_service_pb2.GetBudgetResponse]]:
         """GetBudget answers the limits and what was spent and is reserved under them."""
+
+    @abc.abstractmethod
+    def SetBudgetPolicy(
+        self,
+        request: malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse, collections.abc.Awaitable[malha.api.gateway.v1.admin_service_pb2.SetBudgetPolicyResponse]]:
+        """SetBudgetPolicy says how the tenant's budgets are kept: time zone, warning, brake.
+        It holds from the next call on. Moving a tenant between organisations, or giving
+        it another token quota, needs the scope "operator".
+        """
+
+    @abc.abstractmethod
+    def AdjustSpending(
+        self,
+        request: malha.api.gateway.v1.admin_service_pb2.AdjustSpendingRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse, collections.abc.Awaitable[malha.api.gateway.v1.admin_service_pb2.AdjustSpendingResponse]]:
+        """AdjustSpending moves what was spent under a settled step key of the tenant, for a
+        reason; its entries stay as they are. It needs the scope "operator". The same id
+        again changes nothing.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -7,37 +7,72 @@ without a mapper on this path, with figures, are in docs/adr/0005.
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
+from malha.api.cost.v1.cost_service_pb2 import HeldRun
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.sqlite import Database
-from malha_cost import budget as rules
+from malha_cost import budget as terms
+from malha_cost.accounts import NOBODY, RUN, TENANT, Account, moves
 from malha_cost.authorization import Decision, Known, Question
+from malha_cost.budget import House, Rules, Who
 from malha_cost.ledger import Entry
+from malha_cost.windows import MONTH, WHOLE, Span, moment, span
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
+ROLLING = 16
+"""Added to a window's number in the budgets table where the window rolls."""
+
 _HISTORY = f"SELECT {', '.join(Entry._fields)} FROM entries WHERE tenant = ? AND key = ? ORDER BY stage"  # noqa: S608  # names from our own class
 _APPEND = f"INSERT INTO entries ({', '.join(Entry._fields)}) VALUES ({', '.join('?' * len(Entry._fields))})"  # noqa: S608  # names from our own class
+_POLICY = (
+    "SELECT time_zone, organisation, warn_percent, brake_percent, stop_started_runs, monthly_tokens"
+    " FROM policies WHERE tenant = ?"
+)
+_SET_POLICY = "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?)"
 _BUDGETS = (
     "SELECT scope, scope_id, window_kind, limit_microusd FROM budgets"
-    " WHERE tenant = ? AND scope_id IN ('', ?) ORDER BY scope, window_kind"
+    " WHERE tenant = ? AND scope_id IN ('', '*', ?, ?, ?) ORDER BY scope, window_kind"
 )
 _SET_BUDGET = (
     "INSERT INTO budgets (tenant, scope, scope_id, window_kind, limit_microusd) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT DO UPDATE SET limit_microusd = excluded.limit_microusd"
 )
 _STANDING = (
-    "SELECT coalesce(sum(spent), 0), coalesce(sum(reserved), 0) FROM balances"
-    " WHERE tenant = ? AND scope = ? AND scope_id = ? AND day >= ?"
+    "SELECT coalesce(sum(spent), 0), coalesce(sum(reserved), 0), coalesce(sum(tokens), 0),"
+    " coalesce(sum(held_tokens), 0) FROM balances"
+    " WHERE tenant = ? AND scope = ? AND scope_id = ? AND day BETWEEN ? AND ?"
+)
+_TOTAL = (
+    "SELECT coalesce(max(spent), 0), coalesce(max(reserved), 0) FROM totals"
+    " WHERE tenant = ? AND scope = ? AND scope_id = ?"
 )
 _MOVE = (
-    "UPDATE balances SET spent = spent + ?, reserved = reserved + ?"
-    " WHERE tenant = ? AND scope = ? AND scope_id = ? AND day = ?"
+    "UPDATE balances SET spent = spent + ?, reserved = reserved + ?, tokens = tokens + ?,"
+    " held_tokens = held_tokens + ? WHERE tenant = ? AND scope = ? AND scope_id = ? AND day = ?"
 )
-_BEGIN = "INSERT INTO balances (spent, reserved, tenant, scope, scope_id, day) VALUES (?, ?, ?, ?, ?, ?)"
+_BEGIN = (
+    "INSERT INTO balances (spent, reserved, tokens, held_tokens, tenant, scope, scope_id, day)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_USAGE = (
+    "SELECT day, spent AS spent_microusd, reserved AS reserved_microusd, tokens AS used_tokens FROM balances"
+    " WHERE tenant = ? AND scope = 3 AND scope_id = '' AND day BETWEEN ? AND ? ORDER BY day"
+)
+_HOLDING = (
+    "SELECT DISTINCT tenant, scope_id FROM balances"
+    " WHERE scope = 1 AND reserved + held_tokens > 0 AND day <= ? ORDER BY day LIMIT ?"
+)
+_OPEN = (
+    "SELECT opened.key, opened.reserved, opened.at_us FROM entries opened"
+    " WHERE opened.tenant = ? AND opened.key BETWEEN ? AND ? AND opened.stage = 0 AND NOT EXISTS"
+    " (SELECT 1 FROM entries closed"
+    "  WHERE closed.tenant = opened.tenant AND closed.key = opened.key AND closed.stage = 1)"
+)
 
 
 class SqliteLedger:
@@ -45,78 +80,142 @@ class SqliteLedger:
 
     Args:
         database: opened with :data:`MIGRATIONS` and ``durable=True``.
-        tenant_daily_microusd: the daily budget of a tenant for whom none was set.
+        house: what holds where nobody set anything else.
     """
 
-    def __init__(self, database: Database, tenant_daily_microusd: int) -> None:
+    def __init__(self, database: Database, house: House) -> None:
         self._database = database
-        self._tenant_daily = tenant_daily_microusd
+        self._house = house
+        self._default = terms.resolved(None, house)
 
-    async def change(self, question: Question, decide: Callable[[Question, Known], Decision]) -> Decision:
+    async def change(
+        self, question: Question, now: datetime, decide: Callable[[Question, Known], Decision]
+    ) -> Decision:
         def work(connection: sqlite3.Connection) -> Decision:
-            decision = decide(question, self._load(connection, question))
+            known = self._known(connection, question.who, now, limits=bool(question.reserve))
+            for key in question.step_keys():
+                rows = connection.execute(_HISTORY, (question.who.tenant, key))
+                known.histories[key] = [Entry(*row) for row in rows]
+            decision = decide(question, known)
             _store(connection, decision.entries)
             return decision
 
         return await self._database.write(work)
 
-    async def statuses(self, tenant: str, key_id: str, day: str) -> list[BudgetStatus]:
-        def work(connection: sqlite3.Connection) -> list[BudgetStatus]:
-            budgets = self._in_force(connection, tenant, key_id)
-            return [_status(connection, tenant, budget, day) for budget in budgets]
+    async def standing(self, who: Who, now: datetime) -> Known:
+        return await self._database.read(lambda connection: self._known(connection, who, now))
 
-        return await self._database.read(work)
+    async def set_budget(self, tenant: str, owner: str, budget: Budget, now: datetime) -> BudgetStatus:
+        kind = budget.window + ROLLING * budget.rolling
 
-    async def set_budget(self, tenant: str, budget: Budget, day: str) -> BudgetStatus:
         def work(connection: sqlite3.Connection) -> BudgetStatus:
             connection.execute(
-                _SET_BUDGET, (tenant, budget.scope, budget.scope_id, budget.window, budget.limit_microusd)
+                _SET_BUDGET, (owner, budget.scope, budget.scope_id, kind, budget.limit_microusd)
             )
-            return _status(connection, tenant, budget, day)
+            policy = self._policy(connection, tenant)
+            at = moment(now, policy.time_zone)
+            status = BudgetStatus(budget=budget)
+            account = Account(owner, budget.scope, budget.scope_id)
+            _stand(connection, account, span(budget.window, budget.rolling, at), status)
+            return terms.dated(status, policy, at)
 
         return await self._database.write(work)
 
-    def _load(self, connection: sqlite3.Connection, question: Question) -> Known:
-        tenant, day = question.tenant, question.day
-        histories: dict[str, list[Entry]] = {}
-        for key in question.step_keys():
-            rows = connection.execute(_HISTORY, (tenant, key))
-            histories[key] = [Entry(*row) for row in rows]
-        statuses: list[BudgetStatus] = []
-        if question.reserve:
-            budgets = self._in_force(connection, tenant, question.key_id)
-            budgets += [rules.of_run(run, limit) for run, limit in question.run_limits.items()]
-            statuses = [_status(connection, tenant, budget, day) for budget in budgets]
-        return Known(histories, statuses)
+    async def set_policy(self, tenant: str, policy: BudgetPolicy) -> BudgetPolicy:
+        def work(connection: sqlite3.Connection) -> BudgetPolicy:
+            row = tenant, *(getattr(policy, field.name) for field in policy.DESCRIPTOR.fields)
+            connection.execute(_SET_POLICY, row)
+            return self._policy(connection, tenant)
 
-    def _in_force(self, connection: sqlite3.Connection, tenant: str, key_id: str) -> list[Budget]:
-        budgets = [
-            Budget(scope=scope, scope_id=scope_id, window=window, limit_microusd=limit)
-            for scope, scope_id, window, limit in connection.execute(_BUDGETS, (tenant, key_id))
-        ]
-        return rules.in_force(budgets, self._tenant_daily)
+        return await self._database.write(work)
+
+    async def usage(
+        self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
+    ) -> list[DayUsage]:
+        def work(connection: sqlite3.Connection) -> list[DayUsage]:
+            today = moment(now, self._policy(connection, tenant).time_zone).day
+            rows = connection.execute(_USAGE, (tenant, *choose(today)))
+            return [DayUsage(**dict(row)) for row in rows]
+
+        return await self._database.read(work)
+
+    async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
+        before_us = int(before.timestamp() * 1_000_000)
+
+        def work(connection: sqlite3.Connection) -> list[HeldRun]:
+            # a day in any time zone may be called by tomorrow's date
+            holding = connection.execute(_HOLDING, (moment(before, "Pacific/Kiritimati").day, limit))
+            runs = (_held(connection, tenant, run, before_us) for tenant, run in holding.fetchall())
+            return [run for run in runs if run is not None]
+
+        return await self._database.read(work)
+
+    def _known(
+        self, connection: sqlite3.Connection, who: Who, now: datetime, *, limits: bool = True
+    ) -> Known:
+        policy = self._policy(connection, who.tenant)
+        at = moment(now, policy.time_zone)
+        if not limits:
+            return Known({}, policy, at, Rules([], 0, None))
+        budgets = _budgets(connection, who, policy)
+        rules = terms.rules(budgets, who, policy, at, self._house)
+        for limit in rules.limits:
+            _stand(connection, limit.account, limit.span, limit.status)
+        if rules.quota is not None:
+            since, until = span(MONTH, False, at)
+            row = connection.execute(_STANDING, (who.tenant, TENANT, "", since, until)).fetchone()
+            rules.quota.used_tokens, rules.quota.reserved_tokens = row[2], row[3]
+        return Known({}, policy, at, rules)
+
+    def _policy(self, connection: sqlite3.Connection, tenant: str) -> BudgetPolicy:
+        row = connection.execute(_POLICY, (tenant,)).fetchone()
+        if row is None:
+            return self._default
+        names = (field.name for field in BudgetPolicy.DESCRIPTOR.fields)
+        return terms.resolved(BudgetPolicy(**dict(zip(names, row, strict=True))), self._house)
 
 
-def _status(connection: sqlite3.Connection, tenant: str, budget: Budget, day: str) -> BudgetStatus:
-    since = rules.first_day(budget.window, day)
-    spent, reserved = connection.execute(_STANDING, (tenant, budget.scope, budget.scope_id, since)).fetchone()
-    return BudgetStatus(budget=budget, spent_microusd=spent, reserved_microusd=reserved)
+def _budgets(connection: sqlite3.Connection, who: Who, policy: BudgetPolicy) -> Iterator[Budget]:
+    sessions = list(who.sessions) or [""]
+    asked = [(who.tenant, who.key_id, who.user_id, sessions[0])]
+    asked += [(who.tenant, session, session, session) for session in sessions[1:]]
+    if policy.organisation:
+        asked.append((NOBODY, policy.organisation, "", ""))
+    for values in asked:
+        for scope, scope_id, kind, limit in connection.execute(_BUDGETS, values):
+            rolling, window = divmod(kind, ROLLING)
+            yield Budget(
+                scope=scope, scope_id=scope_id, window=window, limit_microusd=limit, rolling=bool(rolling)
+            )
+
+
+def _stand(connection: sqlite3.Connection, account: Account, over: Span, status: BudgetStatus) -> None:
+    if over == WHOLE and account.scope != RUN:
+        row = connection.execute(_TOTAL, account).fetchone()
+    else:
+        row = connection.execute(_STANDING, (*account, *over)).fetchone()
+    status.spent_microusd, status.reserved_microusd = row[0], row[1]
 
 
 def _store(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """Add entries, and their sums to the balances they belong to."""
-    moves: dict[tuple[str, int, str, str], list[int]] = defaultdict(lambda: [0, 0])
     for entry in entries:
         connection.execute(_APPEND, entry)
-        accounts = [(rules.RUN, entry.run_id), (rules.TENANT, "")]
-        if entry.key_id:
-            accounts.append((rules.KEY, entry.key_id))
-        for scope, scope_id in accounts:
-            move = moves[entry.tenant, scope, scope_id, entry.day]
-            move[0] += entry.spent
-            move[1] += entry.reserved
-    for account, (spent, reserved) in moves.items():
-        if spent or reserved:
-            values = (spent, reserved, *account)
-            if connection.execute(_MOVE, values).rowcount == 0:
-                connection.execute(_BEGIN, values)
+    for place, move in moves(entries).items():
+        values = (*move, *place)
+        if connection.execute(_MOVE, values).rowcount == 0:
+            connection.execute(_BEGIN, values)
+
+
+def _held(connection: sqlite3.Connection, tenant: str, run: str, before_us: int) -> HeldRun | None:
+    """What a run holds; None where it reserved something lately."""
+    prefix = f"{tenant}/{run}/"
+    rows = connection.execute(_OPEN, (tenant, prefix, prefix + "~")).fetchall()
+    if not rows or max(row[2] for row in rows) > before_us:
+        return None
+    return HeldRun(
+        tenant=tenant,
+        run_id=run,
+        keys=[row[0] for row in rows],
+        reserved_microusd=sum(row[1] for row in rows),
+    )

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus
-from malha.api.cost.v1.cost_service_pb2 import GetBudgetRequest, SetBudgetRequest
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
+from malha.api.cost.v1.cost_service_pb2 import (
+    AdjustRequest,
+    AdjustResponse,
+    GetBudgetRequest,
+    GetBudgetResponse,
+    GetUsageRequest,
+    GetUsageResponse,
+    SetBudgetPolicyRequest,
+    SetBudgetPolicyResponse,
+    SetBudgetRequest,
+)
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.wire import Peer
 
 _SECONDS = 2.0
@@ -21,13 +32,40 @@ class CostPeer:
 
     async def budgets(self) -> Sequence[BudgetStatus]:
         """Where the budgets of tenant and key stand."""
-        response = await self._peer.call(
+        return (await self.standing()).statuses
+
+    async def standing(self) -> GetBudgetResponse:
+        """The same, with the policy they are kept by and the token quota."""
+        response: GetBudgetResponse = await self._peer.call(
             self._stub.GetBudget, GetBudgetRequest(), timeout=_SECONDS, idempotent=True
         )
-        return response.statuses
+        return response
 
     async def set_budget(self, budget: Budget) -> BudgetStatus:
         """Set a hard limit; setting it again changes nothing."""
         request = SetBudgetRequest(budget=budget)
         response = await self._peer.call(self._stub.SetBudget, request, timeout=_SECONDS, idempotent=True)
         return response.status
+
+    async def set_policy(self, policy: BudgetPolicy) -> BudgetPolicy:
+        """Say how the budgets are kept; setting it again changes nothing."""
+        request = SetBudgetPolicyRequest(policy=policy)
+        response: SetBudgetPolicyResponse = await self._peer.call(
+            self._stub.SetBudgetPolicy, request, timeout=_SECONDS, idempotent=True
+        )
+        return response.policy
+
+    async def adjust(self, asked: AdjustRequest) -> int:
+        """Move what was spent under a key, once an id; micro-dollars spent under it then."""
+        response: AdjustResponse = await self._peer.call(
+            self._stub.Adjust, asked, timeout=_SECONDS, idempotent=True
+        )
+        return response.amount_microusd
+
+    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
+        """What the tenant spent by day; both ends included."""
+        request = GetUsageRequest(since=since, until=until)
+        response: GetUsageResponse = await self._peer.call(
+            self._stub.GetUsage, request, timeout=_SECONDS, idempotent=True
+        )
+        return response.days

@@ -39,6 +39,7 @@ class _Limits(_Strict):
     max_wall_time_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 120
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
     max_model_time_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    min_output_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
 class _AgentFile(_Strict):
@@ -63,6 +64,8 @@ class _AgentFile(_Strict):
     def _sound(self) -> _AgentFile:
         if len({one.name for one in self.preauthorised}) != len(self.preauthorised):
             raise ValueError("preauthorised: two have the same name")
+        if self.limits.min_output_tokens > self.limits.max_output_tokens:
+            raise ValueError("limits.min_output_tokens: is not above max_output_tokens")
         named = {*self.approvals.risk, *(one.tool for one in self.preauthorised)}
         if HARMLESS not in self.tools and (strange := sorted(named - set(self.tools))):
             raise ValueError(f"approvals, preauthorised: {', '.join(strange)}: not among the agent's tools")
@@ -94,7 +97,12 @@ def _read(file: Path, default_model: str) -> Agent:
         )
         raise AgentFileError(f"{file.name}: {faults}") from None
     policy = approval_policy(declared.name, declared.version, declared.approvals, declared.preauthorised)
-    return Agent(_card(declared, default_model), declared.prompt.strip(), policy)
+    return Agent(
+        _card(declared, default_model),
+        declared.prompt.strip(),
+        policy,
+        min_output_tokens=declared.limits.min_output_tokens,
+    )
 
 
 def _card(declared: _AgentFile, default_model: str) -> Card:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 from malha.api.cost.v1.cost_service_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
+    HeldRun,
+    ListHeldRequest,
+    ListHeldResponse,
     SettleRequest,
     SettleResponse,
 )
@@ -15,7 +21,7 @@ _SECONDS = 5.0
 
 
 class CostLedger:
-    """`malha_planner.ports.Ledger` over gRPC. Both calls are idempotent by their step keys."""
+    """`malha_planner.ports.Ledger` and `HeldMoney` over gRPC. Calls are idempotent by their step keys."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -32,3 +38,10 @@ class CostLedger:
             self._stub.Settle, request, timeout=_SECONDS, idempotent=True
         )
         return answer
+
+    async def held(self, older_than: timedelta) -> Sequence[HeldRun]:
+        request = ListHeldRequest(older_than_seconds=int(older_than.total_seconds()))
+        answer: ListHeldResponse = await self._peer.call(
+            self._stub.ListHeld, request, timeout=_SECONDS, idempotent=True
+        )
+        return answer.runs

@@ -20,7 +20,7 @@ def test_replicas_are_named_after_their_service_and_the_first_keeps_its_name() -
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("cost=2", "cost runs once on SQLite: its order"),
+        ("cost=2", "cost runs once on SQLite: several processes need MALHA_COST_DATABASE_URL"),
         ("tools=2", "tools runs once on SQLite: an act"),
         ("edge=2", "edge is no service"),
         ("planner=0", "say for example planner=2"),
@@ -34,6 +34,12 @@ def test_a_wish_that_cannot_be_met_is_refused_with_the_reason(text: str, why: st
 
 def test_one_of_each_of_those_that_run_once_may_be_said() -> None:
     assert parse("cost=1,tools=1") == {"cost": 1, "tools": 1}
+
+
+def test_cost_may_have_replicas_where_its_ledger_is_in_postgresql() -> None:
+    assert parse("cost=3", {"MALHA_COST_DATABASE_URL": "postgresql://db/malha"}) == {"cost": 3}
+    with pytest.raises(ReplicasError):
+        parse("tools=3", {"MALHA_COST_DATABASE_URL": "postgresql://db/malha"})
 
 
 def test_further_replicas_move_nobodys_port() -> None:

@@ -1,0 +1,212 @@
+"""A race for money: many tasks in many processes want calls of a budget that pays for few of them.
+
+``race`` sets a budget of a random scope, window and size for a new tenant, and lets tasks reserve and
+settle calls at one price until nobody can have another. Then it asks what was spent: not a micro-dollar
+above the limit, and not as much as one call below it. It speaks to the cost service as the planner does;
+each worker process (``python -m malha.cli.racing``) takes a heat as a line of JSON and answers with one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from malha import ids
+from malha.api.common.v1.principal_pb2 import Principal, Tier
+from malha.api.common.v1.usage_pb2 import Usage
+from malha.api.cost.v1 import cost_service_pb2 as pb
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Scope, Window
+from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.wire import Identity, Peer, acting_for
+
+CALLER = "planner"
+_SECONDS = 60.0
+_MODEL = "openai", "gpt-4o-mini"  # it has a price on every mesh; nobody asks it anything
+_TOKENS = 1_000
+_RELEASED = 0.1
+"""Share of the granted calls that are given back unmade."""
+_SCOPES = (Scope.SCOPE_TENANT, Scope.SCOPE_KEY, Scope.SCOPE_USER, Scope.SCOPE_ORGANISATION)
+_WINDOWS = (Window.WINDOW_DAY, Window.WINDOW_MONTH, Window.WINDOW_TOTAL)
+
+
+@dataclass
+class Outcome:
+    """What all rounds of a race came to."""
+
+    rounds: int = 0
+    overshoot_microusd: int = 0
+    unused_calls: int = 0
+    """Calls that would still have fitted when nobody could have another, of the worst round."""
+    denied: int = 0
+    granted: int = 0
+
+
+async def race(
+    target: str, secrets: Path, *, rounds: int, processes: int, tasks: int = 500, most_calls: int = 100
+) -> Outcome:
+    """Race the cost service at ``target``; what came of it.
+
+    Args:
+        secrets: folder with the planner's key.
+        rounds: budgets that are raced for, one after the other.
+        processes: of workers; the tasks of a round are shared among them.
+        most_calls: a budget pays for a fifth of so many calls at least.
+    """
+    outcome = Outcome()
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(_service(target, secrets))
+        workers = [await stack.enter_async_context(_worker(target, secrets)) for _ in range(processes)]
+        for _ in range(rounds):
+            await _round(service, workers, tasks, most_calls, outcome)
+    return outcome
+
+
+async def _round(
+    service: _Service, workers: Sequence[_Worker], tasks: int, most_calls: int, outcome: Outcome
+) -> None:
+    name = f"eval-{ids.ulid().lower()}"
+    principal = Principal(
+        tenant=name, key_id="racer", subject="racer", tier=Tier.TIER_ENTERPRISE, scopes=["admin", "operator"]
+    )
+    policy = BudgetPolicy(organisation=name, brake_percent=100)
+    await service.call(principal, service.stub.SetBudgetPolicy, pb.SetBudgetPolicyRequest(policy=policy))
+    price = await _price(service, principal)
+    calls = random.randint(most_calls // 5, most_calls)  # noqa: S311 - a draw, no secret
+    scope = random.choice(_SCOPES)  # noqa: S311 - likewise
+    budget = Budget(
+        scope=scope,
+        scope_id="racer" if scope in (Scope.SCOPE_KEY, Scope.SCOPE_USER) else "",
+        window=random.choice(_WINDOWS),  # noqa: S311 - likewise
+        limit_microusd=calls * price + random.randrange(price),  # noqa: S311 - likewise
+    )
+    await service.call(principal, service.stub.SetBudget, pb.SetBudgetRequest(budget=budget))
+    share = -(-tasks // len(workers))
+    heat = {"principal": principal.SerializeToString().hex(), "tasks": share}
+    for answer in await asyncio.gather(*(worker.heat(heat) for worker in workers)):
+        outcome.granted += answer["granted"]
+        outcome.denied += answer["denied"]
+    standing = await service.call(principal, service.stub.GetBudget, pb.GetBudgetRequest())
+    [status] = [one for one in standing.statuses if one.budget == budget]
+    outcome.rounds += 1
+    outcome.overshoot_microusd += max(0, status.spent_microusd - budget.limit_microusd)
+    unused = budget.limit_microusd - status.spent_microusd - status.reserved_microusd
+    outcome.unused_calls = max(outcome.unused_calls, unused // price)
+
+
+async def _price(service: _Service, principal: Principal) -> int:
+    """What a call is reserved at, and costs."""
+    key = f"{principal.tenant}/price/1/1/1"
+    answer = await service.authorize(principal, [], [_call(key, "price")])
+    await service.authorize(principal, [pb.Settlement(key=key, release=True)], [])
+    return int(answer.reserved[0].amount_microusd)
+
+
+def _call(key: str, run: str) -> pb.Reservation:
+    provider, model = _MODEL
+    call = pb.ModelCall(provider=provider, model=model, input_tokens=_TOKENS)
+    return pb.Reservation(key=key, run_id=run, agent="racer", run_limit_microusd=10**12, model=call)
+
+
+class _Service:
+    """The cost service, asked as the planner asks it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self.stub: Any = CostServiceStub(peer.channel)
+
+    async def call(self, principal: Principal, method: Any, request: Any) -> Any:
+        with acting_for(principal, timeout=_SECONDS):
+            return await self._peer.call(method, request, timeout=_SECONDS, idempotent=True)
+
+    async def authorize(
+        self, principal: Principal, settle: Sequence[pb.Settlement], reserve: Sequence[pb.Reservation]
+    ) -> pb.AuthorizeResponse:
+        request = pb.AuthorizeRequest(settle=settle, reserve=reserve)
+        answer: pb.AuthorizeResponse = await self.call(principal, self.stub.Authorize, request)
+        return answer
+
+
+@asynccontextmanager
+async def _service(target: str, secrets: Path) -> AsyncIterator[_Service]:
+    peer = Peer("cost", target, identity=Identity.load(secrets, CALLER))
+    try:
+        yield _Service(peer)
+    finally:
+        await peer.close()
+
+
+class _Worker:
+    """A process that runs heats."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def heat(self, heat: dict[str, Any]) -> dict[str, int]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(heat).encode() + b"\n")
+        answer: dict[str, int] = json.loads(await self._process.stdout.readline() or b"null")
+        if answer is None:
+            raise RuntimeError("a worker of the race died")
+        return answer
+
+
+@asynccontextmanager
+async def _worker(target: str, secrets: Path) -> AsyncIterator[_Worker]:
+    command = (sys.executable, "-m", "malha.cli.racing", target, str(secrets))
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield _Worker(process)
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _task(service: _Service, principal: Principal) -> tuple[int, int]:
+    """Have calls until there are none; how many were granted, and how many denied for good."""
+    run, granted = ids.ulid().lower(), 0
+    step = 1
+    while True:
+        key = f"{principal.tenant}/{run}/{step}/1/1"
+        answer = await service.authorize(principal, [], [_call(key, run)])
+        if answer.HasField("denied"):
+            if not answer.denied.may_free:
+                return granted, 1
+            await asyncio.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - jitter
+            continue
+        step += 1
+        if random.random() < _RELEASED:  # noqa: S311 - a draw
+            await service.authorize(principal, [pb.Settlement(key=key, release=True)], [])
+            continue
+        granted += 1
+        usage = Usage(input_tokens=_TOKENS)
+        await service.authorize(principal, [pb.Settlement(key=key, usage=usage)], [])
+
+
+async def _serve(target: str, secrets: Path) -> None:
+    async with _service(target, secrets) as service:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            heat = json.loads(line)
+            principal = Principal.FromString(bytes.fromhex(heat["principal"]))
+            counts = await asyncio.gather(*(_task(service, principal) for _ in range(heat["tasks"])))
+            answer = {"granted": sum(c[0] for c in counts), "denied": sum(c[1] for c in counts)}
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,305 @@
+"""The ledger in PostgreSQL: questions that wait together are one transaction, under locks.
+
+A transaction locks the tenants of its questions, then their organisations, each in one order, so nobody
+waits in a circle; whoever has the locks is alone with that money, as the one writer is in SQLite. Then all
+is loaded at once, decided one question after the other in memory, and stored at once: some eight round
+trips for one question or for sixty-four. Any number of processes may do so on one database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+import asyncpg
+
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
+from malha.api.cost.v1.cost_service_pb2 import HeldRun
+from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.errors import ConfigurationError, MalhaError, unavailable
+from malha.telemetry.logs import log
+from malha_cost import budget as terms
+from malha_cost.accounts import NOBODY, Account, moves
+from malha_cost.adapters import postgres_statements as sql
+from malha_cost.authorization import Decision, Known, Question
+from malha_cost.budget import EACH, House, Who
+from malha_cost.ledger import Entry
+from malha_cost.loaded import Loaded, Where
+from malha_cost.windows import moment, span
+
+REVISION = "0001"
+"""Of the schema that this version reads and writes."""
+ROLLING = 16
+_GROUP = 64
+_WAITING = 4096
+_ATTEMPTS = 3
+_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError)
+_SECONDS = 10.0
+
+# Every query here is by key. A planner without statistics yet would rather read whole tables.
+_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+
+_Connection: TypeAlias = Any
+"""The driver has no types."""
+
+
+class _Asked(NamedTuple):
+    question: Question
+    now: datetime
+    decide: Callable[[Question, Known], Decision]
+    answer: asyncio.Future[Decision]
+
+
+class PostgresLedger:
+    """Implements :class:`malha_cost.ports.Ledger` on a database that many processes share.
+
+    Open with :meth:`open`, close with :meth:`close`.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, house: House) -> None:
+        self._pool = pool
+        self._house = house
+        self._default = terms.resolved(None, house)
+        self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(_WAITING)
+        self._writer = asyncio.create_task(self._write_forever())
+
+    @classmethod
+    async def open(cls, url: str, house: House) -> PostgresLedger:
+        """Connect.
+
+        Raises:
+            ConfigurationError: the database cannot be reached, or its schema is not of this version.
+        """
+        try:
+            pool = await asyncpg.create_pool(
+                url, min_size=1, max_size=4, command_timeout=_SECONDS, server_settings=_settings()
+            )
+            revision = await pool.fetchval("SELECT version_num FROM alembic_version")
+        except (*_AWAY, asyncpg.PostgresError) as error:
+            raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
+        if revision != REVISION:
+            await pool.close()
+            raise ConfigurationError(
+                f"the ledger's schema is {revision}, not {REVISION}: run malha_cost.adapters.postgres_schema"
+            )
+        return cls(pool, house)
+
+    async def close(self) -> None:
+        """Drop what waits; whoever asked asks again."""
+        self._writer.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._writer
+        await self._pool.close()
+
+    async def change(
+        self, question: Question, now: datetime, decide: Callable[[Question, Known], Decision]
+    ) -> Decision:
+        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        await self._waiting.put(_Asked(question, now, decide, answer))
+        return await answer
+
+    async def standing(self, who: Who, now: datetime) -> Known:
+        async with _reachable(), self._pool.acquire() as connection:
+            loaded = await self._load(connection, [(who, now, True)])
+            return loaded.known(who, now, limits=True)
+
+    async def set_budget(self, tenant: str, owner: str, budget: Budget, now: datetime) -> BudgetStatus:
+        kind = budget.window + ROLLING * budget.rolling
+        account = Account(owner, budget.scope, budget.scope_id)
+        status = BudgetStatus(budget=budget)
+        async with _reachable(), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                sql.SET_BUDGET, owner, budget.scope, budget.scope_id, kind, budget.limit_microusd
+            )
+            policies = await self._policies(connection, [tenant])
+            policy = policies.get(tenant, self._default)
+            at = moment(now, policy.time_zone)
+            where = account, span(budget.window, budget.rolling, at)
+            sums = await _standings(connection, [where])
+        status.spent_microusd, status.reserved_microusd = sums[where][:2]
+        return terms.dated(status, policy, at)
+
+    async def set_policy(self, tenant: str, policy: BudgetPolicy) -> BudgetPolicy:
+        values = [getattr(policy, field.name) for field in policy.DESCRIPTOR.fields]
+        async with _reachable(), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # not while it decides
+            await connection.execute(sql.SET_POLICY, tenant, *values)
+        return terms.resolved(policy, self._house)
+
+    async def usage(
+        self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
+    ) -> list[DayUsage]:
+        async with _reachable(), self._pool.acquire() as connection:
+            policies = await self._policies(connection, [tenant])
+            today = moment(now, policies.get(tenant, self._default).time_zone).day
+            rows = await connection.fetch(sql.USAGE, tenant, *choose(today))
+        return [DayUsage(**dict(row)) for row in rows]
+
+    async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
+        before_us = int(before.timestamp() * 1_000_000)
+        found = []
+        async with _reachable(), self._pool.acquire() as connection:
+            # a day in any time zone may be called by tomorrow's date
+            holding = await connection.fetch(sql.HOLDING, moment(before, "Pacific/Kiritimati").day, limit)
+            for tenant, run in holding:
+                prefix = f"{tenant}/{run}/"
+                rows = await connection.fetch(sql.OPEN, tenant, prefix, prefix + "~")
+                if rows and max(row[2] for row in rows) <= before_us:
+                    keys, amount = [row[0] for row in rows], sum(row[1] for row in rows)
+                    found.append(HeldRun(tenant=tenant, run_id=run, keys=keys, reserved_microusd=amount))
+        return found
+
+    async def _write_forever(self) -> None:
+        while True:
+            group = [await self._waiting.get()]
+            while len(group) < _GROUP and not self._waiting.empty():
+                group.append(self._waiting.get_nowait())
+            await self._answer(group)
+
+    async def _answer(self, group: list[_Asked]) -> None:
+        """Take a group's questions together; if that fails by one of them, each by itself."""
+        try:
+            outcomes = await self._transaction(group)
+        except asyncio.CancelledError:
+            for asked in group:
+                asked.answer.cancel()
+            raise
+        except Exception as error:
+            if len(group) > 1 and not isinstance(error, MalhaError):
+                for asked in group:
+                    await self._answer([asked])
+                return
+            outcomes = [error] * len(group)
+        for asked, outcome in zip(group, outcomes, strict=True):
+            if asked.answer.done():
+                continue  # the caller went away; what was written stands
+            if isinstance(outcome, Exception):
+                asked.answer.set_exception(outcome)
+            else:
+                asked.answer.set_result(outcome)
+
+    async def _transaction(self, group: Sequence[_Asked]) -> list[Decision | Exception]:
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with _reachable(), self._pool.acquire() as connection, connection.transaction():
+                    return await self._decide(connection, group)
+            except _AGAIN as error:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                log.warning("ledger_tries_again", error=type(error).__name__)
+        raise AssertionError("unreachable")
+
+    async def _decide(self, connection: _Connection, group: Sequence[_Asked]) -> list[Decision | Exception]:
+        tenants = {asked.question.who.tenant for asked in group}
+        await connection.execute(sql.LOCK, sorted(_lock("tenant", tenant) for tenant in tenants))
+        loaded = await self._load(
+            connection,
+            [(asked.question.who, asked.now, bool(asked.question.reserve)) for asked in group],
+            {(asked.question.who.tenant, key) for asked in group for key in asked.question.step_keys()},
+            locking=True,
+        )
+        outcomes: list[Decision | Exception] = []
+        entries: list[Entry] = []
+        for question, now, decide, _ in group:
+            try:
+                decision = decide(question, loaded.of(question, now))
+            except Exception as error:  # its own caller's to hear, and nobody else's
+                outcomes.append(error)
+            else:
+                outcomes.append(decision)
+                entries += decision.entries
+                loaded.add(decision.entries)
+        if entries:
+            await connection.execute(sql.APPEND, *map(list, zip(*entries, strict=True)))
+            found = moves(entries)
+            if found:
+                rows = [(*place, *move) for place, move in found.items()]
+                await connection.execute(sql.MOVE, *map(list, zip(*rows, strict=True)))
+        return outcomes
+
+    async def _load(
+        self,
+        connection: _Connection,
+        asked: Sequence[tuple[Who, datetime, bool]],
+        keys: Iterable[tuple[str, str]] = (),
+        *,
+        locking: bool = False,
+    ) -> Loaded:
+        """All that the askers' limits, and the keys, say in the database."""
+        tenants = sorted({who.tenant for who, _, _ in asked})
+        loaded = Loaded(self._house, self._default, await self._policies(connection, tenants))
+        organisations = sorted({policy.organisation for policy in loaded.policies.values()} - {""})
+        if locking and organisations:
+            await connection.execute(sql.LOCK, sorted(_lock("organisation", name) for name in organisations))
+        if any(limits for _, _, limits in asked):
+            ids = {"", EACH, *organisations}
+            for who, _, _ in asked:
+                ids.update((who.key_id, who.user_id, *who.sessions))
+            for row in await connection.fetch(sql.BUDGETS, [*tenants, NOBODY], list(ids)):
+                rolling, window = divmod(row["window_kind"], ROLLING)
+                loaded.budgets[row["tenant"]].append(
+                    Budget(
+                        scope=row["scope"],
+                        scope_id=row["scope_id"],
+                        window=window,
+                        limit_microusd=row["limit_microusd"],
+                        rolling=bool(rolling),
+                    )
+                )
+            wheres = {
+                where
+                for who, now, limits in asked
+                if limits
+                for where in loaded.places(loaded.rules(who, now), who, now)
+            }
+            loaded.stand(await _standings(connection, list(wheres)))
+        if pairs := list(keys):
+            for tenant, key in pairs:
+                loaded.histories[tenant, key] = []
+            for row in await connection.fetch(sql.HISTORIES, *map(list, zip(*pairs, strict=True))):
+                entry = Entry(*row)
+                loaded.histories[entry.tenant, entry.key].append(entry)
+        return loaded
+
+    async def _policies(self, connection: _Connection, tenants: Sequence[str]) -> dict[str, BudgetPolicy]:
+        rows = await connection.fetch(sql.POLICIES, tenants)
+        return {
+            row["tenant"]: terms.resolved(
+                BudgetPolicy(**{name: value for name, value in row.items() if name != "tenant"}), self._house
+            )
+            for row in rows
+        }
+
+
+class _reachable:  # noqa: N801  # reads as a statement
+    """Tells of a database that is away as every part that is away is told of."""
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (*_AWAY, TimeoutError)):
+            raise unavailable("the ledger's database") from error
+
+
+def _lock(kind: str, name: str) -> int:
+    """An advisory lock's number: 63 bits of a hash, the same in every process."""
+    digest = hashlib.sha256(f"malha cost {kind} {name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+async def _standings(connection: _Connection, wheres: Sequence[Where]) -> dict[Where, list[int]]:
+    if not wheres:
+        return {}
+    columns = list(zip(*((*account, *over) for account, over in wheres), strict=True))
+    rows = await connection.fetch(sql.STANDINGS, *map(list, columns))
+    return {where: list(row) for where, row in zip(wheres, rows, strict=True)}
+
+
+def _settings() -> dict[str, Any]:
+    return {"search_path": "cost", "application_name": "malha-cost", **_BY_KEY}

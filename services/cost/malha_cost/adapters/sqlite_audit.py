@@ -1,0 +1,38 @@
+"""An audit of the ledger in SQLite: one read transaction, beside the service or without it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from malha_cost.auditing import ENTRIES, FINER_BALANCES, TOTALS, Audit, differences
+from malha_cost.ledger import Entry
+
+
+class UnreadableError(Exception):
+    """There is no ledger of this version to read; the message says why."""
+
+
+def read(path: Path) -> Audit:
+    """Audit the file.
+
+    Raises:
+        UnreadableError: with a text for whoever asked.
+    """
+    if not path.is_file():
+        raise UnreadableError(f"there is no ledger in {path.parent}")
+    audit = Audit()
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.execute("BEGIN")  # what follows sees one moment
+            audit.take(Entry(*row) for row in connection.execute(ENTRIES))
+            for scope, query in differences():
+                audit.take_differences(scope, connection.execute(query))
+            audit.take_totals(connection.execute(TOTALS))
+            audit.finish(connection.execute(FINER_BALANCES))
+    except sqlite3.OperationalError as error:
+        raise UnreadableError(
+            f"the ledger cannot be read ({error}); an older one is migrated by a start"
+        ) from error
+    return audit

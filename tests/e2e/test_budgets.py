@@ -1,0 +1,75 @@
+"""Budgets as an administrator meets them, through the edge: set, kept, told, adjusted."""
+
+from __future__ import annotations
+
+import pytest
+
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Level, Scope, Window
+from malha.api.gateway.v1 import admin_service_pb2 as pb
+from malha.client import Client
+from malha.errors import ErrorReason, MalhaError
+from malha.testing.mesh import Mesh, bearer
+
+
+async def test_an_administrator_sets_budgets_says_how_they_are_kept_and_sees_what_was_spent(
+    mesh: Mesh,
+) -> None:
+    key = await mesh.key_of("thrifty", "runs", "admin")
+    said = {"metadata": bearer(key), "timeout": 10}
+    async with mesh.client(key) as client:
+        policy = BudgetPolicy(time_zone="America/Sao_Paulo", brake_percent=90)
+        answer = await client.admin.SetBudgetPolicy(pb.SetBudgetPolicyRequest(policy=policy), **said)
+        assert (answer.policy.brake_percent, answer.policy.warn_percent) == (90, 80)
+        budget = Budget(
+            scope=Scope.SCOPE_USER,
+            scope_id="tester",
+            window=Window.WINDOW_DAY,
+            rolling=True,
+            limit_microusd=7,
+        )
+        await client.admin.SetBudget(pb.SetBudgetRequest(budget=budget), **said)
+        standing = await client.admin.GetBudget(pb.GetBudgetRequest(), **said)
+        assert standing.policy == answer.policy
+        assert budget in [status.budget for status in standing.statuses]
+        assert {status.level for status in standing.statuses} == {Level.LEVEL_OPEN}
+        run = await client.ask("What is 17 * 23?")
+        [today] = await client.usage()
+        assert (today.spent_microusd, today.used_tokens) == (
+            0,
+            run.usage.input_tokens + run.usage.output_tokens,
+        )
+        assert today.used_tokens > 0
+        await refused(client, "SCOPE_MISSING", policy=BudgetPolicy(organisation="acme"))
+        await refused(client, "FIELD_INVALID", policy=BudgetPolicy(time_zone="Mars/Olympus"))
+        await refused(
+            client, "FIELD_INVALID", budget=Budget(scope=Scope.SCOPE_TENANT, window=1, currency="EUR")
+        )
+        await refused(client, "FIELD_INVALID", budget=Budget(scope=99, window=1))  # type: ignore[arg-type]  # no such scope
+        await refused(client, "SCOPE_MISSING", budget=Budget(scope=Scope.SCOPE_ORGANISATION, window=1))
+
+
+async def refused(
+    client: Client, reason: str, *, policy: BudgetPolicy | None = None, budget: Budget | None = None
+) -> None:
+    """Ask for it and be refused for that reason."""
+    asked = (
+        client._call(client.admin.SetBudgetPolicy, pb.SetBudgetPolicyRequest(policy=policy))
+        if policy is not None
+        else client._call(client.admin.SetBudget, pb.SetBudgetRequest(budget=budget))
+    )
+    with pytest.raises(MalhaError) as refusal:
+        await asked
+    assert refusal.value.reason_name == reason
+
+
+async def test_only_an_operator_moves_what_was_spent(mesh: Mesh) -> None:
+    key = await mesh.key_of("thrifty", "runs", "admin")
+    asked = pb.AdjustSpendingRequest(id="1", key="thrifty/r/1/1/1", amount_microusd=-5, reason="refund")
+    async with mesh.client(key) as client, mesh.client() as operator:
+        for who, reason in (
+            (client, ErrorReason.ERROR_REASON_SCOPE_MISSING),
+            (operator, ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND),
+        ):
+            with pytest.raises(MalhaError) as refusal:
+                await who._call(who.admin.AdjustSpending, asked)
+            assert refusal.value.reason == reason

@@ -1,0 +1,124 @@
+"""What PostgreSQL itself allows whom, and what its absence looks like."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from malha.clock import SystemClock
+from malha.errors import ConfigurationError
+from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
+from malha.testing.money import Till, tool
+from malha_cost.adapters import postgres_audit
+from malha_cost.adapters.postgres_ledger import PostgresLedger
+from malha_cost.adapters.postgres_schema import migrate
+from malha_cost.budget import House
+from malha_cost.judge import Judge
+from malha_cost.prices import PriceTable
+
+READER = "ana_reader"
+
+
+@asynccontextmanager
+async def session(url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url, server_settings={"search_path": "cost"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def filled(postgres_book: PostgresBook) -> PostgresBook:
+    """Two tenants' money, and a login that may read one's."""
+    ledger = await postgres_book.open(House(10**6))
+    judge = Judge(ledger, PriceTable([]), reference=None, clock=SystemClock())
+    for tenant in ("ana", "bia"):
+        await Till(judge, tenant).reserve(tool("k", 5))
+    async with session(postgres_book.owner_url) as owner:
+        if not await owner.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", READER):
+            await owner.execute(f"CREATE ROLE {READER} LOGIN IN ROLE malha_cost_reader")
+            await owner.execute("CREATE ROLE bia_reader LOGIN IN ROLE malha_cost_reader")
+            await owner.execute(f"GRANT bia_reader TO {READER}")
+        await owner.execute("INSERT INTO readers VALUES ($1, 'ana'), ('bia_reader', 'bia')", READER)
+    return postgres_book
+
+
+LIFTS = [
+    "SELECT 1",
+    "SET row_security = on",
+    "SET ROLE bia_reader",
+    "SET search_path = pg_temp, cost",
+    "SET LOCAL ROLE bia_reader",
+]
+
+
+@pytest.mark.parametrize("lift", LIFTS)
+async def test_a_reader_sees_its_own_tenant_whatever_it_sets(filled: PostgresBook, lift: str) -> None:
+    url = filled.url.replace(SERVICE, READER)
+    async with session(url) as reader, reader.transaction():
+        await reader.execute(lift)
+        for table in ("entries", "balances", "postings"):
+            rows = await reader.fetch(f"SELECT DISTINCT tenant FROM cost.{table}")  # noqa: S608  # a constant
+            assert [row[0] for row in rows] == ["ana"]
+
+
+async def test_a_reader_that_would_go_round_the_rows_is_refused(filled: PostgresBook) -> None:
+    async with session(filled.url.replace(SERVICE, READER)) as reader:
+        await reader.execute("SET row_security = off")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.fetch("SELECT * FROM entries")
+    for statement in (
+        "SET SESSION AUTHORIZATION bia_reader",
+        "SET ROLE service",
+        "UPDATE readers SET tenant = 'bia'",
+        "SELECT * FROM readers",
+        "INSERT INTO entries SELECT * FROM entries",
+        "UPDATE balances SET spent = 0",
+        "DELETE FROM budgets",
+    ):
+        async with session(filled.url.replace(SERVICE, READER)) as reader:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await reader.execute(statement)
+
+
+async def test_the_service_serves_all_tenants_and_changes_no_entry(filled: PostgresBook) -> None:
+    async with session(filled.url) as service:
+        assert await service.fetchval("SELECT count(DISTINCT tenant) FROM entries") == 2
+        for statement in ("UPDATE entries SET spent = 0", "DELETE FROM entries", "TRUNCATE entries"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await service.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE entries SET spent = 0", "DELETE FROM entries", "TRUNCATE entries"]
+)
+async def test_not_even_the_owner_changes_an_entry(filled: PostgresBook, statement: str) -> None:
+    async with session(filled.owner_url) as owner:
+        with pytest.raises(asyncpg.RaiseError, match="only ever added to"):
+            await owner.execute(statement)
+
+
+async def test_an_audit_finds_what_is_off(filled: PostgresBook) -> None:
+    assert (await postgres_audit.read(filled.url)).off == []
+    async with session(filled.owner_url) as owner:
+        await owner.execute("UPDATE balances SET reserved = reserved + 1 WHERE scope = 3 AND tenant = 'bia'")
+    told, total = (await postgres_audit.read(filled.url)).off
+    assert told.startswith("balance bia/3//")
+    assert told.endswith("its entries differ by reserved -1")
+    assert total == "total bia/3/: its days differ by reserved 1"
+
+
+async def test_migrating_again_changes_nothing(filled: PostgresBook) -> None:
+    await migrate(filled.owner_url)
+    assert (await postgres_audit.read(filled.url)).entries == 2
+
+
+async def test_a_database_that_is_away_or_was_never_migrated_stops_the_start(shelf: PostgresShelf) -> None:
+    for url in (shelf.server.url("postgres", SERVICE), "postgresql://x@/y?host=/nonexistent"):
+        with pytest.raises(ConfigurationError, match="the ledger's"):
+            await PostgresLedger.open(url, House(1))
