@@ -95,6 +95,7 @@ async def test_a_tenant_with_a_long_queue_does_not_hold_up_another(planner: Plan
     planner.start_worker(handle, concurrency=4)
     await until(lambda: _busy(planner, 4))
     await wake(planner, "lonely", 3)
+    await until(lambda: _holds(lambda: planner.lanes[0].waits(Lane("interactive", "lonely"))))
     go.set()
     await until(lambda: empty(planner))
     assert max(place for place, tenant in enumerate(order) if tenant == "lonely") < 40
