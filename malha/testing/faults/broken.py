@@ -47,21 +47,21 @@ def _keyless_settlement(part: Any) -> Any:
     """Each settlement is an entry of its own: settling twice pays twice."""
 
     class Keyless(part):  # type: ignore[misc] # the part is known at run time only
-        async def change(self, question: Any, decide: Callable[[Any, Any], Any]) -> Any:
+        async def change(self, question: Any, now: Any, decide: Callable[[Any, Any], Any]) -> Any:
             def forgetting(question: Any, known: Any) -> Any:
                 again = {one.key for one in question.settle if len(known.histories[one.key]) > 1}
                 for key in again:
                     del known.histories[key][1:]
                 decision = decide(question, known)
                 entries = [
-                    entry._replace(key=f"{entry.key}#{secrets.token_hex(4)}", reserved=0)
+                    entry._replace(key=f"{entry.key}#{secrets.token_hex(4)}", reserved=0, held_tokens=0)
                     if entry.key in again
                     else entry
                     for entry in decision.entries
                 ]
                 return decision._replace(entries=entries)
 
-            return await super().change(question, forgetting)
+            return await super().change(question, now, forgetting)
 
     return Keyless
 
