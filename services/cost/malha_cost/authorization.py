@@ -25,7 +25,7 @@ from malha_cost.ledger import Entry
 from malha_cost.open_runs import OpenRuns
 from malha_cost.prices import Price
 from malha_cost.shortening import most_output
-from malha_cost.windows import MONTH, Moment, ends, fine, periods
+from malha_cost.windows import MONTH, Moment, ends, fine, periods, span
 
 
 class Question(NamedTuple):
@@ -111,7 +111,7 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
         settled.append(Settled(key=settlement.key, cost=ledger.held(history)))
         if entry is not None and settled[-1].cost.overrun_microusd:
             overruns.append(settled[-1])
-    count(added, known.rules)
+    count(added, known)
 
     grains = 0
     for limit in known.rules.limits:
@@ -153,8 +153,9 @@ def adjust(question: Question, known: Known) -> Decision:
     return Decision(added, AuthorizeResponse(settled=[settled]), [])
 
 
-def count(entries: Iterable[Entry], rules: Rules) -> None:
+def count(entries: Iterable[Entry], known: Known) -> None:
     """Let the limits show what the entries have changed."""
+    rules, month = known.rules, span(MONTH, False, known.moment)
     for entry, move in changes(entries):
         bears = accounts(entry)
         for status, account, (since, until) in rules.limits:
@@ -164,7 +165,7 @@ def count(entries: Iterable[Entry], rules: Rules) -> None:
             ):
                 status.spent_microusd += move.spent
                 status.reserved_microusd += move.reserved
-        if rules.quota is not None:
+        if rules.quota is not None and month.since <= entry.day <= month.until:
             rules.quota.used_tokens += move.tokens
             rules.quota.reserved_tokens += move.held_tokens
 
@@ -179,8 +180,9 @@ def _granted(
     if denied is not None and shortest and not denied.braked:
         output = most_output(new[0], known.rules)
         if output >= shortest:
-            new, denied = [ledger.shortened(new[0], output)], None
+            new = [ledger.shortened(new[0], output)]
             wanted = _wanted(new)
+            denied = _stopped(new, wanted, known)
     if wanted:
         denied = denied or _kept_for_others(wanted, question, known, open_runs)
         _keep_room(wanted, denied, question, known, open_runs)

@@ -167,18 +167,19 @@ class Judge:
             MalhaError: SCOPE_MISSING where a field changes that only an operator may change.
         """
         budget.check_policy(wanted)
-        known = await self._book.standing(Who(*_payer(principal)), self._clock.now())
-        held = known.policy
-        if not operator and (wanted.organisation, wanted.monthly_tokens) != (
-            held.organisation,
-            held.monthly_tokens,
-        ):
-            raise MalhaError(
-                ErrorReason.ERROR_REASON_SCOPE_MISSING,
-                "changing a tenant's organisation or quota needs the right 'operator'",
-                metadata={"scope": "operator"},
-            )
-        return await self._book.set_policy(principal.tenant, wanted)
+
+        def check(held: BudgetPolicy) -> None:
+            if not operator and (wanted.organisation, wanted.monthly_tokens) != (
+                held.organisation,
+                held.monthly_tokens,
+            ):
+                raise MalhaError(
+                    ErrorReason.ERROR_REASON_SCOPE_MISSING,
+                    "changing a tenant's organisation or quota needs the right 'operator'",
+                    metadata={"scope": "operator"},
+                )
+
+        return await self._book.set_policy(principal.tenant, wanted, check)
 
     async def usage(self, principal: Principal, since: str, until: str) -> list[DayUsage]:
         """What the tenant spent by day, both ends included; empty ends as the contract says.
@@ -189,7 +190,10 @@ class Judge:
 
         def choose(today: str) -> tuple[str, str]:
             last = _day(until, "until") if until else date.fromisoformat(today)
-            first = _day(since, "since") if since else last - timedelta(days=29)
+            try:
+                first = _day(since, "since") if since else last - timedelta(days=29)
+            except OverflowError as error:
+                raise invalid("until", "is before all time") from error
             if not 0 <= (last - first).days < _MOST_DAYS:
                 raise invalid("since", f"is not after until, nor {_MOST_DAYS} days before")
             return first.isoformat(), last.isoformat()

@@ -39,8 +39,14 @@ class Ledger(Protocol):
         """
         ...
 
-    async def set_policy(self, tenant: str, policy: BudgetPolicy) -> BudgetPolicy:
-        """Set how a tenant's budgets are kept; the policy, resolved."""
+    async def set_policy(
+        self, tenant: str, policy: BudgetPolicy, check: Callable[[BudgetPolicy], None]
+    ) -> BudgetPolicy:
+        """Set how a tenant's budgets are kept; the policy, resolved.
+
+        Args:
+            check: told of the policy in force, in the same transaction; may raise to leave it.
+        """
         ...
 
     async def usage(

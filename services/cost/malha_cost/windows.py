@@ -26,6 +26,7 @@ _SECONDS = (3600, 60, 5)
 _LETTERS = "hms"
 _LENGTHS: dict[int, int] = {MINUTE: 60, DAY: 86400}
 _NO_DAY_IS_LATER = "9999-12-31"  # and every finer period sorts behind it
+_NO_NUMBER_IS_HIGHER = "9" * 11
 _ROLLING: dict[int, timedelta] = {
     MINUTE: timedelta(minutes=1, seconds=5),
     DAY: timedelta(hours=25),
@@ -67,9 +68,11 @@ def span(window: int, rolling: bool, now: Moment) -> Span:
     """The periods that a window which ends now is made of."""
     if grain := _grain(window, rolling):
         end = now.at_us // 1_000_000
-        begin = end - _LENGTHS[window] if rolling else end
         index = grain.bit_length() - 1
-        return Span(_named(index, begin), _named(index, end))
+        if rolling:
+            # what a clock ahead of this one has put in counts as well: there may be several processes
+            return Span(_named(index, end - _LENGTHS[window]), _LETTERS[index] + _NO_NUMBER_IS_HIGHER)
+        return Span(_named(index, end), _named(index, end))
     if window == TOTAL:
         return WHOLE
     since = now.day

@@ -1,5 +1,7 @@
 """Every scope bounds, in every window; all or nothing; and who is short of money may be shortened."""
 
+import asyncio
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -115,6 +117,16 @@ async def test_a_rolling_day_forgets_hour_by_hour(till: Till, clock: FakeClock) 
     assert (await till.reserve(call("o", 1))).HasField("denied")
 
 
+@pytest.mark.parametrize("window", [MINUTE, DAY])
+async def test_a_rolling_window_counts_what_came_in_by_a_clock_that_is_ahead(
+    till: Till, clock: FakeClock, window: Window
+) -> None:
+    await till.judge.set_budget(till.principal, limit(100, rolling=True, window=window, key="key-1"))
+    await till.spend("k", 100)
+    clock.advance(-0.1)  # another process, in the slot before
+    assert (await till.reserve(call("n", 1))).denied.budget.spent_microusd == 100
+
+
 async def test_a_day_ends_at_midnight_in_the_tenants_time_zone(
     judge: Judge, till: Till, clock: FakeClock
 ) -> None:
@@ -188,6 +200,14 @@ async def test_a_short_purse_shortens_the_answer_of_a_call_that_allows_it(till: 
     assert (await till.reserve(call("m", 301, output=5, shortest=1))).denied.fitting_output_tokens == 0
 
 
+async def test_no_call_is_shortened_past_the_brake(judge: Judge, till: Till) -> None:
+    await policy(judge, till, brake_percent=95)
+    await till.spend("old", 960, run="old")
+    denied = (await till.reserve(call("new", 30, output=50, shortest=1, run="new"))).denied
+    assert denied.braked
+    assert (await till.reserve(call("old/2", 30, output=50, shortest=1, run="old"))).reserved
+
+
 async def test_a_quota_of_tokens_is_a_ceiling_as_money_is(judge: Judge, clock: FakeClock) -> None:
     till = Till(judge, tier=Tier.TIER_FREE)
     await wide(till)
@@ -205,6 +225,17 @@ async def test_a_quota_of_tokens_is_a_ceiling_as_money_is(judge: Judge, clock: F
     assert (await till.reserve(call("m", 100, run="r3"))).reserved
 
 
+async def test_tokens_count_in_the_month_in_which_they_were_reserved(judge: Judge, clock: FakeClock) -> None:
+    till = Till(judge, tier=Tier.TIER_FREE)
+    await wide(till)
+    clock.advance(17 * 86400 - 12 * 3600 - 1)  # a second before February
+    await till.reserve(call("k", 9100, run="r1"))
+    clock.advance(2)
+    denied = (await till.reserve(call("n", 10_001, run="r2"), settle=[used("k", 100)])).denied
+    assert (denied.quota.used_tokens, denied.quota.reserved_tokens) == (0, 0)
+    assert (await till.reserve(call("n", 10_000, run="r2"))).reserved
+
+
 async def test_a_tenants_own_quota_takes_the_place_of_its_tiers(judge: Judge) -> None:
     till = Till(judge)
     assert not (await judge.standing(till.principal)).HasField("quota")
@@ -220,6 +251,28 @@ async def test_only_an_operator_moves_a_tenant_or_its_quota(judge: Judge, till: 
     await policy(judge, till, organisation="acme")
     kept = BudgetPolicy(organisation="acme", warn_percent=50)
     assert (await judge.set_policy(till.principal, kept, operator=False)).warn_percent == 50
+
+
+async def test_an_operators_word_is_not_lost_to_an_admins_at_the_same_moment(
+    judge: Judge, till: Till
+) -> None:
+    async def admin() -> None:
+        for _ in range(10):
+            with contextlib.suppress(MalhaError):
+                await judge.set_policy(
+                    till.principal, BudgetPolicy(time_zone="Europe/Berlin"), operator=False
+                )
+
+    await asyncio.gather(admin(), policy(judge, till, organisation="acme", monthly_tokens=5), admin())
+    kept = (await judge.standing(till.principal)).policy
+    assert (kept.organisation, kept.monthly_tokens) == ("acme", 5)
+
+
+@pytest.mark.parametrize("until", ["0001-01-01", "2026-02-30"])
+async def test_usage_until_a_day_that_no_calendar_has_is_refused(till: Till, until: str) -> None:
+    with pytest.raises(MalhaError) as refusal:
+        await till.judge.usage(till.principal, "", until)
+    assert refusal.value.violations[0][0] == "until"
 
 
 async def test_a_component_is_priced_as_its_kind_is(till: Till) -> None:

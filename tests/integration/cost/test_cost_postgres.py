@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,9 +11,10 @@ import asyncpg
 import pytest
 
 from malha.clock import SystemClock
-from malha.errors import ConfigurationError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
 from malha.testing.money import Till, tool
+from malha.testing.shop import until
 from malha_cost.adapters import postgres_audit
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
@@ -116,6 +118,29 @@ async def test_an_audit_finds_what_is_off(filled: PostgresBook) -> None:
 async def test_migrating_again_changes_nothing(filled: PostgresBook) -> None:
     await migrate(filled.owner_url)
     assert (await postgres_audit.read(filled.url)).entries == 2
+
+
+async def test_a_server_that_stops_in_the_middle_of_a_question_is_away_and_it_may_be_asked_again(
+    postgres_book: PostgresBook,
+) -> None:
+    ledger = await postgres_book.open(House(10**6))
+    till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("BEGIN; LOCK TABLE entries")
+        asking = asyncio.create_task(till.reserve(tool("k", 5)))
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = $1"
+
+        async def waits() -> bool:
+            return await owner.fetchval(waiting, SERVICE) is not None
+
+        await until(waits)
+        # as a shutdown does to each
+        await owner.execute("SELECT pg_terminate_backend($1)", await owner.fetchval(waiting, SERVICE))
+        with pytest.raises(MalhaError) as away:
+            await asking
+        await owner.execute("ROLLBACK")
+    assert away.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert (await till.reserve(tool("k", 5))).reserved
 
 
 async def test_a_database_that_is_away_or_was_never_migrated_stops_the_start(shelf: PostgresShelf) -> None:

@@ -38,7 +38,12 @@ _GROUP = 64
 _WAITING = 4096
 _ATTEMPTS = 3
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError)
+# A server that is stopped, restarted, full, or no longer the one that writes: whatever was asked is asked
+# again under the same keys.
+_AWAY = (
+    *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError),
+    *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
+)
 _SECONDS = 10.0
 
 # Every query here is by key. A planner without statistics yet would rather read whole tables.
@@ -124,10 +129,13 @@ class PostgresLedger:
         status.spent_microusd, status.reserved_microusd = sums[where][:2]
         return terms.dated(status, policy, at)
 
-    async def set_policy(self, tenant: str, policy: BudgetPolicy) -> BudgetPolicy:
+    async def set_policy(
+        self, tenant: str, policy: BudgetPolicy, check: Callable[[BudgetPolicy], None]
+    ) -> BudgetPolicy:
         values = [getattr(policy, field.name) for field in policy.DESCRIPTOR.fields]
         async with _reachable(), self._pool.acquire() as connection, connection.transaction():
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # not while it decides
+            check((await self._policies(connection, [tenant])).get(tenant, self._default))
             await connection.execute(sql.SET_POLICY, tenant, *values)
         return terms.resolved(policy, self._house)
 

@@ -121,8 +121,11 @@ class SqliteLedger:
 
         return await self._database.write(work)
 
-    async def set_policy(self, tenant: str, policy: BudgetPolicy) -> BudgetPolicy:
+    async def set_policy(
+        self, tenant: str, policy: BudgetPolicy, check: Callable[[BudgetPolicy], None]
+    ) -> BudgetPolicy:
         def work(connection: sqlite3.Connection) -> BudgetPolicy:
+            check(self._policy(connection, tenant))
             row = tenant, *(getattr(policy, field.name) for field in policy.DESCRIPTOR.fields)
             connection.execute(_SET_POLICY, row)
             return self._policy(connection, tenant)
