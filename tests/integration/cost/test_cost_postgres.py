@@ -120,8 +120,9 @@ async def test_migrating_again_changes_nothing(filled: PostgresBook) -> None:
     assert (await postgres_audit.read(filled.url)).entries == 2
 
 
-async def test_a_server_that_stops_in_the_middle_of_a_question_is_away_and_it_may_be_asked_again(
-    postgres_book: PostgresBook,
+@pytest.mark.parametrize("ending", ["pg_terminate_backend", "pg_cancel_backend"])
+async def test_a_server_that_ends_a_question_in_the_middle_is_away_and_it_may_be_asked_again(
+    postgres_book: PostgresBook, ending: str
 ) -> None:
     ledger = await postgres_book.open(House(10**6))
     till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
@@ -134,8 +135,7 @@ async def test_a_server_that_stops_in_the_middle_of_a_question_is_away_and_it_ma
             return await owner.fetchval(waiting, SERVICE) is not None
 
         await until(waits)
-        # as a shutdown does to each
-        await owner.execute("SELECT pg_terminate_backend($1)", await owner.fetchval(waiting, SERVICE))
+        await owner.execute(f"SELECT {ending}($1)", await owner.fetchval(waiting, SERVICE))
         with pytest.raises(MalhaError) as away:
             await asking
         await owner.execute("ROLLBACK")
