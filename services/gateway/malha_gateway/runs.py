@@ -199,13 +199,14 @@ class Runs:
         # An archived run refuses nothing by itself, for its place in the stream is free: so it is looked for,
         # unless the key is too young for that. The young are refused by the stream, which costs nothing here.
         key = request.idempotency_key
-        if key and not self._is_young(key) and (state := await self._known(principal, run_id, request)):
+        young = self._is_young(key)
+        if key and not young and (state := await self._known(principal, run_id, request)):
             return state
         try:
             accepted, text = await self._admit(principal, request)
-        except MalhaError:
+        except MalhaError as refusal:
             # A retry is answered with its run, whatever guard or budget say by now.
-            if key and (state := await self._known(principal, run_id, request)):
+            if young and (state := await self._stands(principal, run_id, request, refusal)):
                 return state
             raise
         sealed = await self._sealer.seal(principal.tenant, run_id, "accepted", Content(text=text))
@@ -220,6 +221,17 @@ class Runs:
         state = fold(entries)
         refuse_other(state, request_hash(request))
         return state
+
+    async def _stands(
+        self, principal: Principal, run_id: str, request: CreateRunRequest, refusal: MalhaError
+    ) -> RunState | None:
+        """As `_known`; where nobody can tell, the refusal is what there is to say."""
+        try:
+            return await self._known(principal, run_id, request)
+        except MalhaError as error:
+            if error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
+                raise refusal from error
+            raise
 
     def _is_young(self, key: str) -> bool:
         """Whether a key is a ULID made a moment ago: no run under it can be in the archive by now."""

@@ -89,8 +89,8 @@ class Tail:
         return self._task
 
     def listen(self) -> asyncio.Task[None] | None:
-        """Hear texts while they are written, for readers who want them: a task, the first time."""
-        if self._listening is not None or self.over:
+        """Hear texts while they are written, for readers who want them: a task, where none does yet."""
+        if self.over or (self._listening is not None and not self._listening.done()):
             return None
         self._listening = asyncio.create_task(self._hear())
         return self._listening
@@ -106,6 +106,8 @@ class Tail:
         for task in (self._task, self._listening):
             if task is not None:
                 task.cancel()
+        if self._task is None or self._task.done():
+            self._forget()
 
     async def run(self) -> None:
         """Follow the journal until the run is over. Failures are the readers' to raise."""
@@ -134,15 +136,26 @@ class Tail:
         except Exception as error:
             log.error("following_failed", tenant=self._tenant, run=self._run_id, exc_info=error)
             self.failure = MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "an internal error occurred")
+        finally:
+            if self._stopped:
+                self._forget()
         if self._listening is not None:
             self._listening.cancel()
         self._changed()
+
+    def _forget(self) -> None:
+        """Keep nothing: nobody reads any more, but a reader let go has hold of this while it sleeps."""
+        self._entries.clear()
+        self._window.clear()
+        self._state = None
 
     async def _hear(self) -> None:
         """Take in what is told. A failure costs the readers the parts alone: the journal has the text."""
         try:
             async with self._deltas.listen(self._tenant, self._run_id) as deltas:
                 async for delta in deltas:
+                    if self._stopped or self.over:
+                        return  # where the cancellation was lost
                     with suppress(UnsealableError, MalhaError):
                         text = await self._view.text(delta)
                         if self._text.take(delta, text) and self.live is not None:

@@ -59,7 +59,8 @@ class Settings(ServiceSettings):
     archive_after_seconds: float = Field(default=24 * 3600.0, ge=0.0)
     """How long after its end a run's journal moves to the archive. Low: NATS stays small, and whoever reads
     the run later waits for the planner; high: NATS must hold more. Below the longest call
-    (300 s), a retry that is held up for as long could open its run again."""
+    (300 s), a retry that is held up for as long could open its run again; below a minute, one with a new
+    ULID for a key could at once."""
     sweep_after_seconds: float = Field(default=600.0, ge=1.0)
     """How long money may be held for a run that is over before it is settled at its ceiling. Too
     low: what is about to be settled is paid at its ceiling until its true figures correct it."""

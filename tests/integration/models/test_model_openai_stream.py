@@ -86,6 +86,34 @@ async def test_tool_calls_are_put_together_from_their_parts() -> None:
     assert heard.text == heard.reply.message.text == "Let me see."
 
 
+@pytest.mark.parametrize("index", [0, None, "absent"])
+@pytest.mark.parametrize("chunks", [1, 2])
+async def test_calls_that_share_a_place_are_told_apart_by_their_ids(index: Any, chunks: int) -> None:
+    calls: list[dict[str, Any]] = [
+        {"id": name, "function": {"name": "calculator", "arguments": f'{{"expression":"{name}"}}'}}
+        for name in ("a", "b")
+    ]
+    for call in calls:
+        if index != "absent":
+            call["index"] = index
+    deltas = [{"tool_calls": calls}] if chunks == 1 else [{"tool_calls": [call]} for call in calls]
+    choices = [{"index": 0, "delta": delta} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": "tool_calls"})
+    body = "".join(f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices)
+    heard = await hear({"body": body + "data: [DONE]\n\n", "type": "text/event-stream"})
+    assert heard.reply is not None
+    assert [(call.call_id, call.arguments_json) for call in heard.reply.message.tool_calls] == [
+        ("a", '{"expression":"a"}'),
+        ("b", '{"expression":"b"}'),
+    ]
+
+
+async def test_a_call_at_no_place_at_all_is_no_answer() -> None:
+    choice = {"index": 0, "delta": {"tool_calls": [{"index": "0", "function": {"name": "calculator"}}]}}
+    heard = await hear({"body": f"data: {json.dumps({'choices': [choice]})}\n\n"})
+    assert isinstance(heard.error, NoAnswerError)
+
+
 async def test_usage_that_the_provider_leaves_out_is_estimated() -> None:
     heard = await hear({"text": LONG, "usage": None})
     assert heard.reply is not None

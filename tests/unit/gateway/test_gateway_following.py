@@ -203,9 +203,11 @@ async def test_a_reader_that_takes_nothing_is_let_go_and_told_where_to_go_on(
         first = await anext(stuck)
         assert first is not None
         await run.worker.play()
+        (tail,) = run.following._tails.values()
         async with asyncio.timeout(5):
             while run.following._tails:  # noqa: ASYNC110 - a dictionary has no event
                 await asyncio.sleep(0.001)
+        assert not tail._entries, "nothing is kept for it, though it sleeps on its hold"
         with pytest.raises(MalhaError) as raised:
             await anext(stuck)
         assert raised.value.reason == ErrorReason.ERROR_REASON_READER_TOO_SLOW

@@ -219,6 +219,17 @@ async def test_a_retry_finds_its_run_whatever_guard_and_budget_say_by_now(gate: 
     assert (await gate.runs.create(ANA, request)).run_id == first.run_id
 
 
+async def test_a_refusal_is_told_though_nobody_can_say_whether_the_key_was_used(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def load(*_: object, **__: object) -> list[Entry]:
+        raise unavailable("planner")
+
+    monkeypatch.setattr(gate.journal, "load", load)
+    error = await refusal(gate.runs.create(ANA, CreateRunRequest(input=" ", idempotency_key=ulid())))
+    assert error.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
+
+
 async def test_a_new_key_that_is_a_ulid_costs_no_look_for_an_earlier_run(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,13 +163,13 @@ async def _heard(
                 raise
         if not answer.finished:
             raise NoAnswerError("the model provider ended its answer in the middle")
+        with suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(_LAST_BYTES_SECONDS):
+                await response.content.readany()  # the end of the response: the connection can be used again
         whole = True
     finally:
         if not whole:
             listening.usage = answer.counted(messages, tools)
-    with suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(_LAST_BYTES_SECONDS):
-            await response.content.readany()  # the end of the response: the connection can be used again
     return answer.reply(messages, tools)
 
 

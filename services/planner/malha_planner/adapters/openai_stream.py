@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -41,7 +42,9 @@ class StreamedAnswer:
         self._content: list[str] = []
         self._refusal: list[str] = []
         self._thoughts: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._calls: list[tuple[int, dict[str, Any]]] = []
+        self._open: dict[int, dict[str, Any]] = {}
+        """The call that goes on at each place."""
         self._finish: str | None = None
         self._usage: Mapping[str, Any] | None = None
 
@@ -65,7 +68,7 @@ class StreamedAnswer:
         None where nothing came.
         """
         said = [*self._content, *self._refusal, *self._thoughts]
-        said += [call["function"]["name"] + call["function"]["arguments"] for call in self._calls.values()]
+        said += [call["function"]["name"] + call["function"]["arguments"] for _, call in self._calls]
         if not said and self._usage is None:
             return None
         usage = usage_of(self._usage or {}, messages, tools, ChatMessage(role=Role.ROLE_ASSISTANT))
@@ -98,15 +101,21 @@ class StreamedAnswer:
                 self._hear(refusal)
         self._thoughts += [thought for name in _THOUGHTS if (thought := _text(delta.get(name)))]
         for place, part in enumerate(delta.get("tool_calls") or ()):
-            self._call(part.get("index", place), part)
+            index = part.get("index")
+            self._call(place if index is None else index, part)
         if finish := choice.get("finish_reason"):
             self._finish, self.finished = finish, True
 
     def _call(self, index: int, part: Mapping[str, Any]) -> None:
-        empty: dict[str, Any] = {"id": "", "function": {"name": "", "arguments": ""}}
-        call = self._calls.setdefault(index, empty)
+        """Some servers give all calls the same index, or none: then another id begins another call."""
+        if not isinstance(index, int):
+            raise TypeError("no place")
+        call, named = self._open.get(index), part.get("id") or ""
+        if call is None or (named and call["id"] and named != call["id"]):
+            call = self._open[index] = {"id": "", "function": {"name": "", "arguments": ""}}
+            self._calls.append((index, call))
         function = part.get("function") or {}
-        call["id"] = call["id"] or part.get("id") or ""
+        call["id"] = call["id"] or named
         call["function"]["name"] += function.get("name") or ""
         call["function"]["arguments"] += function.get("arguments") or ""
 
@@ -114,7 +123,7 @@ class StreamedAnswer:
         message = {
             "content": "".join(self._content),
             "refusal": "".join(self._refusal),
-            "tool_calls": [self._calls[index] for index in sorted(self._calls)],
+            "tool_calls": [call for _, call in sorted(self._calls, key=itemgetter(0))],
         }
         choice = {"message": message, "finish_reason": self._finish}
         return {"choices": [choice], "usage": self._usage}
