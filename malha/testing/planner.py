@@ -153,6 +153,8 @@ class MemoryLedger:
         """How many calls to refuse as a service that is away."""
         self.refusal = ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
         """What they are refused with."""
+        self.mute = False
+        """Whether answers to `authorize` are lost on their way, what they say done."""
 
     def enter(self, key: str, reserved: int, settled: int | None) -> None:
         """Write an entry, in place of the one under the key."""
@@ -186,6 +188,8 @@ class MemoryLedger:
             response.reserved.append(
                 Reserved(key=key, amount_microusd=amount, max_output_tokens=self.fitting_output)
             )
+        if self.mute:
+            raise MalhaError(ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, "the answer is lost")
         return response
 
     async def settle(self, request: SettleRequest) -> SettleResponse:

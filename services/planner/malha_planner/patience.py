@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 AWAY = frozenset({ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, ErrorReason.ERROR_REASON_OVERLOADED})
 # A callee that hangs, or the way to it: what one call is given is far less than what the run has left.
-_AWAY_OR_SILENT = AWAY | {ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED}
+AWAY_OR_SILENT = AWAY | {ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED}
 _FIRST, _LONGEST = 0.1, 2.0
 
 
@@ -24,7 +24,7 @@ async def patiently(
     call: Callable[[], Awaitable[T]],
     *,
     at_least: float = 0.0,
-    passing: Collection[Reason] = _AWAY_OR_SILENT,
+    passing: Collection[Reason] = AWAY_OR_SILENT,
 ) -> T:
     """The answer of a call that may be made again, while its callee is away, silent or overloaded.
 

@@ -24,7 +24,7 @@ from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
 from malha.run import settle
 from malha_planner.lease import Lease
-from malha_planner.patience import patiently
+from malha_planner.patience import AWAY_OR_SILENT, patiently
 from malha_planner.ports import Ledger
 
 _ASK_AGAIN = (0.05, 0.25)
@@ -49,7 +49,7 @@ class Purse:
         self._left: list[Settlement] = []
         """What earlier owners of the run left, and is not settled yet."""
         self.held: dict[str, int] = {}
-        """Micro-dollars by key, reserved and not yet owed back."""
+        """Micro-dollars by key, reserved and not yet owed back; zero while nobody has said so."""
 
     def owe(self, started: StepStarted, figures: Settlement) -> None:
         """Settle the step with these figures, with the next round trip."""
@@ -70,17 +70,29 @@ class Purse:
             one.run_limit_microusd = limit
         while True:
             request = AuthorizeRequest(settle=self._owed, reserve=wanted)
-            answer = await patiently(self._lease, self._clock, lambda: self._ledger.authorize(request))  # noqa: B023 - awaited at once
+            # held from now on, as far as anyone knows: the answer may be lost, and this broken off
+            self.held.update((one.key, 0) for one in wanted)
+            try:
+                answer = await patiently(self._lease, self._clock, lambda: self._ledger.authorize(request))  # noqa: B023 - awaited at once
+            except MalhaError as error:
+                if error.reason not in AWAY_OR_SILENT:
+                    self._not_held(wanted)
+                raise
             self._owed.clear()
             self._lease.price(answer.settled)
             if not answer.HasField("denied"):
                 self.held.update((one.key, one.amount_microusd) for one in answer.reserved)
                 return answer.reserved
+            self._not_held(wanted)
             if not answer.denied.may_free or self._lease.remaining() <= _ASK_AGAIN[1]:
                 raise exceeded(answer.denied)
             await self._lease.write()
             pause = random.uniform(*_ASK_AGAIN)  # noqa: S311 - jitter, no secret
             await self._lease.pause(pause)
+
+    def _not_held(self, wanted: Sequence[Reservation]) -> None:
+        for one in wanted:
+            del self.held[one.key]
 
     async def settle(self) -> None:
         """Settle what is owed and what earlier owners left; release what is held for calls never made."""

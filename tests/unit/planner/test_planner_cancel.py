@@ -225,6 +225,20 @@ async def test_a_cancellation_that_rings_before_it_is_stored_is_found_all_the_sa
     assert (await shop.failure(item))[0] == "CANCELLED"
 
 
+async def test_a_cancellation_while_nobody_says_whether_money_is_held_leaves_none_held(shop: Shop) -> None:
+    shop.ledger.mute = True
+    shop.model.script = [says("never")]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker().handle(item))
+        await until(shop.ledger.asked)
+        assert shop.ledger.reserved
+        await shop.cancel(item)
+        await working
+    assert (await shop.state(item)).final
+    assert (shop.ledger.reserved, shop.ledger.spent) == (0, 0)
+
+
 async def test_a_cancellation_while_a_dead_workers_money_cannot_be_settled_yet_loses_none_of_it(
     shop: Shop,
 ) -> None:
