@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from prometheus_client import start_http_server
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from malha import __version__
+from malha.lean import without
 from malha.settings import ServiceSettings
 from malha.telemetry.logs import configure
+
+with without("psutil"):  # for facts about the process that no trace here carries
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 
 # A full batch each second at several thousand spans a second fits with room to spare.
 _SPANS_QUEUED = 16384

@@ -53,7 +53,7 @@ def accounts(entry: Entry) -> tuple[Account, ...]:
     )
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _accounts(
     tenant: str, run_id: str, key_id: str, user_id: str, session: str, organisation: str
 ) -> tuple[Account, ...]:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-_HEAVY = ("aiohttp", "jsonschema", "nats", "openai", "redis", "rich", "typer")
+_HEAVY = ("aiohttp", "jsonschema", "nats", "openai", "psutil", "redis", "rich", "typer")
 
 
 @pytest.mark.parametrize(
