@@ -92,7 +92,7 @@ def _nats(name: str, folder: Path, port: int, extra: str, *, flush: str = "") ->
         argv=(find_nats(), "--config", str(config)),
         # its collector would let the heap double between two rounds. Not a limit: blocks of a journal larger
         # than that, read here and there, cost 50 times the time that it takes to read them
-        env={"GOGC": "20"},
+        env={"GOGC": "10"},
         ready=lambda: b'"jetstream":true' in exchange(port, b""),
         url=f"nats://127.0.0.1:{port}",
         # once its disk was full it stores nothing more, however much room there is again
