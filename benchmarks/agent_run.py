@@ -84,17 +84,18 @@ async def main(runs: int) -> dict[str, object]:
 
 
 async def phases(mesh: Mesh, runs: int) -> tuple[dict[str, object], list[run_pb2.Run]]:
-    """Idle, warm, then 1, 16 and 64 in flight, then on to ``runs`` runs in all."""
+    """Idle, warm, then 1, 16 and 64 in flight, on to ``runs`` runs in all."""
     counted = {name: pid for name, pid in mesh.pids().items() if name != "supervisor"}
     figures: dict[str, object] = {"ready_s": round(mesh.ready_seconds, 2)}
     async with mesh.client() as client:
         figures["pss_mb_idle"] = round(pss_mb(counted.values()), 1)
-        # Warm: caches, tokens, compiled patterns, and room for as many runs at once as there will be, so
-        # that memory after the first thousand and after all differ by what runs leave behind.
-        done = (await load(client, min(500, runs), 64)).runs
+        done = (await load(client, min(100, runs), 64)).runs  # warm: caches, tokens, compiled patterns
         one = await load(client, min(200, runs), 1)
-        sixteen = await load(client, min(300, runs), 16)
+        sixteen = await load(client, min(200, runs), 16)
         done += one.runs + sixteen.runs
+        # Right after as many runs at once as at the end, so that memory after the first thousand and after
+        # all differ by what runs leave behind.
+        done += (await load(client, min(500, runs), 64)).runs
         pss_at_1000 = round(pss_mb(counted.values()), 1)
         before = {name: cpu_ms(pid) for name, pid in counted.items()}
         at_64 = await load(client, max(100, runs - len(done)), 64)
