@@ -154,12 +154,12 @@ class Tail:
         try:
             async with self._deltas.listen(self._tenant, self._run_id) as deltas:
                 async for delta in deltas:
-                    if self._stopped or self.over:
-                        return  # where the cancellation was lost
                     with suppress(UnsealableError, MalhaError):
                         text = await self._view.text(delta)
                         if self._text.take(delta, text) and self.live is not None:
                             self._changed()
+                    if self._stopped or self.over:
+                        return  # the cancellation was lost meanwhile
         except Exception as error:
             log.error("hearing_failed", tenant=self._tenant, run=self._run_id, exc_info=error)
 

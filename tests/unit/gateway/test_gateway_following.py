@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -215,6 +215,53 @@ async def test_a_reader_that_takes_nothing_is_let_go_and_told_where_to_go_on(
         rest = await run.read(parse_stream_position(raised.value.metadata["after"]))
         assert not run.following._tails
     assert [event.WhichOneof("event") for event in rest] == KINDS[1:]
+
+
+async def test_hearing_ends_with_the_last_reader_though_its_cancellation_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opening = asyncio.Event()
+    async with watched() as run:
+
+        async def answered_as_it_is_cancelled(_: object) -> str:
+            opening.set()
+            with suppress(asyncio.CancelledError):  # as asyncio.wait_for does on Python 3.11
+                await asyncio.Event().wait()
+            return "It "
+
+        monkeypatch.setattr(run.view, "text", answered_as_it_is_cancelled)
+        await run.worker.claim()
+        key = await run.worker.start(StepKind.STEP_KIND_MODEL, "offline-1")
+        reading = run.following.follow("acme", run.run_id, BEGINNING, idle=5, deltas=True)
+        assert await anext(reading) is not None
+        async with asyncio.timeout(5):
+            while not opening.is_set():
+                await run.worker.tell(run.deltas, key, ["It "])
+                await asyncio.sleep(0)
+            await reading.aclose()
+            while run.following._tasks:  # noqa: ASYNC110 - a set has no event
+                await asyncio.sleep(0)
+
+
+async def test_a_reader_that_comes_after_hearing_failed_hears_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watched() as run:
+        listen, asked = run.deltas.listen, 0
+
+        def failing_once(tenant: str, run_id: str) -> object:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise ConnectionError
+            return listen(tenant, run_id)
+
+        monkeypatch.setattr(run.deltas, "listen", failing_once)
+        readers = []
+        async with asyncio.timeout(5):
+            for times in (1, 2):
+                readers.append(run.following.follow("acme", run.run_id, BEGINNING, idle=5, deltas=True))
+                assert await anext(readers[-1]) is not None
+                while asked < times:  # noqa: ASYNC110 - a count has no event
+                    await asyncio.sleep(0)
 
 
 async def test_a_reader_that_takes_nothing_delays_no_other() -> None:
