@@ -71,6 +71,8 @@ class Scene:
     async def kill_at(self, point: str, *names: str) -> None:
         """Wait until the held point is reached, kill there, and hold nobody any more."""
         await until(lambda: self.pauses.reached(point))
+        # a process that was started again may be at the point before the mesh tells its number
+        await until(lambda: all(is_alive(self.mesh.pids()[name]) for name in names))
         self.kill(*names)
         self.pauses.release(point)
 
@@ -202,6 +204,15 @@ async def once(client: Client, run_id: str, holds: Callable[[Run], bool]) -> Run
         while not holds(run := await client.run(run_id)):  # noqa: ASYNC110  # it happens in other processes
             await asyncio.sleep(0.05)
     return run
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 async def until(condition: Callable[[], bool]) -> None:
