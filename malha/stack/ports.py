@@ -1,6 +1,5 @@
 """Who listens where. Peers must know each other's ports before they start, so all are chosen up front."""
 
-import contextlib
 import socket
 from collections.abc import Mapping, Sequence
 
@@ -34,12 +33,3 @@ def fixed_ports(who: Sequence[str] = LISTENERS) -> Mapping[str, int]:
                     f"port {port} ({name}) is taken: stop what uses it, or use --free-ports"
                 ) from None
     return ports
-
-
-def free_ports(who: Sequence[str] = LISTENERS) -> Mapping[str, int]:
-    """Ports that are free now. Linux hands them out from the half of its range that clients do not use."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in who]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return {name: probe.getsockname()[1] for name, probe in zip(who, probes, strict=True)}

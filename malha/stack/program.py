@@ -93,13 +93,6 @@ def dies_with_parent() -> Callable[[], None]:
     return hook
 
 
-def free_port() -> int:
-    """A loopback port that was free a moment ago; Linux hands out others first, so it stays free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def exchange(port: int, send: bytes, *, timeout: float = 0.5) -> bytes:
     """What the loopback port answers to some bytes, its first kilobyte; empty where nobody serves."""
     try:

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from malha.stack.program import Handover, Program, exchange, free_port
+from malha.stack.free_ports import free_port
+from malha.stack.program import Handover, Program, exchange
 
 NATS_MINIMUM = (2, 12)  # older ones refuse sync_interval, and their append fence does not hold on replicas
 

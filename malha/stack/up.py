@@ -14,7 +14,8 @@ from malha.stack import ready_file, servers
 from malha.stack.accounts import accounts
 from malha.stack.control import listening
 from malha.stack.edge import envoy
-from malha.stack.ports import fixed_ports, free_ports, listeners
+from malha.stack.free_ports import free_ports
+from malha.stack.ports import fixed_ports, listeners
 from malha.stack.program import Program
 from malha.stack.replicas import Replicas, names, role
 from malha.stack.rolling import Rolling

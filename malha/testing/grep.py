@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from malha.run import Entry
@@ -21,13 +22,28 @@ def traces(entries: Iterable[Entry]) -> set[bytes]:
 
 
 def files_with(needles: Iterable[bytes], *folders: Path) -> dict[str, int]:
-    """Files under the folders that hold any of the needles, and how many of them."""
+    """Files under the folders that hold any of the needles, and how many of them.
+
+    A file or folder that a server at work takes away meanwhile holds nothing any more.
+    """
     wanted = list(needles)
     found: dict[str, int] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
+        for path in sorted(_files(folder)):
+            try:
                 content = path.read_bytes()
-                if count := sum(needle in content for needle in wanted):
-                    found[str(path.relative_to(folder))] = count
+            except FileNotFoundError:
+                continue
+            if count := sum(needle in content for needle in wanted):
+                found[str(path.relative_to(folder))] = count
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for at, _, names in os.walk(folder, onerror=_unless_gone):
+        yield from (Path(at, name) for name in names)
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

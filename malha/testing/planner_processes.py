@@ -30,7 +30,7 @@ from malha.run.nats_journal import (
     read_master_key,
 )
 from malha.stack import servers
-from malha.stack.ports import free_ports
+from malha.stack.free_ports import free_ports
 from malha.stack.secrets import Secrets
 from malha.stack.services import Surroundings, services
 from malha.testing import scripted_agents

@@ -23,7 +23,7 @@ from malha.api.gateway.v1 import (
 )
 from malha.errors import MalhaError
 from malha.stack.edge import envoy
-from malha.stack.program import free_port
+from malha.stack.free_ports import free_port
 from malha.testing.servers import RunningServer
 from malha.wire import codec
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 from malha.run import Sealer
 from malha.run.nats_journal import NatsDeltas, NatsJournal, NatsKeyRing, connect, read_master_key
 from malha.stack.edge import envoy
-from malha.stack.program import free_port
+from malha.stack.free_ports import free_port
 from malha.stack.secrets import Secrets
 from malha.testing.gateways import running_gateway
 from malha.testing.peers import FakePeers

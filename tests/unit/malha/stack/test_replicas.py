@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from malha.stack.ports import LISTENERS, free_ports, listeners
+from malha.stack.free_ports import free_ports
+from malha.stack.ports import LISTENERS, listeners
 from malha.stack.replicas import ReplicasError, names, parse, role
 from malha.stack.secrets import Secrets
 from malha.stack.services import Surroundings, services

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from malha.settings import load
-from malha.stack.ports import LISTENERS, PortTakenError, fixed_ports, free_ports
+from malha.stack.free_ports import free_ports
+from malha.stack.ports import PortTakenError, fixed_ports
 from malha.stack.program import Program
 from malha.stack.secrets import SERVICES, Secrets
 from malha.stack.services import Surroundings, services
@@ -52,12 +53,6 @@ def test_no_secret_stands_in_a_command_line(programs, tmp_path) -> None:
     secrets = [path.read_text().strip() for path in (tmp_path / "secrets").rglob("*") if path.is_file()]
     for program in programs.values():
         assert not any(secret in argument for secret in secrets for argument in program.argv)
-
-
-def test_free_ports_are_all_different() -> None:
-    ports = free_ports()
-    assert set(ports) == set(LISTENERS)
-    assert len(set(ports.values())) == len(LISTENERS)
 
 
 def test_a_taken_port_is_named_with_the_way_out(monkeypatch) -> None:
