@@ -391,6 +391,7 @@ class MemoryItem:
     item: int = 1
     delivery: int = 1
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    accepted: int = 0
     still_queued: set[int] = field(default_factory=set)
     acks: int = 0
     beats: int = 0

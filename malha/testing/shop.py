@@ -126,8 +126,8 @@ class Shop:
         )
         sealed = await self.sealer.seal(TENANT, run_id, "accepted", Content(text=text))
         event = JournalEvent(accepted=accepted, content=sealed)
-        await self.journal.append(Record(tenant=TENANT, run_id=run_id, events=[event]), expected=0)
-        return MemoryItem(TENANT, run_id)
+        entry = await self.journal.append(Record(tenant=TENANT, run_id=run_id, events=[event]), expected=0)
+        return MemoryItem(TENANT, run_id, accepted=entry.sequence)
 
     async def parked(self, until: datetime | None) -> MemoryItem:
         """A run that was claimed and waits: until a time, or for a person."""

@@ -197,7 +197,8 @@ class Follower:
             outbox.put(entry, state, accepted_sequence=known.accepted_sequence)
             if wake and entry.sequence >= announced.sequence:  # before that, its events tell, it was woken
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
-                hints.append(Hint(name, lane_of(state.accepted), state.tenant, state.run_id))
+                accepted = entry.sequence if _begins(entry) else 0
+                hints.append(Hint(name, lane_of(state.accepted), state.tenant, state.run_id, accepted))
             if state.final or not goes_on(state):  # who waits holds nothing
                 self._known.pop((state.tenant, state.run_id), None)
         await self._waker.wake(hints)

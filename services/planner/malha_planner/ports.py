@@ -172,6 +172,8 @@ class Hint:
     lane: str
     tenant: str
     run_id: str
+    accepted: int = 0
+    """Sequence of the run's first record, if that is what the hint was made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,10 @@ class WorkItem(Protocol):
     @property
     def time(self) -> datetime:
         """When the queue stored the hint, by the broker's clock."""
+
+    @property
+    def accepted(self) -> int:
+        """As the hint's; 0 from a follower of the version before."""
 
     async def ack(self) -> None:
         """Delete the hint. A fenced worker must not: it would delete it from under the new owner."""

@@ -100,6 +100,8 @@ class Worker:
 
     async def _claim(self, item: WorkItem) -> RunState | None:
         """The state under one's own claim; None where there is nothing (more) to do."""
+        if item.accepted and item.delivery == 1 and (state := await self._claim_new(item)) is not None:
+            return state
         while True:
             entries = await self.journal.load(item.tenant, item.run_id)
             try:
@@ -134,6 +136,22 @@ class Worker:
             except Fenced:
                 continue
             return fold([entry], state)
+
+    async def _claim_new(self, item: WorkItem) -> RunState | None:
+        """The same for a run that nobody wrote into since it was accepted; None where somebody did.
+
+        The fence says whether that is so, and what it is then decided by needs no reading: it is read
+        meanwhile, for what it says.
+        """
+        reading = asyncio.create_task(self.journal.load(item.tenant, item.run_id))
+        try:
+            claim = await self.journal.append(self._claimed(item), expected=item.accepted)
+            entries = await reading
+        except Fenced:
+            return None
+        finally:
+            await end(reading)
+        return fold([*(entry for entry in entries if entry.sequence < claim.sequence), claim])
 
     def _claimed(self, item: WorkItem) -> Record:
         claimed = Claimed(worker=self.name, item=item.item, delivery=item.delivery)

@@ -106,8 +106,10 @@ class Opened(MemoryJournal):
         super().__init__()
         self.appended = asyncio.Event()
         self.lag = 0
+        self.loads = 0
 
     async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        self.loads += 1
         entries = await super().load(tenant, run_id, after=after)
         if self.lag and entries and entries[-1].record.events[-1].HasField("finished"):
             self.lag -= 1
@@ -318,6 +320,17 @@ async def test_waiting_answers_at_the_end_with_the_whole_run(gate: Gate) -> None
     assert run.usage.input_tokens == 200
     assert run.finish_time.seconds
     assert run == await gate.runs.get(ANA, run.run_id)
+
+
+async def test_whoever_waits_does_not_read_what_it_wrote_itself(gate: Gate) -> None:
+    waiting = asyncio.create_task(gate.runs.wait(ANA, QUESTION, seconds=5))
+    accepted = await gate.accepted()
+    for _ in range(10):
+        await asyncio.sleep(0)  # the ring of the beginning is heard
+    assert gate.journal.loads == 0
+    await gate.worker(accepted.record.run_id).play()
+    assert (await waiting).answer == "391"
+    assert gate.journal.loads > 0
 
 
 async def test_waiting_on_a_retry_of_a_finished_run_answers_at_once(gate: Gate) -> None:

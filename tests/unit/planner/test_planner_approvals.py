@@ -526,7 +526,7 @@ async def test_a_worker_killed_at_any_append_asks_once_and_acts_once(
     while not (state := await plant.state(item)).final:
         if state.parked is not None and not state.decided:
             await plant.people.say(item.run_id, APPROVE)
-            item, delivery = replace(item, item=item.item + 1), 0  # its hint
+            item, delivery = replace(item, item=item.item + 1, accepted=0), 0  # its hint
         delivery += 1
         try:
             await plant.run(replace(item, delivery=delivery))

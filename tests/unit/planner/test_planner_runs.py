@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from malha.api.run.v1.chat_pb2 import Citation, Role
-from malha.api.run.v1.record_pb2 import Action, FinalStatus, Record, StepOutcome
+from malha.api.run.v1.record_pb2 import (
+    Action,
+    Claimed,
+    FinalStatus,
+    JournalEvent,
+    Record,
+    StepOutcome,
+)
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.errors import ErrorReason, MalhaError, reason_named
+from malha.run import Entry
 from malha.testing.planner import asks, found, says
 from malha.testing.shop import Shop, until
 
@@ -34,6 +43,40 @@ async def test_two_model_calls_and_a_tool_are_six_records_and_four_calls_of_cost
     assert shop.ledger.calls == ["authorize", "authorize", "authorize", "settle"]
     assert [len(check.texts) for check in shop.guard.checked] == [1, 1]
     assert (await shop.answer(item)).text == "It is 40."
+    assert item.acks == 1
+
+
+async def test_a_new_run_is_taken_while_it_is_read(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.model.script = [says("done")]
+    item = await shop.accept()
+    taken = asyncio.Event()
+    load, append = shop.journal.load, shop.journal.append
+
+    async def load_once_taken(tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        await taken.wait()
+        return await load(tenant, run_id, after=after)
+
+    async def append_and_tell(record: Record, *, expected: int) -> Entry:
+        entry = await append(record, expected=expected)
+        taken.set()
+        return entry
+
+    monkeypatch.setattr(shop.journal, "load", load_once_taken)
+    monkeypatch.setattr(shop.journal, "append", append_and_tell)
+    await shop.run(item)
+    assert (await shop.answer(item)).text == "done"
+    assert item.acks == 1
+
+
+async def test_a_hint_that_came_late_takes_no_run_from_who_has_it(shop: Shop) -> None:
+    item = await shop.accept()
+    other = replace(item, item=7)
+    claimed = JournalEvent(claimed=Claimed(worker="w", item=other.item, delivery=1))
+    record = Record(tenant=item.tenant, run_id=item.run_id, events=[claimed])
+    await shop.journal.append(record, expected=item.accepted)
+    item.still_queued = {other.item}
+    await shop.run(item)
+    assert len(shop.journal.entries) == 2
     assert item.acks == 1
 
 

@@ -31,6 +31,7 @@ from malha_planner.lanes import Lane, Lanes
 from malha_planner.ports import Hint, WorkItem
 
 _MESSAGE_ID = "Nats-Msg-Id"
+_ACCEPTED = "Malha-Accepted"
 _ANSWER_SECONDS = 2.0
 _STORED_SECONDS = 0.25
 """How long after its ring a hint may be stored."""
@@ -50,7 +51,7 @@ class NatsWaker:
 
     async def wake(self, hints: Sequence[Hint]) -> None:
         outgoing = [
-            Outgoing(work_subject(hint.lane, hint.tenant), hint.run_id.encode(), {_MESSAGE_ID: hint.name})
+            Outgoing(work_subject(hint.lane, hint.tenant), hint.run_id.encode(), _headers(hint))
             for hint in hints
         ]
         for answer in await self._pipeline.publish(outgoing):
@@ -78,6 +79,7 @@ class NatsItem:
         self.item = int(fields[-4])
         self.delivery = int(fields[-5])
         self.time = datetime.fromtimestamp(int(fields[-2]) / 1e9, UTC)
+        self.accepted = int((message.headers or {}).get(_ACCEPTED, 0))
         self.more = int(fields[-1])
         """Hints in the lane that were not delivered yet, by then."""
         self._connection = connection
@@ -285,6 +287,13 @@ def _lane(subject: str) -> Lane:
     """The lane of a hint's subject, or of the inbox its lane was asked with: the last two parts."""
     _, name, tenant = subject.rsplit(".", 2)
     return Lane(name, tenant)
+
+
+def _headers(hint: Hint) -> dict[str, str]:
+    headers = {_MESSAGE_ID: hint.name}
+    if hint.accepted:
+        headers[_ACCEPTED] = str(hint.accepted)
+    return headers
 
 
 def _durable(lane: Lane) -> str:
