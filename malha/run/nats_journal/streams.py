@@ -58,6 +58,11 @@ def refuse_unfit(version: str) -> None:
         )
 
 
+_NEVER_REACHED = 1 << 40
+"""Of messages a subject. A stream with such a limit is written in blocks of 4 MB in place of 8, and
+nats-server keeps the block it writes in memory (server/stream.go, autoTuneFileStorageBlockSize)."""
+
+
 def stream_configs(*, replicas: int = 1, max_bytes: int = 4 << 30) -> list[StreamConfig]:
     """The four streams.
 
@@ -87,7 +92,13 @@ def stream_configs(*, replicas: int = 1, max_bytes: int = 4 << 30) -> list[Strea
             max_msg_size=4 * 1024,
             duplicate_window=120.0,
         ),
-        kept(EVENTS, EVENT_SUBJECTS, discard=DiscardPolicy.OLD, max_age=7 * 24 * 3600.0),
+        kept(
+            EVENTS,
+            EVENT_SUBJECTS,
+            discard=DiscardPolicy.OLD,
+            max_age=7 * 24 * 3600.0,
+            max_msgs_per_subject=_NEVER_REACHED,
+        ),
         kept(KEYS, KEY_SUBJECTS, max_msg_size=4 * 1024),
     ]
 

@@ -1,12 +1,13 @@
 """The streams hold what the protocol promises, whoever creates them first."""
 
 import asyncio
+from dataclasses import replace
 
 import nats.js.errors
 import pytest
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
-from malha.run.nats_journal import KEYS, RUNS, WORK, Connection, connect, ensure_streams
+from malha.run.nats_journal import EVENTS, KEYS, RUNS, WORK, Connection, connect, ensure_streams
 from malha.run.nats_journal.streams import UnfitServerError, refuse_unfit, stream_configs
 from malha.testing.servers import RunningServer
 
@@ -34,6 +35,20 @@ async def test_a_stream_with_other_settings_is_put_right(connection: Connection)
     await connection.js.update_stream(wrong)
     await ensure_streams(connection, max_bytes=256 << 20)
     assert not (await connection.js.stream_info(RUNS)).config.allow_direct
+
+
+async def test_the_stream_of_events_of_the_version_before_is_taken_over_with_what_is_in_it(
+    connection: Connection,
+) -> None:
+    """It had no limit a subject; the one it has now bounds what nats-server keeps in memory, and no events."""
+    before = replace(stream_configs()[2], max_msgs_per_subject=-1)
+    await connection.js.add_stream(before)
+    await connection.js.publish("malha.event.acme.run.accepted", b"{}")
+    await ensure_streams(connection, max_bytes=256 << 20)
+    events = await connection.js.stream_info(EVENTS)
+    assert events.state.messages == 1
+    assert events.config.max_msgs_per_subject is not None
+    assert events.config.max_msgs_per_subject > 1 << 32
 
 
 async def test_no_reader_can_ask_a_replica_directly(connection: Connection) -> None:
