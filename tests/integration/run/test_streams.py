@@ -38,9 +38,10 @@ async def test_a_stream_with_other_settings_is_put_right(connection: Connection)
 
 
 async def test_the_stream_of_events_of_the_version_before_is_taken_over_with_what_is_in_it(
-    connection: Connection,
+    own_server: RunningServer,
 ) -> None:
-    """It had no limit a subject; the one it has now bounds what nats-server keeps in memory, and no events."""
+    """It had no limit a subject; the one it has now bounds memory, and no events."""
+    connection = await connect(own_server.url, name="streams")
     before = replace(stream_configs()[2], max_msgs_per_subject=-1)
     await connection.js.add_stream(before)
     await connection.js.publish("malha.event.acme.run.accepted", b"{}")
@@ -49,6 +50,7 @@ async def test_the_stream_of_events_of_the_version_before_is_taken_over_with_wha
     assert events.state.messages == 1
     assert events.config.max_msgs_per_subject is not None
     assert events.config.max_msgs_per_subject > 1 << 32
+    await connection.close()
 
 
 async def test_no_reader_can_ask_a_replica_directly(connection: Connection) -> None:
