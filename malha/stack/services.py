@@ -27,8 +27,15 @@ PEERS: Mapping[str, tuple[str, ...]] = {
 ON_NATS = ("gateway", "planner")
 ON_VALKEY = ("gateway", "tools")
 
-# Threads of the C library's allocator would each keep an arena: two are plenty, and save 5 MB a service.
-FRUGAL = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "GRPC_VERBOSITY": "ERROR"}
+# The C library's allocator would keep an arena for each thread, and for good what a burst of runs took:
+# one is plenty (5 MB less a service), and large buffers are mapped one by one and given back.
+FRUGAL = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "PYTHONUNBUFFERED": "1",
+    "GRPC_VERBOSITY": "ERROR",
+}
 
 
 @dataclass(frozen=True)
