@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -33,7 +34,10 @@ def main() -> None:
     parser.add_argument("--cards", help="places in the deck, in the seeds' faults' place")
     parser.add_argument("--report", type=Path, help="file for the counts, in JSON; it is added to")
     suite = Suite(parser.parse_args())
-    asyncio.run(suite.run())
+    try:
+        asyncio.run(suite.run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(f"stopped before the end; until then: {suite.total}")
     say(str(suite.total))
     sys.exit(0 if suite.total.good else 1)
 
@@ -54,6 +58,10 @@ class Suite:
 
     async def run(self) -> None:
         """All seeds, as many at a time as were asked for."""
+        me = asyncio.current_task()
+        assert me is not None
+        # told to end, it ends as at Ctrl-C: meshes are stopped and disks unmounted on the way out
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
         async with asyncio.TaskGroup() as rows:
             for _ in range(self._options.at_once):
                 rows.create_task(self._row())
