@@ -27,6 +27,7 @@ from malha.api.cost.v1 import cost_service_pb2 as pb
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Scope, Window
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
 from malha.errors import ErrorReason, MalhaError
+from malha.telemetry import logs
 from malha.wire import Identity, Peer, acting_for
 
 CALLER = "planner"
@@ -72,6 +73,7 @@ async def race(
         processes: of workers; the tasks of a round are shared among them.
         most_calls: a budget pays for a fifth of so many calls at least.
     """
+    logs.configure("race", "error")  # what is said of a process that died would stand among the figures
     outcome = Outcome()
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(_service(target, secrets))
@@ -234,6 +236,7 @@ async def _task(service: _Service, principal: Principal, shared_run: str) -> tup
 
 
 async def _serve(target: str, secrets: Path) -> None:
+    logs.configure("race", "error")
     async with _service(target, secrets) as service:
         while line := await asyncio.to_thread(sys.stdin.readline):
             heat = json.loads(line)
