@@ -1,9 +1,10 @@
 """A race for money: many tasks in many processes want calls of a budget that pays for few of them.
 
-``race`` sets a budget of a random scope, window and size for a new tenant, and lets tasks reserve and
-settle calls at one price until nobody can have another. Then it asks what was spent: not a micro-dollar
-above the limit, and not as much as one call below it. It speaks to the cost service as the planner does;
-each worker process (``python -m malha.cli.racing``) takes a heat as a line of JSON and answers with one.
+``race`` sets budgets of random scopes, windows and sizes for a new tenant, and lets tasks reserve and
+settle calls at one price until nobody can have another. Then it counts what was granted, and asks what
+was spent: not a micro-dollar above the tightest limit, and not as much as one call below it. It speaks to
+the cost service as the planner does, and asks again where a process of it died; each worker process
+(``python -m malha.cli.racing``) takes a heat as a line of JSON and answers with one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from malha.api.common.v1.usage_pb2 import Usage
 from malha.api.cost.v1 import cost_service_pb2 as pb
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Scope, Window
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.errors import ErrorReason, MalhaError
+from malha.telemetry import logs
 from malha.wire import Identity, Peer, acting_for
 
 CALLER = "planner"
@@ -32,8 +36,18 @@ _MODEL = "openai", "gpt-4o-mini"  # it has a price on every mesh; nobody asks it
 _TOKENS = 1_000
 _RELEASED = 0.1
 """Share of the granted calls that are given back unmade."""
-_SCOPES = (Scope.SCOPE_TENANT, Scope.SCOPE_KEY, Scope.SCOPE_USER, Scope.SCOPE_ORGANISATION)
-_WINDOWS = (Window.WINDOW_DAY, Window.WINDOW_MONTH, Window.WINDOW_TOTAL)
+_RACER = "racer"
+"""Name of the key, the user, the session and, where runs are bounded, the run that all tasks share."""
+_NAMED = {
+    Scope.SCOPE_KEY: _RACER,
+    Scope.SCOPE_USER: _RACER,
+    Scope.SCOPE_SESSION: _RACER,
+    Scope.SCOPE_RUN: "*",
+}
+_SCOPES = (*_NAMED, Scope.SCOPE_TENANT, Scope.SCOPE_ORGANISATION)
+_ROLLING = (Window.WINDOW_DAY, Window.WINDOW_MONTH)
+_WINDOWS = (*_ROLLING, Window.WINDOW_TOTAL)
+_MOST_SCOPES = 3
 
 
 @dataclass
@@ -59,6 +73,7 @@ async def race(
         processes: of workers; the tasks of a round are shared among them.
         most_calls: a budget pays for a fifth of so many calls at least.
     """
+    logs.configure("race", "error")  # what is said of a process that died would stand among the figures
     outcome = Outcome()
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(_service(target, secrets))
@@ -73,31 +88,47 @@ async def _round(
 ) -> None:
     name = f"eval-{ids.ulid().lower()}"
     principal = Principal(
-        tenant=name, key_id="racer", subject="racer", tier=Tier.TIER_ENTERPRISE, scopes=["admin", "operator"]
+        tenant=name, key_id=_RACER, subject=_RACER, tier=Tier.TIER_ENTERPRISE, scopes=["admin", "operator"]
     )
     policy = BudgetPolicy(organisation=name, brake_percent=100)
     await service.call(principal, service.stub.SetBudgetPolicy, pb.SetBudgetPolicyRequest(policy=policy))
     price = await _price(service, principal)
-    calls = random.randint(most_calls // 5, most_calls)  # noqa: S311 - a draw, no secret
-    scope = random.choice(_SCOPES)  # noqa: S311 - likewise
-    budget = Budget(
-        scope=scope,
-        scope_id="racer" if scope in (Scope.SCOPE_KEY, Scope.SCOPE_USER) else "",
-        window=random.choice(_WINDOWS),  # noqa: S311 - likewise
-        limit_microusd=calls * price + random.randrange(price),  # noqa: S311 - likewise
-    )
-    await service.call(principal, service.stub.SetBudget, pb.SetBudgetRequest(budget=budget))
-    share = -(-tasks // len(workers))
-    heat = {"principal": principal.SerializeToString().hex(), "tasks": share}
+    scopes = random.sample(_SCOPES, random.randint(1, _MOST_SCOPES))  # noqa: S311 - a draw, no secret
+    budgets = [_drawn(scope, price, most_calls) for scope in scopes]
+    for budget in budgets:
+        await service.call(principal, service.stub.SetBudget, pb.SetBudgetRequest(budget=budget))
+    heat = {
+        "principal": principal.SerializeToString().hex(),
+        "tasks": -(-tasks // len(workers)),
+        "run": _RACER if Scope.SCOPE_RUN in scopes else "",
+    }
+    granted = 0
     for answer in await asyncio.gather(*(worker.heat(heat) for worker in workers)):
-        outcome.granted += answer["granted"]
+        granted += answer["granted"]
         outcome.denied += answer["denied"]
     standing = await service.call(principal, service.stub.GetBudget, pb.GetBudgetRequest())
-    [status] = [one for one in standing.statuses if one.budget == budget]
+    spent = max(granted * price, *(status.spent_microusd for status in standing.statuses))
+    tightest = min(budget.limit_microusd for budget in budgets)
     outcome.rounds += 1
-    outcome.overshoot_microusd += max(0, status.spent_microusd - budget.limit_microusd)
-    unused = budget.limit_microusd - status.spent_microusd - status.reserved_microusd
-    outcome.unused_calls = max(outcome.unused_calls, unused // price)
+    outcome.granted += granted
+    outcome.overshoot_microusd += max(0, spent - tightest)
+    outcome.unused_calls = max(outcome.unused_calls, (tightest - granted * price) // price)
+
+
+def _drawn(scope: Scope, price: int, most_calls: int) -> Budget:
+    """A budget of that scope which pays for a random number of calls and a part of one."""
+    window = Window.WINDOW_TOTAL
+    midnight_is_far = datetime.now(UTC).date() == (datetime.now(UTC) + timedelta(minutes=2)).date()
+    if scope != Scope.SCOPE_RUN and midnight_is_far:  # else a calendar's budget would be there twice
+        window = random.choice(_WINDOWS)  # noqa: S311 - a draw, no secret
+    calls = random.randint(most_calls // 5, most_calls)  # noqa: S311 - likewise
+    return Budget(
+        scope=scope,
+        scope_id=_NAMED.get(scope, ""),
+        window=window,
+        limit_microusd=calls * price + random.randrange(price),  # noqa: S311 - likewise
+        rolling=window in _ROLLING and random.random() < 0.5,  # noqa: S311 - likewise
+    )
 
 
 async def _price(service: _Service, principal: Principal) -> int:
@@ -111,7 +142,9 @@ async def _price(service: _Service, principal: Principal) -> int:
 def _call(key: str, run: str) -> pb.Reservation:
     provider, model = _MODEL
     call = pb.ModelCall(provider=provider, model=model, input_tokens=_TOKENS)
-    return pb.Reservation(key=key, run_id=run, agent="racer", run_limit_microusd=10**12, model=call)
+    return pb.Reservation(
+        key=key, run_id=run, agent=_RACER, run_limit_microusd=10**12, model=call, session_id=_RACER
+    )
 
 
 class _Service:
@@ -122,8 +155,15 @@ class _Service:
         self.stub: Any = CostServiceStub(peer.channel)
 
     async def call(self, principal: Principal, method: Any, request: Any) -> Any:
-        with acting_for(principal, timeout=_SECONDS):
-            return await self._peer.call(method, request, timeout=_SECONDS, idempotent=True)
+        with acting_for(principal, timeout=_SECONDS) as call:
+            while True:
+                try:
+                    return await self._peer.call(method, request, timeout=_SECONDS, idempotent=True)
+                except MalhaError as error:
+                    away = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+                    if not (away and call.remaining()):
+                        raise
+                await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
 
     async def authorize(
         self, principal: Principal, settle: Sequence[pb.Settlement], reserve: Sequence[pb.Reservation]
@@ -176,19 +216,17 @@ async def _worker(target: str, secrets: Path) -> AsyncIterator[_Worker]:
             await process.wait()
 
 
-async def _task(service: _Service, principal: Principal) -> tuple[int, int]:
+async def _task(service: _Service, principal: Principal, shared_run: str) -> tuple[int, int]:
     """Have calls until there are none; how many were granted, and how many denied for good."""
-    run, granted = ids.ulid().lower(), 0
-    step = 1
+    run, granted = shared_run or ids.ulid().lower(), 0
     while True:
-        key = f"{principal.tenant}/{run}/{step}/1/1"
+        key = f"{principal.tenant}/{run}/{random.getrandbits(48)}/1/1"
         answer = await service.authorize(principal, [], [_call(key, run)])
         if answer.HasField("denied"):
             if not answer.denied.may_free:
                 return granted, 1
             await asyncio.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - jitter
             continue
-        step += 1
         if random.random() < _RELEASED:  # noqa: S311 - a draw
             await service.authorize(principal, [pb.Settlement(key=key, release=True)], [])
             continue
@@ -198,11 +236,13 @@ async def _task(service: _Service, principal: Principal) -> tuple[int, int]:
 
 
 async def _serve(target: str, secrets: Path) -> None:
+    logs.configure("race", "error")
     async with _service(target, secrets) as service:
         while line := await asyncio.to_thread(sys.stdin.readline):
             heat = json.loads(line)
             principal = Principal.FromString(bytes.fromhex(heat["principal"]))
-            counts = await asyncio.gather(*(_task(service, principal) for _ in range(heat["tasks"])))
+            tasks = (_task(service, principal, heat["run"]) for _ in range(heat["tasks"]))
+            counts = await asyncio.gather(*tasks)
             answer = {"granted": sum(c[0] for c in counts), "denied": sum(c[1] for c in counts)}
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()

@@ -31,6 +31,8 @@ from malha.api.gateway.v1 import (
     run_pb2,
     run_service_pb2,
     run_service_pb2_grpc,
+    tenant_service_pb2,
+    tenant_service_pb2_grpc,
     usage_service_pb2,
     usage_service_pb2_grpc,
 )
@@ -86,6 +88,7 @@ class Client:
         self._knowledge = knowledge_service_pb2_grpc.KnowledgeServiceStub(self._channel)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(self._channel)
         self._operator = operator_service_pb2_grpc.OperatorServiceStub(self._channel)
+        self._tenants = tenant_service_pb2_grpc.TenantServiceStub(self._channel)
         self._usage = usage_service_pb2_grpc.UsageServiceStub(self._channel)
         self.admin = admin_service_pb2_grpc.AdminServiceStub(self._channel)
 
@@ -243,6 +246,16 @@ class Client:
         """Close a dead run for good."""
         request = operator_service_pb2.DropDeadRunRequest(tenant=tenant, run_id=run_id, reason=reason)
         return (await self._call(self._operator.DropDeadRun, request)).dead_run
+
+    async def tenant(self, tenant: str) -> tenant_service_pb2.Tenant:
+        """The tier a tenant has, and who pays for it; for operators, as the next one."""
+        request = tenant_service_pb2.GetTenantRequest(tenant=tenant)
+        return (await self._call(self._tenants.GetTenant, request)).tenant
+
+    async def link_customer(self, tenant: str, customer: str) -> tenant_service_pb2.Tenant:
+        """Let a customer of Stripe (cus_...) pay for a tenant; an empty name ends it."""
+        request = tenant_service_pb2.LinkStripeCustomerRequest(tenant=tenant, customer=customer)
+        return (await self._call(self._tenants.LinkStripeCustomer, request)).tenant
 
     async def ingest(self, documents: Iterable[Document]) -> Sequence[IngestOutcome]:
         """Store documents; one that is refused does not stop the others."""

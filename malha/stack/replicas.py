@@ -15,7 +15,7 @@ ALONE = {
 """Services of which one process runs on SQLite, and why (docs/adr/0013)."""
 
 SHARED = {"cost": "MALHA_COST_DATABASE_URL"}
-"""Of these, what lets more of them run (docs/adr/0025)."""
+"""Of these, what lets more of them run (docs/adr/0027)."""
 
 
 class ReplicasError(Exception):

@@ -24,7 +24,7 @@ def script(files: list[FileDescriptor]) -> str:
         if not verb:
             continue
         body = "false"
-        if rule.body:  # always "*": the fields that the path names may not stand in the body too
+        if rule.body == "*":  # the fields that the path names may not stand in the body too; else it is raw
             _describe(method.input_type, messages)
             body = _quoted(method.input_type.full_name)
         unwrapped = _quoted(rule.response_body) if rule.response_body else "false"

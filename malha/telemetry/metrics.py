@@ -73,6 +73,11 @@ GATEWAY_RUNS_FOLLOWED = Gauge("malha_gateway_runs_followed", "Runs whose journal
 GATEWAY_READERS_LET_GO = Counter(
     "malha_gateway_readers_let_go_total", "Readers of streams that took nothing for too long."
 )
+GATEWAY_BILLING_EVENTS = Counter(
+    "malha_gateway_billing_events_total",
+    "Webhooks of Stripe that were believed: applied, repeated, unlinked or ignored.",
+    ("outcome",),
+)
 
 # planner
 PLANNER_RUNS = Counter("malha_planner_runs_total", "Runs ended by a worker.", ("status", "reason"))

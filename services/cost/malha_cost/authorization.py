@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from malha.api.cost.v1.budget_pb2 import BudgetPolicy, BudgetStatus, Level
+from malha.api.cost.v1.budget_pb2 import BudgetPolicy, Level
 from malha.api.cost.v1.cost_service_pb2 import (
     AdjustRequest,
     AuthorizeResponse,
@@ -21,7 +21,7 @@ from malha.api.cost.v1.cost_service_pb2 import (
 from malha_cost import budget, ledger
 from malha_cost.accounts import RUN, Account, accounts, changes
 from malha_cost.budget import Limit, Rules, Who
-from malha_cost.ledger import Entry
+from malha_cost.ledger import Entry, Kind
 from malha_cost.open_runs import OpenRuns
 from malha_cost.prices import Price
 from malha_cost.shortening import most_output
@@ -153,9 +153,10 @@ def adjust(question: Question, known: Known) -> Decision:
     return Decision(added, AuthorizeResponse(settled=[settled]), [])
 
 
-def count(entries: Iterable[Entry], known: Known) -> None:
+def count(entries: Sequence[Entry], known: Known) -> None:
     """Let the limits show what the entries have changed."""
     rules, month = known.rules, span(MONTH, False, known.moment)
+    rules.begun.update(e.run_id for e in entries if e.stage == ledger.CLOSED and e.kind != Kind.RELEASE)
     for entry, move in changes(entries):
         bears = accounts(entry)
         for status, account, (since, until) in rules.limits:
@@ -205,7 +206,7 @@ def _stopped(new: list[Entry], wanted: Mapping[Account, int], known: Known) -> D
     asked = [(limit.status, wanted.get(limit.account, 0)) for limit in rules.limits]
     if denied := budget.denial(asked):
         return denied
-    begun = any(_begun(limit.status) for limit in _runs(rules))
+    begun = any(_begun(limit, rules) for limit in _runs(rules))
     if (not begun or policy.stop_started_runs) and (denied := budget.braked(asked, policy)):
         return denied
     if rules.quota is not None and (tokens := sum(entry.held_tokens for entry in new)):
@@ -229,7 +230,7 @@ def _keep_room(
             open_runs.keep(run, shared, min(further, budget.left(limit.status) - mine), question.now)
         elif not denied.may_free:
             open_runs.close(run)
-        elif _begun(limit.status):
+        elif _begun(limit, known.rules):
             # it waits: what it asked for is kept from those that have not begun
             open_runs.keep(run, shared, max(mine, open_runs.of(run)), question.now)
 
@@ -239,7 +240,7 @@ def _kept_for_others(
 ) -> Denied | None:
     """Why runs that have not begun must wait for those that have, if they must."""
     runs = _runs(known.rules)
-    if any(_begun(limit.status) for limit in runs):
+    if any(_begun(limit, known.rules) for limit in runs):
         return None
     own = sum(question.further.get(limit.account.scope_id, 0) for limit in runs)
     for limit in known.rules.limits:
@@ -266,8 +267,9 @@ def _runs(rules: Rules) -> list[Limit]:
     return [limit for limit in rules.limits if limit.account.scope == RUN]
 
 
-def _begun(status: BudgetStatus) -> bool:
-    return status.spent_microusd > 0 or status.reserved_microusd > 0
+def _begun(limit: Limit, rules: Rules) -> bool:
+    status = limit.status
+    return status.spent_microusd > 0 or status.reserved_microusd > 0 or limit.account.scope_id in rules.begun
 
 
 def _reached(known: Known) -> list[Reached]:

@@ -70,6 +70,8 @@ class Rules(NamedTuple):
     request_microusd: int
     quota: QuotaStatus | None
     """Absent where the tier has none."""
+    begun: set[str]
+    """Runs that used or hold tokens: what those cost may be nothing."""
 
 
 def check(budget: Budget) -> None:
@@ -85,6 +87,15 @@ def check(budget: Budget) -> None:
         raise invalid("budget.window", "is WINDOW_TOTAL for this scope")
     if budget.rolling and budget.window == TOTAL:
         raise invalid("budget.rolling", "does not fit WINDOW_TOTAL")
+
+
+def bounded(budget: Budget, tenant: str, policy: BudgetPolicy) -> Account:
+    """The account that a tenant's budget bounds; FIELD_INVALID for an organisation's where it has none."""
+    if budget.scope != ORGANISATION:
+        return Account(tenant, budget.scope, budget.scope_id)
+    if not policy.organisation:
+        raise invalid("budget.scope", "the tenant belongs to no organisation")
+    return Account(NOBODY, ORGANISATION, policy.organisation)
 
 
 def check_policy(policy: BudgetPolicy) -> None:
@@ -142,7 +153,7 @@ def rules(budgets: Iterable[Budget], who: Who, policy: BudgetPolicy, now: Moment
             Limit(BudgetStatus(budget=budget), Account(owner, scope, scope_id), span(window, rolling, now))
         )
     monthly = policy.monthly_tokens or house.monthly_tokens.get(who.tier or Tier.TIER_FREE)
-    return Rules(limits, request, None if monthly is None else QuotaStatus(limit_tokens=monthly))
+    return Rules(limits, request, None if monthly is None else QuotaStatus(limit_tokens=monthly), set())
 
 
 def left(status: BudgetStatus) -> int:

@@ -24,7 +24,7 @@ from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import parse_step_key
 from malha_cost import authorization, budget, ledger
-from malha_cost.accounts import NOBODY, ORGANISATION, SESSION, USER
+from malha_cost.accounts import SESSION, USER
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, Who
 from malha_cost.ledger import Entry, Payer, pseudonym
@@ -148,15 +148,9 @@ class Judge:
         budget.check(wanted)
         kept = Budget()
         kept.CopyFrom(wanted)
-        tenant = principal.tenant
         if wanted.scope in (USER, SESSION) and wanted.scope_id != EACH:
-            kept.scope_id = pseudonym(tenant, wanted.scope_id)
-        if wanted.scope == ORGANISATION:
-            known = await self._book.standing(Who(*_payer(principal)), self._clock.now())
-            if not known.policy.organisation:
-                raise invalid("budget.scope", "the tenant belongs to no organisation")
-            tenant, kept.scope_id = NOBODY, known.policy.organisation
-        status = await self._book.set_budget(principal.tenant, tenant, kept, self._clock.now())
+            kept.scope_id = pseudonym(principal.tenant, wanted.scope_id)
+        status = await self._book.set_budget(principal.tenant, kept, self._clock.now())
         status.budget.CopyFrom(wanted)
         return status
 

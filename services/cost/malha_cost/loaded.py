@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy
 from malha_cost import budget as terms
-from malha_cost.accounts import NOBODY, TENANT, Account, Move, accounts, changes
+from malha_cost.accounts import NOBODY, RUN, TENANT, Account, Move, accounts, changes
 from malha_cost.authorization import Known, Question
 from malha_cost.budget import House, Rules, Who
 from malha_cost.ledger import Entry
@@ -69,11 +69,13 @@ class Loaded:
         policy = self.policies.get(who.tenant, self._default)
         at = moment(now, policy.time_zone)
         if not limits:
-            return Known({}, policy, at, Rules([], 0, None))
+            return Known({}, policy, at, Rules([], 0, None, set()))
         rules = self.rules(who, now)
         for limit in rules.limits:
             sums = self._sums[limit.account, limit.span]
             limit.status.spent_microusd, limit.status.reserved_microusd = sums[:2]
+            if limit.account.scope == RUN and any(sums[2:]):
+                rules.begun.add(limit.account.scope_id)
         if rules.quota is not None:
             sums = self._sums[_month(who, at)]
             rules.quota.used_tokens, rules.quota.reserved_tokens = sums[2:]

@@ -30,12 +30,14 @@ class Ledger(Protocol):
         """The limits that bound somebody and where they stand; without histories."""
         ...
 
-    async def set_budget(self, tenant: str, owner: str, budget: Budget, now: datetime) -> BudgetStatus:
+    async def set_budget(self, tenant: str, budget: Budget, now: datetime) -> BudgetStatus:
         """Set a limit in place of the one of the same scope and window; where it stands.
 
         Args:
-            tenant: whose calendar its windows hang in.
-            owner: the tenant it belongs to; empty for an organisation's.
+            tenant: whose it is, or whose organisation's; its windows hang in the tenant's calendar.
+
+        Raises:
+            MalhaError: as :func:`malha_cost.budget.bounded`.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,14 +15,16 @@ from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.cost.v1.budget_pb2 import BudgetStatus
 from malha.api.gateway.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from malha.api.gateway.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
+from malha.api.gateway.v1.billing_service_pb2_grpc import add_BillingServiceServicer_to_server
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import add_EventStreamServiceServicer_to_server
 from malha.api.gateway.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import add_KnowledgeServiceServicer_to_server
 from malha.api.gateway.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 from malha.api.gateway.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from malha.api.gateway.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from malha.api.gateway.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from malha.api.run.v1.record_pb2 import RunLimits
-from malha.clock import SystemClock
+from malha.clock import Clock, SystemClock
 from malha.limits.on_valkey import ValkeyRateLimiter
 from malha.limits.valkey import Valkey
 from malha.run import JournalWithArchive, Sealer
@@ -41,9 +44,11 @@ from malha_gateway.adapters.key_store import SqliteKeyStore
 from malha_gateway.adapters.parts import NatsPart, ServicePart, ValkeyPart
 from malha_gateway.adapters.planner import PlannerPeer
 from malha_gateway.adapters.retrieval import RetrievalPeer
+from malha_gateway.adapters.tenant_store import SqliteTenantStore
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
 from malha_gateway.authentication import Authenticator, import_development_key
+from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
 from malha_gateway.following import Following
 from malha_gateway.rates import Rates
@@ -54,11 +59,13 @@ from malha_gateway.runs import House, Runs
 from malha_gateway.servicer import (
     AdminServicer,
     AgentServicer,
+    BillingServicer,
     EventStreamServicer,
     HealthServicer,
     KnowledgeServicer,
     OperatorServicer,
     RunServicer,
+    TenantServicer,
     UsageServicer,
 )
 from malha_gateway.settings import Settings
@@ -188,8 +195,24 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         server.add(add_UsageServiceServicer_to_server, UsageServicer(cost))
         dead = DeadRuns(journal=journal, view=view, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))
+        billing = _billing(settings, database, clock)
+        server.add(add_BillingServiceServicer_to_server, BillingServicer(billing), allow="public")
+        server.add(add_TenantServiceServicer_to_server, TenantServicer(billing))
         server.add(add_HealthServiceServicer_to_server, HealthServicer(readiness), allow="public")
         await lifecycle.serve(server, settings, stop=stop)
+
+
+def _billing(settings: Settings, database: Database, clock: Clock) -> Billing:
+    return Billing(
+        SqliteTenantStore(database),
+        clock,
+        secrets=[
+            *filter(None, map(str.strip, settings.stripe_webhook_secrets.get_secret_value().split(",")))
+        ],
+        tiers=settings.tiers(),
+        grace=timedelta(days=settings.stripe_grace_days),
+        memory_seconds=settings.key_memory_seconds,
+    )
 
 
 def _limits(settings: Settings) -> RunLimits:

@@ -58,6 +58,7 @@ class Authenticator:
             return held[1]
         key = await self._store.find(key_id)
         if key is not None and key.opens_to(api_key, self._clock.now()):
+            key = key.with_tier(self._clock.now())
             # only a key that proved itself is remembered: strangers cannot push the others out
             self._believed[key_id] = (self._clock.monotonic() + self._memory_seconds, key)
             self._believed.move_to_end(key_id)

@@ -11,10 +11,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.common.v1.principal_pb2 import Principal, Tier
+from malha_gateway.subscriptions import UNPAID, Paid
 
 LIFETIME = timedelta(days=90)
 
@@ -29,6 +30,8 @@ class StoredKey:
     digest: bytes
     expires_at: datetime
     revoked_at: datetime | None = None
+    paid: Paid = UNPAID
+    """What is paid for the tenant: its tier stands in place of the key's own, if there is one."""
 
     def opens_to(self, api_key: str, now: datetime) -> bool:
         """Whether ``api_key`` is this key and may be used at ``now``."""
@@ -37,6 +40,16 @@ class StoredKey:
             and self.revoked_at is None
             and now < self.expires_at
         )
+
+    def with_tier(self, now: datetime) -> StoredKey:
+        """The key, with the tier that its tenant has at ``now``."""
+        tier = self.paid.at(now)
+        if tier == Tier.TIER_UNSPECIFIED:
+            return self
+        principal = Principal()
+        principal.CopyFrom(self.principal)
+        principal.tier = tier
+        return replace(self, principal=principal)
 
 
 def new_key() -> tuple[str, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
@@ -17,6 +17,7 @@ from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListR
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
 from malha.api.run.v1.delta_pb2 import Delta
 from malha_gateway.keys import StoredKey
+from malha_gateway.subscriptions import Event, Paid
 
 
 class Acting(Protocol):
@@ -116,6 +117,43 @@ class KeyStore(Protocol):
 
     async def revoke(self, key_id: str, at: datetime) -> None:
         """End a key; one that has ended stays as it is."""
+        ...
+
+
+class Payer(NamedTuple):
+    """Who pays for a tenant, by Stripe's id; empty for nobody."""
+
+    customer: str
+    paid: Paid
+
+
+class Taken(NamedTuple):
+    """What an event came to: for which tenant (empty where the customer pays for none), and whether anew."""
+
+    tenant: str
+    paid: Paid
+    changed: bool
+
+
+class TenantStore(Protocol):
+    """Keeps who pays for whom, and what was told of it; whatever is answered is on disk.
+
+    ``judge`` says what all events of a customer come to, in the transaction that keeps it.
+    """
+
+    async def take(self, event: Event, judge: Callable[[Sequence[Event]], Paid]) -> Taken | None:
+        """Keep an event, and link its customer where it names a tenant and both are free.
+
+        None where it was kept before.
+        """
+        ...
+
+    async def link(self, tenant: str, customer: str, judge: Callable[[Sequence[Event]], Paid]) -> Payer:
+        """Let a customer pay for a tenant, in place of any other of both; an empty customer is nobody."""
+        ...
+
+    async def payer(self, tenant: str) -> Payer:
+        """Who pays for a tenant."""
         ...
 
 

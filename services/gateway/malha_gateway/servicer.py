@@ -16,27 +16,32 @@ from malha.api.cost.v1.budget_pb2 import BudgetStatus, QuotaStatus
 from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
 from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
 from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
+from malha.api.gateway.v1 import billing_service_pb2 as billing_pb
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
 from malha.api.gateway.v1 import health_service_pb2 as health_pb
 from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge_pb
 from malha.api.gateway.v1 import operator_service_pb2 as operator_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
+from malha.api.gateway.v1 import tenant_service_pb2 as tenants_pb
 from malha.api.gateway.v1 import usage_service_pb2 as usage_pb
 from malha.api.gateway.v1.admin_service_pb2_grpc import AdminServiceServicer
 from malha.api.gateway.v1.agent_service_pb2_grpc import AgentServiceServicer
+from malha.api.gateway.v1.billing_service_pb2_grpc import BillingServiceServicer
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServiceServicer
 from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceServicer
 from malha.api.gateway.v1.knowledge_service_pb2_grpc import KnowledgeServiceServicer
 from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceServicer
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
+from malha.api.gateway.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from malha.api.gateway.v1.usage_service_pb2_grpc import UsageServiceServicer
 from malha.errors import MalhaError, invalid
 from malha.run import Position, StreamPosition, parse_stream_position
 from malha.wire import codec, current
-from malha_gateway import sse, view
+from malha_gateway import sse, stripe, view
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
 from malha_gateway.authentication import require
+from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
 from malha_gateway.following import Following
 from malha_gateway.knowledge import ingest
@@ -313,6 +318,40 @@ class OperatorServicer(OperatorServiceServicer):
         operator = _allowed("operator")
         closed = await self._dead.drop(operator, request.tenant, request.run_id, request.reason)
         return operator_pb.DropDeadRunResponse(dead_run=closed)
+
+
+class BillingServicer(BillingServiceServicer):
+    """Webhooks of those who take the money, for whoever signs them."""
+
+    def __init__(self, billing: Billing) -> None:
+        self._billing = billing
+
+    async def ReceiveStripeEvent(
+        self, request: billing_pb.ReceiveStripeEventRequest, _context: Context
+    ) -> billing_pb.ReceiveStripeEventResponse:
+        signature = current().metadata.get(stripe.HEADER, "")
+        outcome = await self._billing.receive(request.event.data, signature)
+        return billing_pb.ReceiveStripeEventResponse(outcome=outcome)
+
+
+class TenantServicer(TenantServiceServicer):
+    """Tiers of tenants. Scope "operator"."""
+
+    def __init__(self, billing: Billing) -> None:
+        self._billing = billing
+
+    async def GetTenant(
+        self, request: tenants_pb.GetTenantRequest, _context: Context
+    ) -> tenants_pb.GetTenantResponse:
+        _allowed("operator")
+        return tenants_pb.GetTenantResponse(tenant=await self._billing.tenant(request.tenant))
+
+    async def LinkStripeCustomer(
+        self, request: tenants_pb.LinkStripeCustomerRequest, _context: Context
+    ) -> tenants_pb.LinkStripeCustomerResponse:
+        _allowed("operator")
+        tenant = await self._billing.link(request.tenant, request.customer)
+        return tenants_pb.LinkStripeCustomerResponse(tenant=tenant)
 
 
 class HealthServicer(HealthServiceServicer):

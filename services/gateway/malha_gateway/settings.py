@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from malha.api.common.v1.principal_pb2 import Tier
 from malha.settings import ServiceSettings
+
+_TIERS = {"free": Tier.TIER_FREE, "pro": Tier.TIER_PRO, "enterprise": Tier.TIER_ENTERPRISE}
 
 
 class Settings(ServiceSettings):
@@ -64,9 +68,24 @@ class Settings(ServiceSettings):
     for as long again has vanished, and its calls are cancelled."""
     key_memory_seconds: float = Field(default=2.0, ge=0)
     """Seconds a verified key is believed without a look at the database. A key revoked at another
-    replica is refused here that much later; at this one at once."""
+    replica is refused here that much later; at this one at once. A change of a tenant's tier is acknowledged
+    that much later: too high, and Stripe gives up waiting and sends it again."""
+    stripe_webhook_secrets: SecretStr = SecretStr("")
+    """Signing secrets of Stripe's webhooks (``whsec_...``), with commas between; more than one while one is
+    replaced. Empty: ``POST /v1/billing/stripe`` does not exist. Wrong: Stripe's events are refused, and no
+    tenant changes its tier."""
+    stripe_tiers: dict[str, Literal["free", "pro", "enterprise"]] = Field(default_factory=dict)
+    """The tier that each price of Stripe pays for, by its id or lookup key, such as {"price_1Abc": "pro",
+    "team": "enterprise"}. A price that is not named pays for nothing, and the log says so."""
+    stripe_grace_days: float = Field(default=7, ge=0, le=366)
+    """Days after a failed payment for which a tenant keeps what it paid before. Too low: a card that
+    expired costs a customer its tier before Stripe has tried again."""
     max_concurrent: int = Field(default=4096, ge=1)
     """Calls served at once; a waiting RunAndWait is one. More are shed."""
+
+    def tiers(self) -> dict[str, Tier]:
+        """The tier of each price."""
+        return {price: _TIERS[tier] for price, tier in self.stripe_tiers.items()}
 
     @property
     def database(self) -> Path:

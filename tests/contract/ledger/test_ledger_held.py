@@ -42,3 +42,12 @@ async def test_a_run_that_still_reserves_is_not_taken_for_lost(
     clock.advance(7200)
     await till.reserve(call("ana/busy/2/1/1", 10, run="busy"))
     assert not await judge.held(AN_HOUR)
+
+
+async def test_many_young_runs_hide_no_old_one(judge: Judge, clock: FakeClock) -> None:
+    zoe = Till(judge, "zoe")
+    await zoe.reserve(call("zoe/old/1/1/1", 1, run="old"))
+    clock.advance(3601)
+    for first in range(0, 320, 64):
+        await Till(judge).reserve(*(call(f"ana/{n}/1/1/1", 1, run=str(n)) for n in range(first, first + 64)))
+    assert [run.tenant for run in await judge.held(AN_HOUR)] == ["zoe"]

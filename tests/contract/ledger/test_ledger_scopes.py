@@ -10,8 +10,11 @@ from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Level, Scope, Window
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.clock import FakeClock
-from malha.testing.money import Till, call, limit, release, tool, used
+from malha.testing.money import Till, call, free, limit, release, tool, used
+from malha_cost.authorization import Known
+from malha_cost.budget import Who
 from malha_cost.judge import Judge
+from malha_cost.ports import Ledger
 
 ORGANISATION, USER, SESSION = Scope.SCOPE_ORGANISATION, Scope.SCOPE_USER, Scope.SCOPE_SESSION
 REQUEST, RUN = Scope.SCOPE_REQUEST, Scope.SCOPE_RUN
@@ -83,6 +86,23 @@ async def test_an_organisation_bounds_its_tenants_together(judge: Judge) -> None
     with pytest.raises(MalhaError) as refusal:
         await judge.set_budget(eva.principal, limit(1, scope=ORGANISATION))
     assert refusal.value.violations[0][0] == "budget.scope"
+
+
+async def test_an_organisations_limit_is_in_force_for_the_tenant_that_sets_it_though_it_is_moved_meanwhile(
+    book: Ledger, judge: Judge, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await policy(judge, till, organisation="left")
+    look = book.standing
+
+    async def look_and_move_on(who: Who, now: datetime) -> Known:
+        known = await look(who, now)
+        await policy(judge, till, organisation="joined")
+        return known
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(book, "standing", look_and_move_on)
+        await judge.set_budget(till.principal, limit(7, scope=ORGANISATION))
+    assert limit(7, scope=ORGANISATION) in await till.limits()
 
 
 async def test_a_tenant_for_each_run_bounds_runs_below_what_they_ask(till: Till) -> None:
@@ -176,6 +196,20 @@ async def test_the_brake_stops_runs_that_have_not_begun_and_lets_started_ones_fi
     assert (denied.braked, denied.may_free, denied.budget.level) == (True, False, Level.LEVEL_BRAKED)
     assert (await till.reserve(call("old/2", 50, run="old"))).reserved, "within the limit"
     assert (await till.reserve(call("old/3", 1, run="old"))).HasField("denied")
+
+
+async def test_a_run_whose_calls_cost_nothing_has_begun_for_the_brake_too(judge: Judge, till: Till) -> None:
+    await policy(judge, till, brake_percent=95)
+    offline = call("asks/1", 10, run="asks", model="extractive")
+    offline.model.provider = "offline"
+    assert (await till.reserve(offline)).reserved
+    await till.spend("rich/1", 950, run="rich")
+    assert (await till.reserve(call("new/1", 1, run="new"))).denied.braked
+    paid = await till.reserve(call("uses/1", 1), settle=[free("uses/0")])
+    assert paid.reserved, "its first call is over in this very request"
+    assert (await till.reserve(call("asks/2", 1, run="asks"))).reserved, "its first call is under way"
+    await till.settle(used("asks/1", 10), used("asks/2", 0))
+    assert (await till.reserve(call("asks/3", 1, run="asks"))).reserved, "its calls are over"
 
 
 async def test_a_policy_may_stop_started_runs_too(judge: Judge, till: Till) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ import pytest
 from malha.cli.racing import CALLER, Outcome, race
 from malha.stack.secrets import Secrets
 from malha.testing.ledgers import PostgresBook
+from malha.testing.shop import until
 from malha_cost.adapters import postgres_audit, sqlite_audit
 
 
@@ -48,4 +50,23 @@ async def test_so_they_do_on_postgresql_with_three_replicas_of_the_service(
     replicas = [await start_cost(database_url=postgres_book.url) for _ in range(3)]
     target = ",".join(replica.target for replica in replicas)
     won(await race(target, mesh_secrets.of(CALLER), rounds=ROUNDS, processes=4))
+    assert (await postgres_audit.read(postgres_book.owner_url)).off == []
+
+
+@pytest.mark.timeout(240)
+async def test_so_they_do_when_one_replica_is_killed_in_the_middle_of_it(
+    start_cost: Start, mesh_secrets: Secrets, postgres_book: PostgresBook
+) -> None:
+    replicas = [await start_cost(database_url=postgres_book.url) for _ in range(3)]
+    target = ",".join(replica.target for replica in replicas)
+
+    async def in_the_middle() -> bool:
+        [(granted,)] = await postgres_book.rows("SELECT count(*) FROM entries WHERE kind = 'settlement'")
+        return bool(granted >= 10)
+
+    async with asyncio.TaskGroup() as tasks:
+        racing = tasks.create_task(race(target, mesh_secrets.of(CALLER), rounds=ROUNDS, processes=4))
+        await until(in_the_middle)
+        await replicas[0].kill()
+    won(racing.result())
     assert (await postgres_audit.read(postgres_book.owner_url)).off == []

@@ -23,7 +23,7 @@ from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.errors import ConfigurationError, MalhaError, unavailable
 from malha.telemetry.logs import log
 from malha_cost import budget as terms
-from malha_cost.accounts import NOBODY, Account, moves
+from malha_cost.accounts import NOBODY, moves
 from malha_cost.adapters import postgres_statements as sql
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
@@ -113,16 +113,15 @@ class PostgresLedger:
             loaded = await self._load(connection, [(who, now, True)])
             return loaded.known(who, now, limits=True)
 
-    async def set_budget(self, tenant: str, owner: str, budget: Budget, now: datetime) -> BudgetStatus:
+    async def set_budget(self, tenant: str, budget: Budget, now: datetime) -> BudgetStatus:
         kind = budget.window + ROLLING * budget.rolling
-        account = Account(owner, budget.scope, budget.scope_id)
         status = BudgetStatus(budget=budget)
         async with _reachable(), self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                sql.SET_BUDGET, owner, budget.scope, budget.scope_id, kind, budget.limit_microusd
-            )
+            await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # it stays in its organisation
             policies = await self._policies(connection, [tenant])
             policy = policies.get(tenant, self._default)
+            account = terms.bounded(budget, tenant, policy)
+            await connection.execute(sql.SET_BUDGET, *account, kind, budget.limit_microusd)
             at = moment(now, policy.time_zone)
             where = account, span(budget.window, budget.rolling, at)
             sums = await _standings(connection, [where])
@@ -150,17 +149,11 @@ class PostgresLedger:
 
     async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)
-        found = []
         async with _reachable(), self._pool.acquire() as connection:
             # a day in any time zone may be called by tomorrow's date
-            holding = await connection.fetch(sql.HOLDING, moment(before, "Pacific/Kiritimati").day, limit)
-            for tenant, run in holding:
-                prefix = f"{tenant}/{run}/"
-                rows = await connection.fetch(sql.OPEN, tenant, prefix, prefix + "~")
-                if rows and max(row[2] for row in rows) <= before_us:
-                    keys, amount = [row[0] for row in rows], sum(row[1] for row in rows)
-                    found.append(HeldRun(tenant=tenant, run_id=run, keys=keys, reserved_microusd=amount))
-        return found
+            tomorrow = moment(before, "Pacific/Kiritimati").day
+            rows = await connection.fetch(sql.HELD, tomorrow, before_us, limit)
+        return [HeldRun(**dict(row)) for row in rows]
 
     async def _write_forever(self) -> None:
         while True:

@@ -79,14 +79,18 @@ USAGE = (
     "SELECT day, spent AS spent_microusd, reserved AS reserved_microusd, tokens AS used_tokens FROM balances"
     " WHERE tenant = $1 AND scope = 3 AND scope_id = '' AND day BETWEEN $2 AND $3 ORDER BY day"
 )
-HOLDING = (
-    "SELECT tenant, scope_id FROM balances WHERE scope = 1 AND reserved + held_tokens > 0 AND day <= $1"
-    " GROUP BY tenant, scope_id ORDER BY min(day), tenant, scope_id LIMIT $2"
-)
-OPEN = """
-    SELECT opened.key, opened.reserved, opened.at_us FROM entries opened
-    WHERE opened.tenant = $1 AND opened.key BETWEEN $2 AND $3 AND opened.stage = 0 AND NOT EXISTS (
-      SELECT FROM entries closed
-      WHERE closed.tenant = opened.tenant AND closed.key = opened.key AND closed.stage = 1
-    ) ORDER BY opened.key
+HELD = """
+    SELECT tenant, run_id, keys, reserved_microusd FROM (
+      SELECT tenant, scope_id AS run_id, min(day) AS day FROM balances
+      WHERE scope = 1 AND reserved + held_tokens > 0 AND day <= $1 GROUP BY tenant, scope_id
+    ) AS holding CROSS JOIN LATERAL (
+      SELECT array_agg(opened.key ORDER BY opened.key) AS keys,
+        sum(opened.reserved)::bigint AS reserved_microusd, max(opened.at_us) AS youngest
+      FROM entries opened
+      WHERE opened.tenant = holding.tenant AND opened.key > holding.tenant || '/' || holding.run_id || '/'
+        AND opened.key < holding.tenant || '/' || holding.run_id || '/~' AND opened.stage = 0 AND NOT EXISTS (
+          SELECT FROM entries closed
+          WHERE closed.tenant = opened.tenant AND closed.key = opened.key AND closed.stage = 1
+        )
+    ) AS opened WHERE youngest <= $2 ORDER BY day, tenant, run_id LIMIT $3
 """

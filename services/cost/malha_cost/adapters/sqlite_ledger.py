@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
@@ -64,8 +65,8 @@ _USAGE = (
     " WHERE tenant = ? AND scope = 3 AND scope_id = '' AND day BETWEEN ? AND ? ORDER BY day"
 )
 _HOLDING = (
-    "SELECT DISTINCT tenant, scope_id FROM balances"
-    " WHERE scope = 1 AND reserved + held_tokens > 0 AND day <= ? ORDER BY day LIMIT ?"
+    "SELECT tenant, scope_id FROM balances WHERE scope = 1 AND reserved + held_tokens > 0 AND day <= ?"
+    " GROUP BY tenant, scope_id ORDER BY min(day), tenant, scope_id"
 )
 _OPEN = (
     "SELECT opened.key, opened.reserved, opened.at_us FROM entries opened"
@@ -105,17 +106,15 @@ class SqliteLedger:
     async def standing(self, who: Who, now: datetime) -> Known:
         return await self._database.read(lambda connection: self._known(connection, who, now))
 
-    async def set_budget(self, tenant: str, owner: str, budget: Budget, now: datetime) -> BudgetStatus:
+    async def set_budget(self, tenant: str, budget: Budget, now: datetime) -> BudgetStatus:
         kind = budget.window + ROLLING * budget.rolling
 
         def work(connection: sqlite3.Connection) -> BudgetStatus:
-            connection.execute(
-                _SET_BUDGET, (owner, budget.scope, budget.scope_id, kind, budget.limit_microusd)
-            )
             policy = self._policy(connection, tenant)
+            account = terms.bounded(budget, tenant, policy)
+            connection.execute(_SET_BUDGET, (*account, kind, budget.limit_microusd))
             at = moment(now, policy.time_zone)
             status = BudgetStatus(budget=budget)
-            account = Account(owner, budget.scope, budget.scope_id)
             _stand(connection, account, span(budget.window, budget.rolling, at), status)
             return terms.dated(status, policy, at)
 
@@ -147,9 +146,9 @@ class SqliteLedger:
 
         def work(connection: sqlite3.Connection) -> list[HeldRun]:
             # a day in any time zone may be called by tomorrow's date
-            holding = connection.execute(_HOLDING, (moment(before, "Pacific/Kiritimati").day, limit))
-            runs = (_held(connection, tenant, run, before_us) for tenant, run in holding.fetchall())
-            return [run for run in runs if run is not None]
+            holding = connection.execute(_HOLDING, (moment(before, "Pacific/Kiritimati").day,))
+            runs = (_held(connection, tenant, run, before_us) for tenant, run in holding)
+            return list(islice((run for run in runs if run is not None), limit))
 
         return await self._database.read(work)
 
@@ -159,11 +158,12 @@ class SqliteLedger:
         policy = self._policy(connection, who.tenant)
         at = moment(now, policy.time_zone)
         if not limits:
-            return Known({}, policy, at, Rules([], 0, None))
+            return Known({}, policy, at, Rules([], 0, None, set()))
         budgets = _budgets(connection, who, policy)
         rules = terms.rules(budgets, who, policy, at, self._house)
         for limit in rules.limits:
-            _stand(connection, limit.account, limit.span, limit.status)
+            if _stand(connection, limit.account, limit.span, limit.status) and limit.account.scope == RUN:
+                rules.begun.add(limit.account.scope_id)
         if rules.quota is not None:
             since, until = span(MONTH, False, at)
             row = connection.execute(_STANDING, (who.tenant, TENANT, "", since, until)).fetchone()
@@ -192,12 +192,14 @@ def _budgets(connection: sqlite3.Connection, who: Who, policy: BudgetPolicy) -> 
             )
 
 
-def _stand(connection: sqlite3.Connection, account: Account, over: Span, status: BudgetStatus) -> None:
+def _stand(connection: sqlite3.Connection, account: Account, over: Span, status: BudgetStatus) -> bool:
+    """Read what is spent and reserved; whether tokens are used or held there, where those are kept."""
     if over == WHOLE and account.scope != RUN:
         row = connection.execute(_TOTAL, account).fetchone()
     else:
         row = connection.execute(_STANDING, (*account, *over)).fetchone()
     status.spent_microusd, status.reserved_microusd = row[0], row[1]
+    return any(row[2:])
 
 
 def _store(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 
-from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.sqlite import Database
+from malha_gateway.adapters.tenant_store import paid_of
 from malha_gateway.keys import StoredKey
 
 
@@ -21,16 +22,19 @@ class SqliteKeyStore:
 
         def work(connection: sqlite3.Connection) -> StoredKey | None:
             row = connection.execute(
-                "SELECT principal, digest, expire_time, revoke_time FROM api_key WHERE key_id = ?", (key_id,)
+                "SELECT principal, digest, expire_time, revoke_time, tier, lapse_time"
+                " FROM api_key LEFT JOIN tenant USING (tenant) WHERE key_id = ?",
+                (key_id,),
             ).fetchone()
             if row is None:
                 return None
-            principal, digest, expires, revoked = row
+            principal, digest, expires, revoked, tier, lapse_time = row
             return StoredKey(
                 Principal.FromString(principal),
                 digest,
                 datetime.fromtimestamp(expires, UTC),
                 datetime.fromtimestamp(revoked, UTC) if revoked is not None else None,
+                paid_of(tier or Tier.TIER_UNSPECIFIED, lapse_time),
             )
 
         return await self._database.read(work)
