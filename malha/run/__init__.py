@@ -17,7 +17,7 @@ from malha.run.claim import (
     other_item,
     wake_time,
 )
-from malha.run.facts import erasure, facts, wakes, without_content
+from malha.run.facts import alerted, erasure, facts, wakes, without_content
 from malha.run.fold import fold, fold_whatever
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
 from malha.run.keys import (
@@ -72,6 +72,7 @@ __all__ = [
     "UnsealableError",
     "accept",
     "alert_id",
+    "alerted",
     "amend",
     "attempt_hash",
     "call_hash",

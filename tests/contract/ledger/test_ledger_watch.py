@@ -1,4 +1,4 @@
-"""The watch finds what no reservation comes after, hours unlike those of past days, and runs unlike others."""
+"""The watch finds what no reservation comes after, hours unlike past ones, and runs unlike others."""
 
 from __future__ import annotations
 
