@@ -34,6 +34,7 @@ _CODES: Mapping[int, int] = MappingProxyType(
         ErrorReason.ERROR_REASON_ROUTE_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_RUN_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_KEY_NOT_FOUND: code_pb2.NOT_FOUND,
+        ErrorReason.ERROR_REASON_WEBHOOK_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_AGENT_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_TOOL_NOT_FOUND: code_pb2.NOT_FOUND,
         ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND: code_pb2.NOT_FOUND,

@@ -17,10 +17,19 @@ from malha.run.claim import (
     other_item,
     wake_time,
 )
-from malha.run.facts import erasure, facts, wakes, without_content
+from malha.run.facts import alerted, erasure, facts, wakes, without_content
 from malha.run.fold import fold, fold_whatever
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
-from malha.run.keys import StepKey, delta_subject, erased_id, parse_step_key, run_id_for, step_key, subject
+from malha.run.keys import (
+    StepKey,
+    alert_id,
+    delta_subject,
+    erased_id,
+    parse_step_key,
+    run_id_for,
+    step_key,
+    subject,
+)
 from malha.run.lane import lane_of, parse_lane
 from malha.run.limits import check_room
 from malha.run.live_text import DELTA, LiveText
@@ -62,6 +71,8 @@ __all__ = [
     "StreamPosition",
     "UnsealableError",
     "accept",
+    "alert_id",
+    "alerted",
     "amend",
     "attempt_hash",
     "call_hash",

@@ -5,6 +5,7 @@ Pure. Facts are thin: ids, status, amounts and sequence, never a word of content
 
 from __future__ import annotations
 
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.event.v1.event_pb2 import RunFact
 from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.run.v1.record_pb2 import (
@@ -93,6 +94,13 @@ def erasure(entry: Entry) -> tuple[str, RunFact] | None:
     return "run.erased", RunFact(
         tenant=record.tenant, run_id=record.run_id, position=position, status="erased", by=by
     )
+
+
+def alerted(entry: Entry) -> Alert | None:
+    """The alert that a record carries; it stands alone and has no state."""
+    if not entry.record.events or not entry.record.events[0].HasField("alerted"):
+        return None
+    return entry.record.events[0].alerted
 
 
 def without_content(entry: Entry) -> Entry:

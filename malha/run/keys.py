@@ -47,6 +47,12 @@ def erased_id(tenant: str, run_id: str) -> str:
     return b32encode(hashlib.sha256(seed).digest()).decode().rstrip("=").lower()
 
 
+def alert_id(tenant: str, *about: str) -> str:
+    """The name of an alert, and of its record: the same for the same thing, shaped as a run id."""
+    seed = tenant.encode() + b"\x03" + "\x00".join(about).encode()
+    return b32encode(hashlib.sha256(seed).digest()).decode().rstrip("=").lower()
+
+
 def subject(tenant: str, run_id: str) -> str:
     """``malha.run.<tenant>.<run>``. Raises ValueError for what is not one subject token each."""
     if not _TENANT.fullmatch(tenant) or not RUN_ID.fullmatch(run_id):

@@ -34,10 +34,8 @@ COST_DENIED = Counter("malha_cost_denied_total", "Reservations denied: ask_again
 COST_OVERRUNS = Counter(
     "malha_cost_overruns_total", "Settlements above what was reserved for them. Alarm on any."
 )
-COST_BUDGETS_REACHED = Counter(
-    "malha_cost_budgets_reached_total",
-    "Budgets that reached a mark in their window: warned, braked or used_up.",
-    ("level", "scope"),
+COST_ALERTS = Counter(
+    "malha_cost_alerts_total", "Alerts, by type and by the scope of the budget.", ("type", "scope")
 )
 
 # guard

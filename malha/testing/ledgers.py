@@ -12,8 +12,10 @@ import asyncpg
 
 from malha.sqlite import Database
 from malha.testing.postgres import Postgres
+from malha_cost.adapters.postgres_alerts import PostgresAlerts
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
+from malha_cost.adapters.sqlite_alerts import SqliteAlerts
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
 from malha_cost.budget import House
 from malha_cost.ports import Ledger
@@ -28,6 +30,11 @@ class Book(Protocol):
 
     async def open(self, house: House) -> Ledger:
         """The ledger, as a process that starts finds it."""
+        ...
+
+    @property
+    def alerts(self) -> SqliteAlerts | PostgresAlerts:
+        """The alerts of the ledger that was opened last."""
         ...
 
     async def close(self) -> None:
@@ -50,6 +57,11 @@ class SqliteBook:
         self._database = await Database.open(self.path, MIGRATIONS, durable=False)
         return SqliteLedger(self._database, house)
 
+    @property
+    def alerts(self) -> SqliteAlerts:
+        assert self._database is not None
+        return SqliteAlerts(self._database)
+
     async def close(self) -> None:
         if self._database is not None:
             await self._database.close()
@@ -71,6 +83,10 @@ class PostgresBook:
         ledger = await PostgresLedger.open(self.url, house)
         self._ledgers.append(ledger)
         return ledger
+
+    @property
+    def alerts(self) -> PostgresAlerts:
+        return self._ledgers[-1].alerts
 
     async def close(self) -> None:
         while self._ledgers:

@@ -14,6 +14,7 @@ import grpc.aio
 from malha.api.cost.v1 import cost_service_pb2 as cost_pb
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope, Window
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceServicer, add_CostServiceServicer_to_server
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.guard.v1 import guard_service_pb2 as guard_pb
 from malha.api.guard.v1.guard_service_pb2_grpc import GuardServiceServicer, add_GuardServiceServicer_to_server
 from malha.api.planner.v1 import planner_service_pb2 as planner_pb
@@ -126,6 +127,7 @@ class FakeCost(CostServiceServicer):
         self.spent_microusd = 0
         self.budget = Budget(scope=Scope.SCOPE_TENANT, window=Window.WINDOW_DAY, limit_microusd=_LIMIT)
         self.asked = 0
+        self.alerts: list[Alert] = []
 
     async def GetBudget(
         self, _request: cost_pb.GetBudgetRequest, _context: Context
@@ -156,6 +158,21 @@ class FakeCost(CostServiceServicer):
         self, _request: cost_pb.ListHeldRequest, _context: Context
     ) -> cost_pb.ListHeldResponse:
         return cost_pb.ListHeldResponse()
+
+    async def ListAlerts(
+        self, request: cost_pb.ListAlertsRequest, _context: Context
+    ) -> cost_pb.ListAlertsResponse:
+        return cost_pb.ListAlertsResponse(alerts=self.alerts[: request.limit or 20])
+
+    async def ListUntoldAlerts(
+        self, _request: cost_pb.ListUntoldAlertsRequest, _context: Context
+    ) -> cost_pb.ListUntoldAlertsResponse:
+        return cost_pb.ListUntoldAlertsResponse()
+
+    async def MarkAlertsTold(
+        self, _request: cost_pb.MarkAlertsToldRequest, _context: Context
+    ) -> cost_pb.MarkAlertsToldResponse:
+        return cost_pb.MarkAlertsToldResponse()
 
     async def Authorize(
         self, _request: cost_pb.AuthorizeRequest, _context: Context

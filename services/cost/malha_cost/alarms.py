@@ -1,22 +1,15 @@
-"""What people must hear of: budgets that come to an end, and calls that cost more than they were allowed."""
+"""What people must hear of at once, in the log and in metrics."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
-from malha.api.cost.v1.budget_pb2 import Level, Scope, Window
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
-from malha_cost.authorization import Decision, Reached
-
-_REMEMBERED = 4096
+from malha_cost.authorization import Decision
 
 
 class Alarms:
-    """Counts decisions and says once what a budget has reached; after a restart it is said again."""
-
-    def __init__(self) -> None:
-        self._told: OrderedDict[Reached, None] = OrderedDict()
+    """Counts decisions, and says what an alert tells; after a restart it may be said again."""
 
     def decided(self, decision: Decision) -> None:
         """Take note of a decision that was committed."""
@@ -25,20 +18,14 @@ class Alarms:
             metrics.COST_OVERRUNS.inc()
             # the key names no person, and people must find the call
             log.error("reservation_overrun", key=settled.key, by_microusd=settled.cost.overrun_microusd)
-        for reached in decision.reached:
-            self._reached(reached)
+        for alert in decision.alerts:
+            alarm(alert)
         if decision.response.HasField("denied"):
             again = "ask_again" if decision.response.denied.may_free else "final"
             metrics.COST_DENIED.labels(again).inc()
 
-    def _reached(self, reached: Reached) -> None:
-        if reached in self._told:
-            return
-        self._told[reached] = None
-        if len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
-        level = Level.Name(reached.level).removeprefix("LEVEL_").lower()
-        scope = Scope.Name(reached.account.scope).removeprefix("SCOPE_").lower()
-        window = Window.Name(reached.window).removeprefix("WINDOW_").lower()
-        metrics.COST_BUDGETS_REACHED.labels(level, scope).inc()
-        log.warning("budget_reached", level=level, scope=scope, window=window, tenant=reached.account.tenant)
+
+def alarm(alert: Alert) -> None:
+    """Log and count an alert."""
+    metrics.COST_ALERTS.labels(alert.type, alert.scope).inc()
+    log.warning(alert.type, scope=alert.scope, window=alert.window, tenant=alert.tenant, alert=alert.id)

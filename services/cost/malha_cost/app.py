@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from malha import lifecycle
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.cost.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from malha.clock import SystemClock
 from malha.sqlite import Database
+from malha.tasks import end
 from malha.wire import Identity, Server
 from malha_cost.adapters import price_file
+from malha_cost.adapters.sqlite_alerts import SqliteAlerts
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
 from malha_cost.alarms import Alarms
+from malha_cost.alerts import Told
 from malha_cost.budget import House
 from malha_cost.judge import Judge
 from malha_cost.ports import Ledger
 from malha_cost.servicer import CostServicer
 from malha_cost.settings import Settings
+from malha_cost.telling import Telling
+from malha_cost.unusual import Rule
+from malha_cost.watching import Rules, Watch
+
+if TYPE_CHECKING:
+    from malha_cost.adapters.postgres_alerts import PostgresAlerts
 
 CALLERS = frozenset({"gateway", "planner", "retrieval"})
 
@@ -30,12 +41,24 @@ async def main(settings: Settings) -> None:
     if reference:
         prices.find(*reference, clock.now().date())  # a comparison without a price stops the start
     async with AsyncExitStack() as stack:
-        book = await _opened(settings, stack)
-        judge = Judge(book, prices, reference=reference, clock=clock, decided=Alarms().decided)
+        book, alerts = await _opened(settings, stack)
+        told = Told()
+        judge = Judge(book, prices, reference=reference, clock=clock, decided=Alarms().decided, told=told)
+        watch = Watch(
+            *(book, alerts),
+            rules=_unusual(settings),
+            told=told,
+            clock=clock,
+            every=settings.watch_every_seconds,
+        )
         identity = Identity.load(settings.secrets_dir, "cost")
         server = Server("cost", identity=identity, allow=CALLERS, max_concurrent=settings.max_concurrent)
-        server.add(add_CostServiceServicer_to_server, CostServicer(judge))
-        await lifecycle.serve(server, settings)
+        server.add(add_CostServiceServicer_to_server, CostServicer(judge, Telling(book, alerts, clock)))
+        watching = asyncio.create_task(watch.run())
+        try:
+            await lifecycle.serve(server, settings)
+        finally:
+            await end(watching)
 
 
 def _reference(name: str) -> tuple[str, str] | None:
@@ -43,17 +66,25 @@ def _reference(name: str) -> tuple[str, str] | None:
     return (provider, model) if name else None
 
 
-async def _opened(settings: Settings, stack: AsyncExitStack) -> Ledger:
+async def _opened(settings: Settings, stack: AsyncExitStack) -> tuple[Ledger, SqliteAlerts | PostgresAlerts]:
     house, url = _house(settings), settings.database_url.get_secret_value()
     if url:
         from malha_cost.adapters.postgres_ledger import PostgresLedger  # 10 MB that SQLite has no use for
 
         ledger = await PostgresLedger.open(url, house)
         stack.push_async_callback(ledger.close)
-        return ledger
+        return ledger, ledger.alerts
     database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
     stack.push_async_callback(database.close)
-    return SqliteLedger(database, house)
+    return SqliteLedger(database, house), SqliteAlerts(database)
+
+
+def _unusual(settings: Settings) -> Rules:
+    return Rules(
+        hour=Rule(settings.anomaly_score, settings.anomaly_least_microusd, settings.anomaly_days),
+        run=Rule(settings.runaway_score, settings.runaway_least_microusd, settings.runaway_runs),
+        calls=Rule(settings.runaway_score, settings.runaway_least_calls, settings.runaway_runs),
+    )
 
 
 def _house(settings: Settings) -> House:

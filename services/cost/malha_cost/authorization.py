@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from malha.api.cost.v1.budget_pb2 import BudgetPolicy, Level
+from malha.api.cost.v1.budget_pb2 import BudgetPolicy
 from malha.api.cost.v1.cost_service_pb2 import (
     AdjustRequest,
     AuthorizeResponse,
@@ -18,8 +18,10 @@ from malha.api.cost.v1.cost_service_pb2 import (
     Settled,
     Settlement,
 )
+from malha.api.event.v1.alert_pb2 import Alert
 from malha_cost import budget, ledger
 from malha_cost.accounts import RUN, Account, accounts, changes
+from malha_cost.alerts import Reached, reached
 from malha_cost.budget import Limit, Rules, Who
 from malha_cost.ledger import Entry, Kind
 from malha_cost.open_runs import OpenRuns
@@ -62,15 +64,6 @@ class Known(NamedTuple):
     """Every limit in force for what is to be reserved, and where it stands. No limits if nothing is."""
 
 
-class Reached(NamedTuple):
-    """A mark that what is spent under a limit has reached."""
-
-    account: Account
-    window: int
-    since: str
-    level: Level
-
-
 class Decision(NamedTuple):
     """What to add to the ledger and what to answer."""
 
@@ -79,6 +72,8 @@ class Decision(NamedTuple):
     overruns: list[Settled]
     """Settlements that went above their reservation just now."""
     reached: Sequence[Reached] = ()
+    alerts: Sequence[Alert] = ()
+    """Of what was reached, those to be stored with the entries."""
 
 
 def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Price | None) -> Decision:
@@ -125,7 +120,8 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
     ]
     new, denied = _granted(new, question, known, open_runs)
     if denied is not None:
-        return Decision(added, AuthorizeResponse(settled=settled, denied=denied), overruns, _reached(known))
+        marks = reached(known.rules, policy, moment, denied)
+        return Decision(added, AuthorizeResponse(settled=settled, denied=denied), overruns, marks)
     if not question.reserve:
         # settling without reserving is how a run ends
         for history in known.histories.values():
@@ -139,7 +135,7 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
             Reserved(key=asked.key, amount_microusd=opened.reserved, max_output_tokens=opened.output_tokens)
         )
     response = AuthorizeResponse(settled=settled, reserved=reserved)
-    return Decision(added, response, overruns, _reached(known))
+    return Decision(added, response, overruns, reached(known.rules, policy, moment))
 
 
 def adjust(question: Question, known: Known) -> Decision:
@@ -270,13 +266,3 @@ def _runs(rules: Rules) -> list[Limit]:
 def _begun(limit: Limit, rules: Rules) -> bool:
     status = limit.status
     return status.spent_microusd > 0 or status.reserved_microusd > 0 or limit.account.scope_id in rules.begun
-
-
-def _reached(known: Known) -> list[Reached]:
-    """The limits of people, not of runs, that have reached a mark."""
-    percent = known.policy.warn_percent
-    return [
-        Reached(account, status.budget.window, span.since, budget.level(status, known.policy))
-        for status, account, span in known.rules.limits
-        if account.scope != RUN and status.spent_microusd * 100 >= status.budget.limit_microusd * percent
-    ]

@@ -23,8 +23,9 @@ from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import parse_step_key
-from malha_cost import authorization, budget, ledger
+from malha_cost import alerts, authorization, budget, ledger
 from malha_cost.accounts import SESSION, USER
+from malha_cost.alerts import Told
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, Who
 from malha_cost.ledger import Entry, Payer, pseudonym
@@ -46,6 +47,7 @@ class Judge:
         reference: (provider, model) of comparison; None compares with nothing. It must have a price.
         clock: for windows and for how long room is kept for a run.
         decided: told of every decision, for metrics and alarms.
+        told: marks that are known to be stored, shared with whoever finds them as well.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Judge:
         reference: tuple[str, str] | None,
         clock: Clock,
         decided: Callable[[Decision], None] = lambda _: None,
+        told: Told | None = None,
     ) -> None:
         self._book = book
         self._prices = prices
@@ -63,6 +66,7 @@ class Judge:
         self._clock = clock
         self._decided = decided
         self._open_runs = OpenRuns()
+        self._told = told or Told()
 
     async def authorize(
         self, principal: Principal, settle: Sequence[Settlement], reserve: Sequence[Reservation]
@@ -111,9 +115,15 @@ class Judge:
         reference = self._prices.find(*self._reference, today) if self._reference else None
 
         def decide(question: Question, known: Known) -> Decision:
-            return authorization.decide(question, known, self._open_runs, reference)
+            decision = authorization.decide(question, known, self._open_runs, reference)
+            if not decision.reached:
+                return decision
+            new = list(self._told.new(decision.reached))
+            told = [alerts.alert_of(found, known.moment) for found in new]
+            return decision._replace(reached=new, alerts=told)
 
         decision = await self._book.change(question, self._clock.now(), decide)
+        self._told.took(decision.reached)
         self._decided(decision)
         return decision.response
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
 from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.event.v1.alert_pb2 import Alert
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import Who
+from malha_cost.spending import Batch, Findings, Hour, RunSum
 
 
 class Ledger(Protocol):
@@ -63,4 +65,40 @@ class Ledger(Protocol):
 
     async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
         """Runs of all tenants that hold something and reserved nothing since ``before``, oldest first."""
+        ...
+
+
+class Spending(Protocol):
+    """What was settled, followed some way behind, and the sums that are kept of it."""
+
+    async def spent(self, until: datetime, *, limit: int) -> Batch:
+        """What was settled up to then and not followed yet, the oldest first; about ``limit`` of it."""
+        ...
+
+    async def hours(self, place: Hour, hours: int) -> dict[int, int]:
+        """What was spent there in that hour and so many before it; hours without spending are left out."""
+        ...
+
+    async def runs(self, tenant: str, agent: str) -> dict[str, RunSum]:
+        """The agent's latest runs that spent something, by their ids."""
+        ...
+
+    async def follow(self, findings: Findings) -> bool:
+        """Store sums, alerts and how far they go; False, and nothing, where another process was first."""
+        ...
+
+
+class AlertBook(Protocol):
+    """Alerts, as the ledger keeps them."""
+
+    async def untold(self, limit: int) -> list[Alert]:
+        """Those of tenants that were not announced yet, the oldest first."""
+        ...
+
+    async def told(self, alerts: Sequence[tuple[str, str]], now: datetime) -> None:
+        """They, by tenant and id, were announced."""
+        ...
+
+    async def latest(self, tenant: str, organisation: str, limit: int) -> list[Alert]:
+        """Of a tenant, and of an organisation where it is named; the newest first."""
         ...

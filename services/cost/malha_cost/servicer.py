@@ -14,6 +14,7 @@ from malha.errors import ErrorReason, MalhaError
 from malha.wire import current
 from malha_cost.accounts import ORGANISATION
 from malha_cost.judge import Judge
+from malha_cost.telling import Telling
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -25,8 +26,9 @@ _KNOWS_RUNS = "planner"
 class CostServicer(CostServiceServicer):
     """Serves the contract ``malha.api.cost.v1.CostService``."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, telling: Telling) -> None:
         self._judge = judge
+        self._telling = telling
 
     async def Authorize(self, request: pb.AuthorizeRequest, _context: Context) -> pb.AuthorizeResponse:
         return await self._judge.authorize(current().principal, request.settle, request.reserve)
@@ -58,12 +60,35 @@ class CostServicer(CostServiceServicer):
         return pb.AdjustResponse(amount_microusd=await self._judge.adjust(_with_right(_OPERATOR), request))
 
     async def ListHeld(self, request: pb.ListHeldRequest, _context: Context) -> pb.ListHeldResponse:
-        if current().caller != _KNOWS_RUNS:
-            raise MalhaError(
-                ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED, "only the planner asks for all tenants' runs"
-            )
+        _only_the_planner()
         older_than = timedelta(seconds=request.older_than_seconds)
         return pb.ListHeldResponse(runs=await self._judge.held(older_than))
+
+    async def ListAlerts(self, request: pb.ListAlertsRequest, _context: Context) -> pb.ListAlertsResponse:
+        principal = _with_right(_ADMIN)
+        operator = _OPERATOR in principal.scopes
+        found = await self._telling.latest(principal, request.limit, operator=operator)
+        return pb.ListAlertsResponse(alerts=found)
+
+    async def ListUntoldAlerts(
+        self, _request: pb.ListUntoldAlertsRequest, _context: Context
+    ) -> pb.ListUntoldAlertsResponse:
+        _only_the_planner()
+        return pb.ListUntoldAlertsResponse(alerts=await self._telling.untold())
+
+    async def MarkAlertsTold(
+        self, request: pb.MarkAlertsToldRequest, _context: Context
+    ) -> pb.MarkAlertsToldResponse:
+        _only_the_planner()
+        await self._telling.told(request.alerts)
+        return pb.MarkAlertsToldResponse()
+
+
+def _only_the_planner() -> None:
+    if current().caller != _KNOWS_RUNS:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED, "only the planner asks for what is all tenants'"
+        )
 
 
 def _with_right(scope: str) -> Principal:

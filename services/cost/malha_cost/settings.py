@@ -43,5 +43,22 @@ class Settings(ServiceSettings):
     """Likewise of tier pro."""
     monthly_tokens_enterprise: int = Field(default=0, ge=0)
     """Likewise of tier enterprise: without a quota."""
+    watch_every_seconds: float = Field(default=1.0, gt=0.0, le=3600.0)
+    """How often what was settled is looked through for what people must hear of. High: they hear later."""
+    anomaly_score: float = Field(default=3.5, gt=0.0)
+    """How many robust standard deviations above the same hour of past days an hour's spending alarms. Low:
+    many false alarms; high: few true ones."""
+    anomaly_least_microusd: int = Field(default=1_000_000, gt=0)
+    """An hour that spent less alarms nobody. Low: pennies alarm."""
+    anomaly_days: int = Field(default=7, ge=1, le=28)
+    """Past days that must be known before an hour can be unusual. Low: new tenants alarm."""
+    runaway_score: float = Field(default=5.0, gt=0.0)
+    """The same of a run's spending, and of its calls, above those of its agent's latest runs."""
+    runaway_least_microusd: int = Field(default=100_000, gt=0)
+    """A run that spent less does not alarm by what it spent."""
+    runaway_least_calls: int = Field(default=20, ge=1)
+    """A run of fewer calls that cost something does not alarm by their number."""
+    runaway_runs: int = Field(default=20, ge=1, le=255)
+    """Runs of an agent that must be known before one of them can be unusual."""
     max_concurrent: int = Field(default=512, gt=0)
     """Calls served at once; as many again wait, more are shed with OVERLOADED."""

@@ -38,6 +38,7 @@ from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
 from malha_planner.adapters.toolbox import ToolsPeer
 from malha_planner.adapters.work_stream import NatsWaker, NatsWork
 from malha_planner.agents import Catalogue
+from malha_planner.alerting import Alerter
 from malha_planner.archiving import Archivist
 from malha_planner.erase_requests import EraseRequests
 from malha_planner.erasing import Eraser
@@ -169,6 +170,9 @@ async def main(
             clock=clock,
             after=timedelta(seconds=settings.sweep_after_seconds),
         )
+        alerter = Alerter(
+            journal=stream_journal, alerts=ledger, streams=streams, acting=acting_for, clock=clock
+        )
         requests = EraseRequests(
             journal=stream_journal,
             shelf=shelf,
@@ -188,7 +192,7 @@ async def main(
             clock=clock,
             ack_wait=settings.ack_wait_seconds,
             lead_every=settings.lead_every_seconds,
-            chores=[archivist, eraser, sweeper],
+            chores=[archivist, eraser, sweeper, alerter],
         )
         server = Server("planner", identity=identity, allow=CALLERS)
         server.add(add_PlannerServiceServicer_to_server, PlannerServicer(catalogue, table, shelf, requests))

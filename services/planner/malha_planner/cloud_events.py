@@ -10,11 +10,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from google.protobuf.json_format import MessageToDict
 
 from malha.api.common.v1.usage_pb2 import Cost, Usage
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.event.v1.event_pb2 import RunFact
 
 SOURCE = "/malha/planner"
+SOURCE_OF_ALERTS = "/malha/cost"
 
 _PLAIN = (
     "tenant",
@@ -53,6 +56,28 @@ def cloud_event(event_type: str, fact: RunFact, time: datetime) -> bytes:
         },
         option=orjson.OPT_UTC_Z,
     )
+
+
+def alert_event(alert: Alert) -> bytes:
+    """The envelope around an alert; its id is the alert's, its subject whom or what it is about."""
+    about = alert.run_id or "/".join(filter(None, (alert.scope or alert.agent or "tenant", alert.scope_id)))
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": alert.id,
+            "source": SOURCE_OF_ALERTS,
+            "type": f"malha.{alert_type(alert)}",
+            "subject": about,
+            "time": alert.time.ToJsonString(),
+            "datacontenttype": "application/json",
+            "data": MessageToDict(alert, preserving_proto_field_name=True),
+        }
+    )
+
+
+def alert_type(alert: Alert) -> str:
+    """Such as "alert.budget_warned"."""
+    return f"alert.{alert.type}"
 
 
 def _data(fact: RunFact) -> dict[str, Any]:

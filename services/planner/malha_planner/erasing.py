@@ -11,9 +11,10 @@ from malha.api.planner.v1.erasure_pb2 import Erasure
 from malha.api.run.v1.record_pb2 import Erased, JournalEvent, Record
 from malha.clock import Clock
 from malha.errors import MalhaError
-from malha.run import Fenced, Journal, erased_id
+from malha.run import Fenced, Journal, alert_id, erased_id
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
+from malha_planner.alerting import RUNAWAY
 from malha_planner.ports import (
     Acting,
     Disk,
@@ -110,7 +111,16 @@ class Eraser:
         if await self._record(erasure) > leadership.told:
             return False
         await self._streams.erase_events(erasure.sequences)
+        await self._erase_alert(tenant, run_id)
         return True
+
+    async def _erase_alert(self, tenant: str, run_id: str) -> None:
+        """What people were told of the run's spending names it."""
+        sequences = [
+            entry.sequence for entry in await self._journal.load(tenant, alert_id(tenant, RUNAWAY, run_id))
+        ]
+        await self._streams.erase_events(sequences)
+        await self._streams.erase_records(sequences)
 
     async def _record(self, erasure: Erasure) -> int:
         """The sequence of the record that says what was done; written once."""

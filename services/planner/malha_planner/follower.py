@@ -26,6 +26,7 @@ from malha.run import (
     Journal,
     Position,
     RunState,
+    alerted,
     erasure,
     fold_whatever,
     goes_on,
@@ -185,6 +186,9 @@ class Follower:
             if (erased := erasure(entry)) is not None:
                 outbox.tell(entry, [erased])
                 continue
+            if (alert := alerted(entry)) is not None:
+                outbox.alert(entry, alert)
+                continue
             try:
                 known, wake = await self._fold(entry, journals)
             except BrokenJournalError as error:
@@ -206,7 +210,7 @@ class Follower:
     async def _journals(self, batch: Sequence[Entry]) -> dict[_Where, list[Entry]]:
         """Of the runs that moved and are not kept. Side by side: when many that waited go on at once, reading
         one after the other would hold up all the rest."""
-        moved = dict.fromkeys(_where(entry) for entry in batch if erasure(entry) is None)
+        moved = dict.fromkeys(_where(entry) for entry in batch if not _alone(entry))
         begun = {_where(entry) for entry in batch if _begins(entry)}
         strange = [where for where in moved if where not in self._known and where not in begun]
         found: dict[_Where, list[Entry]] = {}
@@ -247,6 +251,10 @@ class Follower:
 
 def _where(entry: Entry) -> _Where:
     return entry.record.tenant, entry.record.run_id
+
+
+def _alone(entry: Entry) -> bool:
+    return erasure(entry) is not None or alerted(entry) is not None
 
 
 def _begins(entry: Entry) -> bool:

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
 
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.event.v1.event_pb2 import RunFact
 from malha.clock import Clock
 from malha.run import Entry, Position, RunState, facts
 from malha.telemetry import metrics
-from malha_planner.cloud_events import cloud_event
+from malha_planner.cloud_events import alert_event, alert_type, cloud_event
 from malha_planner.ports import Announcement, Announcer, Overtaken, RunsTable
 from malha_planner.rows import row_of
 
@@ -76,6 +77,17 @@ class Outbox:
             if position > self._announced:
                 body = cloud_event(event_type, fact, entry.time)
                 self._events.append(Announcement(fact.tenant, event_type, position, body))
+        self._took(entry)
+
+    def alert(self, entry: Entry, alert: Alert) -> None:
+        """Take a record that carries an alert."""
+        position = Position(entry.sequence, 0)
+        if position > self._announced:
+            announcement = Announcement(alert.tenant, alert_type(alert), position, alert_event(alert))
+            self._events.append(announcement)
+        self._took(entry)
+
+    def _took(self, entry: Entry) -> None:
         self._seen = entry.sequence
         self._records += 1
         self._something.set()

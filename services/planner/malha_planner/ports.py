@@ -15,12 +15,14 @@ from typing import Protocol
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.common.v1.usage_pb2 import Usage
 from malha.api.cost.v1.cost_service_pb2 import (
+    AlertName,
     AuthorizeRequest,
     AuthorizeResponse,
     HeldRun,
     SettleRequest,
     SettleResponse,
 )
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.guard.v1.guard_service_pb2 import (
     CheckRequest,
     CheckResponse,
@@ -350,6 +352,16 @@ class HeldMoney(Protocol):
 
     async def settle(self, request: SettleRequest) -> SettleResponse:
         """Settle reservations of the current principal's tenant."""
+
+
+class Alerts(Protocol):
+    """What the ledger wants people to hear of, of all tenants."""
+
+    async def untold(self) -> Sequence[Alert]:
+        """Alerts that were not announced yet, the oldest first."""
+
+    async def told(self, alerts: Sequence[AlertName]) -> None:
+        """These were; told again it changes nothing."""
 
 
 class Shelf(Protocol):

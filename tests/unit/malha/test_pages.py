@@ -10,6 +10,7 @@ from google.api import annotations_pb2
 from google.rpc import code_pb2
 
 from malha.api.common.v1.error_reason_pb2 import ErrorReason
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.event.v1.event_pb2 import RunFact
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunLimitsRequest
@@ -99,14 +100,19 @@ def test_the_reference_lists_every_field_of_a_question_and_every_kind_of_event()
 
 def test_every_announced_type_and_field_is_explained() -> None:
     page = (DOCS / "events.md").read_text(encoding="utf-8")
-    untold = {"answered", "step_abandoned", "handed_over"}  # content alone; told as step_finished; no news
+    # content alone; told as step_finished; no news; told as alert.<type>
+    untold = {"answered", "step_abandoned", "handed_over", "alerted"}
     kinds = {field.name for field in JournalEvent.DESCRIPTOR.oneofs_by_name["event"].fields}
     types = set(re.findall(r"^\| `run\.(\w+)` \|", page, re.MULTILINE))
     twofold = {"notified", "approval_requested"}  # what "proposed" is told as
     assert types == kinds - untold - {"proposed"} | twofold
-    table = page[page.index("## Fields of the data") : page.index("## Order and delivery")]
-    rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(RunFact.DESCRIPTOR.fields_by_name)
+    for begin, end, message in (
+        ("## Fields of the data", "## Fields of an alert", RunFact),
+        ("## Fields of an alert", "## Order and delivery", Alert),
+    ):
+        table = page[page.index(begin) : page.index(end)]
+        rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(message.DESCRIPTOR.fields_by_name)
 
 
 def test_every_reason_is_explained_with_its_codes() -> None:

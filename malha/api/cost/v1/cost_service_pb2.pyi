@@ -2,6 +2,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from malha.api.common.v1 import usage_pb2 as _usage_pb2
 from malha.api.cost.v1 import budget_pb2 as _budget_pb2
 from malha.api.cost.v1 import usage_pb2 as _usage_pb2_1
+from malha.api.event.v1 import alert_pb2 as _alert_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -249,3 +250,43 @@ class GetUsageResponse(_message.Message):
     DAYS_FIELD_NUMBER: _ClassVar[int]
     days: _containers.RepeatedCompositeFieldContainer[_usage_pb2_1.DayUsage]
     def __init__(self, days: _Optional[_Iterable[_Union[_usage_pb2_1.DayUsage, _Mapping]]] = ...) -> None: ...
+
+class ListAlertsRequest(_message.Message):
+    __slots__ = ("limit",)
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    def __init__(self, limit: _Optional[int] = ...) -> None: ...
+
+class ListAlertsResponse(_message.Message):
+    __slots__ = ("alerts",)
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    alerts: _containers.RepeatedCompositeFieldContainer[_alert_pb2.Alert]
+    def __init__(self, alerts: _Optional[_Iterable[_Union[_alert_pb2.Alert, _Mapping]]] = ...) -> None: ...
+
+class ListUntoldAlertsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListUntoldAlertsResponse(_message.Message):
+    __slots__ = ("alerts",)
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    alerts: _containers.RepeatedCompositeFieldContainer[_alert_pb2.Alert]
+    def __init__(self, alerts: _Optional[_Iterable[_Union[_alert_pb2.Alert, _Mapping]]] = ...) -> None: ...
+
+class MarkAlertsToldRequest(_message.Message):
+    __slots__ = ("alerts",)
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    alerts: _containers.RepeatedCompositeFieldContainer[AlertName]
+    def __init__(self, alerts: _Optional[_Iterable[_Union[AlertName, _Mapping]]] = ...) -> None: ...
+
+class AlertName(_message.Message):
+    __slots__ = ("tenant", "id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    id: str
+    def __init__(self, tenant: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class MarkAlertsToldResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -76,6 +76,21 @@ class CostServiceStub(object):
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
                 _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/ListAlerts',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListAlertsResponse.FromString,
+                _registered_method=True)
+        self.ListUntoldAlerts = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/ListUntoldAlerts',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListUntoldAlertsRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListUntoldAlertsResponse.FromString,
+                _registered_method=True)
+        self.MarkAlertsTold = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/MarkAlertsTold',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldResponse.FromString,
+                _registered_method=True)
 
 
 class CostServiceServicer(object):
@@ -150,6 +165,31 @@ class CostServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAlerts(self, request, context):
+        """ListAlerts answers the latest alerts of the principal's tenant, the newest first;
+        with the right "operator", those of its organisation's budgets as well. It needs the
+        right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUntoldAlerts(self, request, context):
+        """ListUntoldAlerts answers alerts of all tenants that were not announced yet, the
+        oldest first. The planner's alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkAlertsTold(self, request, context):
+        """MarkAlertsTold says that alerts were announced; told again it changes nothing. The
+        planner's alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CostServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -192,6 +232,21 @@ def add_CostServiceServicer_to_server(servicer, server):
                     servicer.ListHeld,
                     request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.FromString,
                     response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListAlertsRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListAlertsResponse.SerializeToString,
+            ),
+            'ListUntoldAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUntoldAlerts,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListUntoldAlertsRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListUntoldAlertsResponse.SerializeToString,
+            ),
+            'MarkAlertsTold': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkAlertsTold,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -412,6 +467,87 @@ class CostService(object):
             '/malha.api.cost.v1.CostService/ListHeld',
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/ListAlerts',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListAlertsRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUntoldAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/ListUntoldAlerts',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListUntoldAlertsRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListUntoldAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkAlertsTold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/MarkAlertsTold',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldResponse.FromString,
             options,
             channel_credentials,
             insecure,

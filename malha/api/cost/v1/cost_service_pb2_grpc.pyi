@@ -153,7 +153,55 @@ _CostServiceListHeldType = typing_extensions.TypeVar(
     ],
 )
 
-class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType]):
+_CostServiceListAlertsType = typing_extensions.TypeVar(
+    '_CostServiceListAlertsType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListAlertsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListAlertsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListAlertsResponse,
+    ],
+)
+
+_CostServiceListUntoldAlertsType = typing_extensions.TypeVar(
+    '_CostServiceListUntoldAlertsType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse,
+    ],
+)
+
+_CostServiceMarkAlertsToldType = typing_extensions.TypeVar(
+    '_CostServiceMarkAlertsToldType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
+    ],
+)
+
+class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType, _CostServiceListAlertsType, _CostServiceListUntoldAlertsType, _CostServiceMarkAlertsToldType]):
     """CostService is the only judge of money. Every amount is integer micro-dollars.
     The tenant and key of every call are the principal's.
     """
@@ -192,6 +240,18 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
             malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ListAlertsRequest,
+            malha.api.cost.v1.cost_service_pb2.ListAlertsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsRequest,
+            malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
+            malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -227,6 +287,18 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
             malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ListAlertsRequest,
+            malha.api.cost.v1.cost_service_pb2.ListAlertsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsRequest,
+            malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
+            malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -271,6 +343,22 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     long, the longest first. Their reservations are settled by whoever finds the run over.
     """
 
+    ListAlerts: _CostServiceListAlertsType
+    """ListAlerts answers the latest alerts of the principal's tenant, the newest first;
+    with the right "operator", those of its organisation's budgets as well. It needs the
+    right "admin".
+    """
+
+    ListUntoldAlerts: _CostServiceListUntoldAlertsType
+    """ListUntoldAlerts answers alerts of all tenants that were not announced yet, the
+    oldest first. The planner's alone.
+    """
+
+    MarkAlertsTold: _CostServiceMarkAlertsToldType
+    """MarkAlertsTold says that alerts were announced; told again it changes nothing. The
+    planner's alone.
+    """
+
 CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.AuthorizeRequest,
@@ -303,6 +391,18 @@ CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
         malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListAlertsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsRequest,
+        malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
+        malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
     ],
 ]
 
@@ -390,6 +490,37 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ListHeldResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ListHeldResponse]]:
         """ListHeld answers runs of all tenants for which money or tokens have been held for
         long, the longest first. Their reservations are settled by whoever finds the run over.
+        """
+
+    @abc.abstractmethod
+    def ListAlerts(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ListAlertsResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ListAlertsResponse]]:
+        """ListAlerts answers the latest alerts of the principal's tenant, the newest first;
+        with the right "operator", those of its organisation's budgets as well. It needs the
+        right "admin".
+        """
+
+    @abc.abstractmethod
+    def ListUntoldAlerts(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ListUntoldAlertsResponse]]:
+        """ListUntoldAlerts answers alerts of all tenants that were not announced yet, the
+        oldest first. The planner's alone.
+        """
+
+    @abc.abstractmethod
+    def MarkAlertsTold(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse]]:
+        """MarkAlertsTold says that alerts were announced; told again it changes nothing. The
+        planner's alone.
         """
 
 def add_CostServiceServicer_to_server(servicer: CostServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -4,6 +4,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from malha.api.common.v1 import principal_pb2 as _principal_pb2
 from malha.api.common.v1 import usage_pb2 as _usage_pb2
+from malha.api.event.v1 import alert_pb2 as _alert_pb2
 from malha.api.run.v1 import chat_pb2 as _chat_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -149,7 +150,7 @@ class Record(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JournalEvent, _Mapping]]] = ..., written_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class JournalEvent(_message.Message):
-    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "step_settled", "decided", "proposed", "replayed", "dropped", "erased", "handed_over", "content")
+    __slots__ = ("accepted", "claimed", "step_started", "step_finished", "step_abandoned", "answered", "parked", "cancel_requested", "finished", "step_settled", "decided", "proposed", "replayed", "dropped", "erased", "handed_over", "alerted", "content")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     CLAIMED_FIELD_NUMBER: _ClassVar[int]
     STEP_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +167,7 @@ class JournalEvent(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     ERASED_FIELD_NUMBER: _ClassVar[int]
     HANDED_OVER_FIELD_NUMBER: _ClassVar[int]
+    ALERTED_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     accepted: Accepted
     claimed: Claimed
@@ -183,8 +185,9 @@ class JournalEvent(_message.Message):
     dropped: Dropped
     erased: Erased
     handed_over: HandedOver
+    alerted: _alert_pb2.Alert
     content: Sealed
-    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., step_settled: _Optional[_Union[StepSettled, _Mapping]] = ..., decided: _Optional[_Union[Decided, _Mapping]] = ..., proposed: _Optional[_Union[Proposed, _Mapping]] = ..., replayed: _Optional[_Union[Replayed, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ..., erased: _Optional[_Union[Erased, _Mapping]] = ..., handed_over: _Optional[_Union[HandedOver, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., claimed: _Optional[_Union[Claimed, _Mapping]] = ..., step_started: _Optional[_Union[StepStarted, _Mapping]] = ..., step_finished: _Optional[_Union[StepFinished, _Mapping]] = ..., step_abandoned: _Optional[_Union[StepAbandoned, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., step_settled: _Optional[_Union[StepSettled, _Mapping]] = ..., decided: _Optional[_Union[Decided, _Mapping]] = ..., proposed: _Optional[_Union[Proposed, _Mapping]] = ..., replayed: _Optional[_Union[Replayed, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ..., erased: _Optional[_Union[Erased, _Mapping]] = ..., handed_over: _Optional[_Union[HandedOver, _Mapping]] = ..., alerted: _Optional[_Union[_alert_pb2.Alert, _Mapping]] = ..., content: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
 
 class Sealed(_message.Message):
     __slots__ = ("key_id", "nonce", "ciphertext")

@@ -20,30 +20,28 @@ import asyncpg
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
 from malha.api.cost.v1.usage_pb2 import DayUsage
-from malha.errors import ConfigurationError, MalhaError, unavailable
+from malha.api.event.v1.alert_pb2 import Alert
+from malha.errors import ConfigurationError, MalhaError
 from malha.telemetry.logs import log
 from malha_cost import budget as terms
 from malha_cost.accounts import NOBODY, moves
+from malha_cost.adapters import postgres_alerts
 from malha_cost.adapters import postgres_statements as sql
+from malha_cost.adapters.postgres_alerts import PostgresAlerts
+from malha_cost.adapters.postgres_reach import AWAY, reachable
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
 from malha_cost.ledger import Entry
 from malha_cost.loaded import Loaded, Where
 from malha_cost.windows import moment, span
 
-REVISION = "0001"
+REVISION = "0004"
 """Of the schema that this version reads and writes."""
 ROLLING = 16
 _GROUP = 64
 _WAITING = 4096
 _ATTEMPTS = 3
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-# A server that is stopped, restarted, full, or no longer the one that writes: whatever was asked is asked
-# again under the same keys.
-_AWAY = (
-    *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError),
-    *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
-)
 _SECONDS = 10.0
 
 # Every query here is by key. A planner without statistics yet would rather read whole tables.
@@ -85,7 +83,7 @@ class PostgresLedger:
                 url, min_size=1, max_size=4, command_timeout=_SECONDS, server_settings=_settings()
             )
             revision = await pool.fetchval("SELECT version_num FROM alembic_version")
-        except (*_AWAY, asyncpg.PostgresError) as error:
+        except (*AWAY, asyncpg.PostgresError) as error:
             raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
         if revision != REVISION:
             await pool.close()
@@ -93,6 +91,11 @@ class PostgresLedger:
                 f"the ledger's schema is {revision}, not {REVISION}: run malha_cost.adapters.postgres_schema"
             )
         return cls(pool, house)
+
+    @property
+    def alerts(self) -> PostgresAlerts:
+        """The alerts of the same database."""
+        return PostgresAlerts(self._pool)
 
     async def close(self) -> None:
         """Drop what waits; whoever asked asks again."""
@@ -109,14 +112,14 @@ class PostgresLedger:
         return await answer
 
     async def standing(self, who: Who, now: datetime) -> Known:
-        async with _reachable(), self._pool.acquire() as connection:
+        async with reachable(), self._pool.acquire() as connection:
             loaded = await self._load(connection, [(who, now, True)])
             return loaded.known(who, now, limits=True)
 
     async def set_budget(self, tenant: str, budget: Budget, now: datetime) -> BudgetStatus:
         kind = budget.window + ROLLING * budget.rolling
         status = BudgetStatus(budget=budget)
-        async with _reachable(), self._pool.acquire() as connection, connection.transaction():
+        async with reachable(), self._pool.acquire() as connection, connection.transaction():
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # it stays in its organisation
             policies = await self._policies(connection, [tenant])
             policy = policies.get(tenant, self._default)
@@ -132,7 +135,7 @@ class PostgresLedger:
         self, tenant: str, policy: BudgetPolicy, check: Callable[[BudgetPolicy], None]
     ) -> BudgetPolicy:
         values = [getattr(policy, field.name) for field in policy.DESCRIPTOR.fields]
-        async with _reachable(), self._pool.acquire() as connection, connection.transaction():
+        async with reachable(), self._pool.acquire() as connection, connection.transaction():
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # not while it decides
             check((await self._policies(connection, [tenant])).get(tenant, self._default))
             await connection.execute(sql.SET_POLICY, tenant, *values)
@@ -141,7 +144,7 @@ class PostgresLedger:
     async def usage(
         self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
     ) -> list[DayUsage]:
-        async with _reachable(), self._pool.acquire() as connection:
+        async with reachable(), self._pool.acquire() as connection:
             policies = await self._policies(connection, [tenant])
             today = moment(now, policies.get(tenant, self._default).time_zone).day
             rows = await connection.fetch(sql.USAGE, tenant, *choose(today))
@@ -149,7 +152,7 @@ class PostgresLedger:
 
     async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)
-        async with _reachable(), self._pool.acquire() as connection:
+        async with reachable(), self._pool.acquire() as connection:
             # a day in any time zone may be called by tomorrow's date
             tomorrow = moment(before, "Pacific/Kiritimati").day
             rows = await connection.fetch(sql.HELD, tomorrow, before_us, limit)
@@ -187,7 +190,7 @@ class PostgresLedger:
     async def _transaction(self, group: Sequence[_Asked]) -> list[Decision | Exception]:
         for attempt in range(_ATTEMPTS):
             try:
-                async with _reachable(), self._pool.acquire() as connection, connection.transaction():
+                async with reachable(), self._pool.acquire() as connection, connection.transaction():
                     return await self._decide(connection, group)
             except _AGAIN as error:
                 if attempt + 1 == _ATTEMPTS:
@@ -206,6 +209,7 @@ class PostgresLedger:
         )
         outcomes: list[Decision | Exception] = []
         entries: list[Entry] = []
+        alerts: list[Alert] = []
         for question, now, decide, _ in group:
             try:
                 decision = decide(question, loaded.of(question, now))
@@ -214,6 +218,7 @@ class PostgresLedger:
             else:
                 outcomes.append(decision)
                 entries += decision.entries
+                alerts += decision.alerts
                 loaded.add(decision.entries)
         if entries:
             await connection.execute(sql.APPEND, *map(list, zip(*entries, strict=True)))
@@ -221,6 +226,7 @@ class PostgresLedger:
             if found:
                 rows = [(*place, *move) for place, move in found.items()]
                 await connection.execute(sql.MOVE, *map(list, zip(*rows, strict=True)))
+        await postgres_alerts.store(connection, alerts)
         return outcomes
 
     async def _load(
@@ -275,17 +281,6 @@ class PostgresLedger:
             )
             for row in rows
         }
-
-
-class _reachable:  # noqa: N801  # reads as a statement
-    """Tells of a database that is away as every part that is away is told of."""
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (*_AWAY, TimeoutError)):
-            raise unavailable("the ledger's database") from error
 
 
 def _lock(kind: str, name: str) -> int:

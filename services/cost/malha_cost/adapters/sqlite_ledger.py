@@ -18,6 +18,7 @@ from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.sqlite import Database
 from malha_cost import budget as terms
 from malha_cost.accounts import NOBODY, RUN, TENANT, Account, moves
+from malha_cost.adapters import sqlite_alerts
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import House, Rules, Who
 from malha_cost.ledger import Entry
@@ -99,6 +100,7 @@ class SqliteLedger:
                 known.histories[key] = [Entry(*row) for row in rows]
             decision = decide(question, known)
             _store(connection, decision.entries)
+            sqlite_alerts.store(connection, decision.alerts)
             return decision
 
         return await self._database.write(work)

@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from malha.api.cost.v1.cost_service_pb2 import (
+    AlertName,
     AuthorizeRequest,
     AuthorizeResponse,
     HeldRun,
     ListHeldRequest,
     ListHeldResponse,
+    ListUntoldAlertsRequest,
+    ListUntoldAlertsResponse,
+    MarkAlertsToldRequest,
     SettleRequest,
     SettleResponse,
 )
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.wire import Peer
 
 _SECONDS = 5.0
 
 
 class CostLedger:
-    """`malha_planner.ports.Ledger` and `HeldMoney` over gRPC. Calls are idempotent by their step keys."""
+    """`malha_planner.ports.Ledger`, `HeldMoney`, `Alerts` over gRPC. Calls are idempotent by their keys."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -45,3 +50,13 @@ class CostLedger:
             self._stub.ListHeld, request, timeout=_SECONDS, idempotent=True
         )
         return answer.runs
+
+    async def untold(self) -> Sequence[Alert]:
+        answer: ListUntoldAlertsResponse = await self._peer.call(
+            self._stub.ListUntoldAlerts, ListUntoldAlertsRequest(), timeout=_SECONDS, idempotent=True
+        )
+        return answer.alerts
+
+    async def told(self, alerts: Sequence[AlertName]) -> None:
+        request = MarkAlertsToldRequest(alerts=alerts)
+        await self._peer.call(self._stub.MarkAlertsTold, request, timeout=_SECONDS, idempotent=True)

@@ -1,0 +1,139 @@
+"""Alerts, and the sums behind some of them, in the ledger's PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from malha.api.event.v1.alert_pb2 import Alert
+from malha_cost.adapters.postgres_reach import reachable
+from malha_cost.alerts import organisation_of
+from malha_cost.spending import DAYS, HOURS_KEPT, RUNS, Batch, Findings, Hour, RunSum, Spent
+
+_Connection: TypeAlias = Any
+"""The driver has no types."""
+_STORE = """
+    INSERT INTO alerts (tenant, id, at_us, organisation, body)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[])
+    ON CONFLICT (tenant, id) DO NOTHING
+"""
+_UNTOLD = "SELECT body FROM alerts WHERE told_us IS NULL AND tenant <> '' ORDER BY at_us LIMIT $1"
+_TOLD = """
+    UPDATE alerts a SET told_us = $1 FROM unnest($2::text[], $3::text[]) AS said (tenant, id)
+    WHERE a.tenant = said.tenant AND a.id = said.id AND a.told_us IS NULL
+"""
+_LATEST = """
+    SELECT at_us, body FROM alerts WHERE tenant = $1 AND organisation = $2 ORDER BY at_us DESC LIMIT $3
+"""
+_SPENT = f"SELECT {', '.join(Spent._fields)} FROM entries WHERE spent <> 0 AND at_us"  # noqa: S608  # names from our own class
+_BETWEEN = f"{_SPENT} > $1 AND at_us <= $2 ORDER BY at_us LIMIT $3"
+_AT = f"{_SPENT} = $1"
+_HOURS = "SELECT hour, spent FROM hourly_spending WHERE tenant = $1 AND agent = $2 AND hour BETWEEN $3 AND $4"
+_RUNS = """
+    SELECT run_id, spent, calls, last_us FROM run_spending
+    WHERE tenant = $1 AND agent = $2 ORDER BY last_us DESC LIMIT $3
+"""
+_BEFORE = "SELECT at_us FROM watched"
+_BEGIN = "INSERT INTO watched VALUES (1, $1) ON CONFLICT (one) DO NOTHING"
+_GO_ON = "UPDATE watched SET at_us = $1 WHERE at_us = $2"
+_ADD_HOURS = """
+    INSERT INTO hourly_spending AS h SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+    ON CONFLICT (tenant, agent, hour) DO UPDATE SET spent = h.spent + excluded.spent
+"""
+_ADD_RUNS = """
+    INSERT INTO run_spending AS r
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+    ON CONFLICT (tenant, agent, run_id) DO UPDATE SET spent = r.spent + excluded.spent,
+      calls = r.calls + excluded.calls, last_us = greatest(r.last_us, excluded.last_us)
+"""
+_FORGET_HOURS = """
+    DELETE FROM hourly_spending h
+    USING unnest($1::text[], $2::text[], $3::bigint[]) AS said (tenant, agent, hour)
+    WHERE h.tenant = said.tenant AND h.agent = said.agent AND h.hour < said.hour
+"""
+_FORGET_RUNS = """
+    DELETE FROM run_spending WHERE tenant = $1 AND agent = $2 AND last_us < (
+      SELECT last_us FROM run_spending WHERE tenant = $1 AND agent = $2
+      ORDER BY last_us DESC LIMIT 1 OFFSET $3
+    )
+"""
+
+
+async def store(connection: _Connection, alerts: Sequence[Alert]) -> None:
+    """Keep alerts that are not there yet."""
+    if alerts:
+        rows = [
+            (one.tenant, one.id, one.time.ToMicroseconds(), organisation_of(one), one.SerializeToString())
+            for one in alerts
+        ]
+        rows.sort()  # in one order, so that nobody waits in a circle
+        await connection.execute(_STORE, *map(list, zip(*rows, strict=True)))
+
+
+class PostgresAlerts:
+    """Implements :class:`malha_cost.ports.AlertBook` and :class:`malha_cost.ports.Spending`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def untold(self, limit: int) -> list[Alert]:
+        async with reachable(), self._pool.acquire() as connection:
+            return [Alert.FromString(row[0]) for row in await connection.fetch(_UNTOLD, limit)]
+
+    async def told(self, alerts: Sequence[tuple[str, str]], now: datetime) -> None:
+        async with reachable(), self._pool.acquire() as connection:
+            tenants, ids = zip(*alerts, strict=True)
+            await connection.execute(_TOLD, int(now.timestamp() * 1_000_000), list(tenants), list(ids))
+
+    async def latest(self, tenant: str, organisation: str, limit: int) -> list[Alert]:
+        async with reachable(), self._pool.acquire() as connection:
+            rows = await connection.fetch(_LATEST, tenant, "", limit)
+            if organisation:
+                rows += await connection.fetch(_LATEST, "", organisation, limit)
+        rows.sort(key=lambda row: -row[0])
+        return [Alert.FromString(row[1]) for row in rows[:limit]]
+
+    async def spent(self, until: datetime, *, limit: int) -> Batch:
+        until_us = int(until.timestamp() * 1_000_000)
+        first_us = int((until - timedelta(days=DAYS)).timestamp() * 1_000_000)
+        async with reachable(), self._pool.acquire() as connection:
+            before = await connection.fetchval(_BEFORE)
+            begin = first_us if before is None else before
+            rows = await connection.fetch(_BETWEEN, begin, until_us, limit + 1)
+            if len(rows) > limit:  # cut where the time changes
+                last = rows[-1][0]
+                whole = [row for row in rows if row[0] < last]
+                rows = whole or await connection.fetch(_AT, last)
+        return Batch(before, [Spent(*row) for row in rows])
+
+    async def hours(self, place: Hour, hours: int) -> dict[int, int]:
+        values = place.tenant, place.agent, place.hour - hours, place.hour
+        async with reachable(), self._pool.acquire() as connection:
+            return {row[0]: row[1] for row in await connection.fetch(_HOURS, *values)}
+
+    async def runs(self, tenant: str, agent: str) -> dict[str, RunSum]:
+        async with reachable(), self._pool.acquire() as connection:
+            rows = await connection.fetch(_RUNS, tenant, agent, RUNS)
+        return {row[0]: RunSum(row[1], row[2], row[3]) for row in rows}
+
+    async def follow(self, findings: Findings) -> bool:
+        async with reachable(), self._pool.acquire() as connection, connection.transaction():
+            if findings.before_us is None:
+                moved = await connection.execute(_BEGIN, findings.after_us)
+            else:
+                moved = await connection.execute(_GO_ON, findings.after_us, findings.before_us)
+            if moved.endswith(" 0"):
+                return False
+            hours = [(*place, spent) for place, spent in findings.hours.items()]
+            runs = [(*run, *sums) for run, sums in findings.runs.items()]
+            await connection.execute(_ADD_HOURS, *map(list, zip(*hours, strict=True)))
+            await connection.execute(_ADD_RUNS, *map(list, zip(*runs, strict=True)))
+            old = [(tenant, agent, hour - HOURS_KEPT) for tenant, agent, hour in findings.hours]
+            await connection.execute(_FORGET_HOURS, *map(list, zip(*old, strict=True)))
+            for tenant, agent in {run[:2] for run in findings.runs}:
+                await connection.execute(_FORGET_RUNS, tenant, agent, RUNS)
+            await store(connection, findings.alerts)
+        return True

@@ -1,0 +1,180 @@
+"""The watch: follows what was settled, some seconds behind, and finds what people must hear of.
+
+It finds marks that a run's last settlement passed, which no reservation comes after; hours in which a
+tenant or an agent spends unlike in the same hour of past days; and runs that are unlike their agent's
+others. How far it came is stored with what it found, so nothing is lost by a crash and nothing counted
+twice, also where several processes watch one ledger.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from statistics import median
+from typing import NamedTuple
+
+from malha.api.common.v1.principal_pb2 import Tier
+from malha.api.event.v1.alert_pb2 import Alert
+from malha.clock import Clock
+from malha.run.keys import alert_id
+from malha.telemetry.logs import log
+from malha_cost.alarms import alarm
+from malha_cost.alerts import ANOMALY, RUNAWAY, Reached, Told, alert_of, reached
+from malha_cost.budget import Who
+from malha_cost.ports import Ledger, Spending
+from malha_cost.spending import (
+    HOURS_KEPT,
+    Findings,
+    Hour,
+    Run,
+    RunSum,
+    Spent,
+    by_hour,
+    by_run,
+    hour_of,
+    same_hour,
+)
+from malha_cost.unusual import Rule, unusual
+from malha_cost.windows import moment
+
+_BEHIND = timedelta(seconds=2)
+"""An entry's time is taken before its transaction; by now it is there."""
+_BATCH = 1000
+_LATE = timedelta(hours=1)
+"""What is older alarms nobody any more: a watch that begins on an old ledger learns from it."""
+_REMEMBERED = 4096
+
+
+class Rules(NamedTuple):
+    """What is unusual."""
+
+    hour: Rule = Rule(score=3.5, least=1_000_000, history=7)
+    run: Rule = Rule(score=5.0, least=100_000, history=20)
+    calls: Rule = Rule(score=5.0, least=20, history=20)
+
+
+class Watch:
+    """Watches a ledger.
+
+    Args:
+        told: shared with the judge, which stores what it finds itself.
+    """
+
+    def __init__(
+        self, book: Ledger, spending: Spending, *, rules: Rules, told: Told, clock: Clock, every: float
+    ) -> None:
+        self._book = book
+        self._spending = spending
+        self._rules = rules
+        self._told = told
+        self._clock = clock
+        self._every = every
+        self._found: OrderedDict[str, None] = OrderedDict()
+
+    async def run(self) -> None:
+        """Watch for ever; a database that is away is looked at again."""
+        while True:
+            await self._clock.sleep(self._every)
+            try:
+                while await self.look():
+                    pass
+            except Exception as error:
+                log.warning("watch_failed", error=type(error).__name__)
+
+    async def look(self) -> bool:
+        """Take what is new; whether there was anything."""
+        now = self._clock.now()
+        batch = await self._spending.spent(now - _BEHIND, limit=_BATCH)
+        if not batch.spent:
+            return False
+        recent_us = int((now - _LATE).timestamp() * 1_000_000)
+        recent = [one for one in batch.spent if one.at_us > recent_us]
+        hours, runs = by_hour(batch.spent), by_run(batch.spent)
+        marks = await self._marks(recent, now)
+        alerts = [alert_of(found, moment(now, "")) for found in marks]
+        alerts += await self._anomalies(hours, now)
+        alerts += await self._runaways(runs, by_run(recent), now)
+        new = [alert for alert in alerts if alert.id not in self._found]
+        after_us = batch.spent[-1].at_us
+        if await self._spending.follow(Findings(batch.before_us, after_us, hours, runs, new)):
+            self._told.took(marks)
+            for alert in new:
+                alarm(alert)
+                self._remember(alert.id)
+        return True
+
+    async def _marks(self, spent: Iterable[Spent], now: datetime) -> list[Reached]:
+        """What budgets have reached that no reservation has asked since."""
+        sessions: dict[tuple[str, str, str], set[str]] = {}
+        for one in spent:
+            sessions.setdefault((one.tenant, one.key_id, one.user_id), set()).add(one.session)
+        found: list[Reached] = []
+        for (tenant, key_id, user_id), theirs in sessions.items():
+            who = Who(tenant, key_id, user_id, Tier.TIER_UNSPECIFIED, frozenset(theirs - {""}))
+            known = await self._book.standing(who, now)
+            found += self._told.new(reached(known.rules, known.policy, known.moment))
+        return found
+
+    async def _anomalies(self, changes: Mapping[Hour, int], now: datetime) -> list[Alert]:
+        """At most one a tenant: of all its agents together before that of one."""
+        this = hour_of(int(now.timestamp() * 1_000_000))
+        alerts: dict[str, Alert] = {}
+        for place in sorted(place for place in changes if place.hour == this):
+            past = await self._spending.hours(place, HOURS_KEPT)
+            spent = past.pop(this, 0) + changes[place]
+            stands_out = unusual(spent, same_hour(past, this), self._rules.hour)
+            if stands_out is None or place.tenant in alerts:
+                continue
+            alert = Alert(
+                id=alert_id(place.tenant, ANOMALY, str(this)),
+                tenant=place.tenant,
+                type=ANOMALY,
+                agent=place.agent,
+                spent_microusd=spent,
+                usual_microusd=stands_out.median,
+                score=stands_out.score,
+            )
+            alert.hour.FromSeconds(this * 3600)
+            alert.time.FromDatetime(now)
+            alerts[place.tenant] = alert
+        return list(alerts.values())
+
+    async def _runaways(
+        self, changes: Mapping[Run, RunSum], recent: Iterable[Run], now: datetime
+    ) -> list[Alert]:
+        alerts = []
+        usual: dict[tuple[str, str], Mapping[str, RunSum]] = {}
+        for run in recent:
+            agent = run.tenant, run.agent
+            if agent not in usual:
+                usual[agent] = await self._spending.runs(*agent)
+            others = [one for run_id, one in usual[agent].items() if run_id != run.run_id]
+            before, change = usual[agent].get(run.run_id), changes[run]
+            spent, calls = change.spent, change.calls
+            if before is not None:
+                spent, calls = spent + before.spent, calls + before.calls
+            dear = unusual(spent, [one.spent for one in others], self._rules.run)
+            busy = unusual(calls, [one.calls for one in others], self._rules.calls)
+            if dear is None and busy is None:
+                continue
+            alert = Alert(
+                id=alert_id(run.tenant, RUNAWAY, run.run_id),
+                tenant=run.tenant,
+                type=RUNAWAY,
+                agent=run.agent,
+                run_id=run.run_id,
+                spent_microusd=spent,
+                usual_microusd=round(median(one.spent for one in others)),
+                calls=calls,
+                usual_calls=round(median(one.calls for one in others)),
+                score=max(found.score for found in (dear, busy) if found is not None),
+            )
+            alert.time.FromDatetime(now)
+            alerts.append(alert)
+        return alerts
+
+    def _remember(self, alert: str) -> None:
+        self._found[alert] = None
+        if len(self._found) > _REMEMBERED:
+            self._found.popitem(last=False)
