@@ -76,6 +76,11 @@ class CostServiceStub(object):
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
                 _registered_method=True)
+        self.Quote = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/Quote',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.FromString,
+                _registered_method=True)
 
 
 class CostServiceServicer(object):
@@ -150,6 +155,14 @@ class CostServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Quote(self, request, context):
+        """Quote answers the prices in force today, where they were taken from, and what so many
+        tokens would cost. Nothing is reserved. It needs the right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CostServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -192,6 +205,11 @@ def add_CostServiceServicer_to_server(servicer, server):
                     servicer.ListHeld,
                     request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.FromString,
                     response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.SerializeToString,
+            ),
+            'Quote': grpc.unary_unary_rpc_method_handler(
+                    servicer.Quote,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -412,6 +430,33 @@ class CostService(object):
             '/malha.api.cost.v1.CostService/ListHeld',
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Quote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/Quote',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.FromString,
             options,
             channel_credentials,
             insecure,

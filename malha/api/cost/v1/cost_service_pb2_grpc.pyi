@@ -153,7 +153,23 @@ _CostServiceListHeldType = typing_extensions.TypeVar(
     ],
 )
 
-class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType]):
+_CostServiceQuoteType = typing_extensions.TypeVar(
+    '_CostServiceQuoteType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+    ],
+)
+
+class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType, _CostServiceQuoteType]):
     """CostService is the only judge of money. Every amount is integer micro-dollars.
     The tenant and key of every call are the principal's.
     """
@@ -192,6 +208,10 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
             malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+            malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -227,6 +247,10 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
             malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+            malha.api.cost.v1.cost_service_pb2.QuoteResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -271,6 +295,11 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     long, the longest first. Their reservations are settled by whoever finds the run over.
     """
 
+    Quote: _CostServiceQuoteType
+    """Quote answers the prices in force today, where they were taken from, and what so many
+    tokens would cost. Nothing is reserved. It needs the right "admin".
+    """
+
 CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.AuthorizeRequest,
@@ -303,6 +332,10 @@ CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
         malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
     ],
 ]
 
@@ -390,6 +423,16 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ListHeldResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ListHeldResponse]]:
         """ListHeld answers runs of all tenants for which money or tokens have been held for
         long, the longest first. Their reservations are settled by whoever finds the run over.
+        """
+
+    @abc.abstractmethod
+    def Quote(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.QuoteResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.QuoteResponse]]:
+        """Quote answers the prices in force today, where they were taken from, and what so many
+        tokens would cost. Nothing is reserved. It needs the right "admin".
         """
 
 def add_CostServiceServicer_to_server(servicer: CostServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -31,7 +31,7 @@ from malha_cost.ledger import Entry
 from malha_cost.loaded import Loaded, Where
 from malha_cost.windows import moment, span
 
-REVISION = "0001"
+REVISION = "0003"
 """Of the schema that this version reads and writes."""
 ROLLING = 16
 _GROUP = 64
