@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 
 from malha.api.cost.v1.price_pb2 import Price, Quote
@@ -37,52 +36,63 @@ def prices(
             output_tokens=output_tokens,
             batch=batch,
         )
-        if as_json:
-            typer.echo(json.dumps([MessageToDict(q, preserving_proto_field_name=True) for q in quotes]))
-        elif model:
-            for quote in quotes:
-                _tell(quote, input_tokens, output_tokens)
-        else:
-            _list(quotes, input_tokens, output_tokens)
+        tell(quotes, asked, one=bool(model), as_json=as_json)
         return 0
 
+    asked = f"{input_tokens:,} in and {output_tokens:,} out"
     run(main)
 
 
-def _list(quotes: Sequence[Quote], input_tokens: int, output_tokens: int) -> None:
-    called = f"{input_tokens:,} in, {output_tokens:,} out"
-    table = Table("model", "input", "cached", "output", called, caption="dollars per million tokens")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for quote in quotes:
-        shortest = quote.price.rates[0]
-        amounts = (per_million(rate) for rate in (shortest.input, shortest.cached_input, shortest.output))
-        table.add_row(_name(quote.price), *amounts, usd(quote.amount_microusd))
-    console.print(table)
+def tell(quotes: Sequence[Quote], asked: str, *, one: bool, as_json: bool) -> None:
+    """Print them.
+
+    Args:
+        asked: the call they are of, in words.
+        one: all there is to know of each, in place of a line.
+    """
+    if as_json:
+        typer.echo(json.dumps([_plain(quote) for quote in quotes]))
+    elif one:
+        for quote in quotes:
+            for line in _sheet(quote, asked):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+    else:
+        table = Table("model", "input", "cached", "output", asked, caption="dollars per million tokens")
+        table.columns[0].overflow = "fold"
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for quote in quotes:
+            shortest = quote.price.rates[0]
+            amounts = map(per_million, (shortest.input, shortest.cached_input, shortest.output))
+            table.add_row(_name(quote.price), *amounts, usd(quote.amount_microusd))
+        console.print(table)
 
 
-def _tell(quote: Quote, input_tokens: int, output_tokens: int) -> None:
+def _plain(quote: Quote) -> dict[str, object]:
+    """For programs: numbers are numbers, in micro-dollars, rates in micro-dollars per billion tokens."""
     price = quote.price
-    lines = [f"{_name(price)} since {price.effective_from or 'ever'}, per million tokens:"]
+    names = ("provider", "model", "row", "effective_from", "reasons", "source", "url", "retrieved")
+    plain: dict[str, object] = {name: getattr(price, name) for name in names}
+    plain["rates"] = [
+        {field.name: getattr(rates, field.name) for field in rates.DESCRIPTOR.fields} for rates in price.rates
+    ]
+    return plain | {"amount_microusd": quote.amount_microusd, "ceiling_microusd": quote.ceiling_microusd}
+
+
+def _sheet(quote: Quote, asked: str) -> Iterator[str]:
+    price = quote.price
+    yield f"{_name(price)} since {price.effective_from or 'ever'}, per million tokens:"
     for rates in price.rates:
-        longer = f", all of a call with more than {rates.above:,} in" if rates.above else ""
-        lines.append(
-            f"  {per_million(rates.input)} in, {per_million(rates.cached_input)} in from a cache, "
-            f"{per_million(rates.output)} out{longer}"
-        )
+        longer = f"; all of a call with more than {rates.above:,} in" if rates.above else ""
+        cached = f"{per_million(rates.cached_input)} in from a cache"
+        yield f"  {per_million(rates.input)} in, {cached}, {per_million(rates.output)} out{longer}"
     if price.reasons:
-        lines.append("  it thinks in tokens that are billed as output and not shown")
-    retrieved = f", read {price.retrieved}" if price.retrieved else ""
-    lines.append(f"source: {price.source}{retrieved}")
+        yield "  it thinks in tokens that are billed as output and not shown"
+    yield f"source: {price.source}" + (f", read {price.retrieved}" if price.retrieved else "")
     if price.url:
-        lines.append(f"        {price.url}")
-    lines.append(f"in the ledger: {price.row}")
-    lines.append(
-        f"{input_tokens:,} in and {output_tokens:,} out cost {usd(quote.amount_microusd)}; "
-        f"{usd(quote.ceiling_microusd)} would be reserved"
-    )
-    for line in lines:
-        console.print(line, highlight=False, markup=False)
+        yield f"        {price.url}"
+    yield f"in the ledger: {price.row}"
+    yield f"{asked} cost {usd(quote.amount_microusd)}, of {usd(quote.ceiling_microusd)} reserved"
 
 
 def _name(price: Price) -> str:

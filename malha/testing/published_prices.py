@@ -44,7 +44,7 @@ HEADER = """\
 """
 OFFLINE = """\
   # The offline model is arithmetic on this machine: it has a price, and the price is zero.
-  - {provider: offline, model: "*", input: "0", output: "0", free: true}
+  - {provider: offline, model: "*", input: "0", output: "0", free: true, source: this machine}
 """
 TEXT = {"openai": r"gpt-|o\d|text-embedding", "anthropic": r"claude-", "google": r"gemini-|text-embedding"}
 """What answers in text, or embeds it, of the providers that Malha has a use for."""

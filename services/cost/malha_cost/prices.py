@@ -165,7 +165,7 @@ class PriceTable:
                     return price
         raise MalhaError(
             ErrorReason.ERROR_REASON_PRICE_UNKNOWN,
-            f"no price is known for the model {model!r} of {provider!r}",
+            f"no price is known for the model {model!r}" + (f" of {provider!r}" if provider else ""),
             metadata={"model": model, "provider": provider},
         )
 
