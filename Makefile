@@ -13,7 +13,7 @@ SEEDS ?= 1-20
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test unit integration e2e test-faults faults faults-report lint bench proto stubs
+.PHONY: help setup up demo test unit integration e2e test-faults faults faults-report lint bench prices proto stubs
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,10 @@ bench: $(READY) ## benchmarks, one JSON line each
 	@$(PY) -m benchmarks.agent_run
 	@$(PY) -m benchmarks.durability
 	@$(PY) -m benchmarks.money
+
+prices: $(READY) ## the bundled prices anew, from the installed genai-prices
+	@mkdir -p build && $(PY) -m malha.testing.published_prices > build/prices.yaml
+	mv build/prices.yaml services/cost/malha_cost/prices.yaml
 
 proto: $(READY) ## regenerate the stubs in malha/api
 	rm -rf malha/api third_party/gen && $(MAKE) --no-print-directory stubs

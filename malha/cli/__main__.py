@@ -13,6 +13,7 @@ from rich.progress import Progress
 from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
 from malha.cli import approving, dead, documents, evaluate, ledger, render, tenants
+from malha.cli.prices import prices
 from malha.cli.session import LOCAL_STATE, console, run
 from malha.cli.usage import usage
 from malha.client import Client, RunText
@@ -198,6 +199,7 @@ def agents() -> None:
 
 
 app.command()(usage)
+app.command()(prices)
 approving.add_commands(app, console, run)
 
 

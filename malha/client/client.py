@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
+from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.api.gateway.v1 import (
     admin_service_pb2,
@@ -201,6 +202,26 @@ class Client:
         """What the tenant spent by day (YYYY-MM-DD), the last 30 by default. Needs the scope "admin"."""
         request = usage_service_pb2.GetUsageRequest(since=since, until=until)
         return (await self._call(self._usage.GetUsage, request)).days
+
+    async def prices(
+        self,
+        model: str = "",
+        *,
+        input_tokens: int = 0,
+        cached_input_tokens: int = 0,
+        output_tokens: int = 0,
+        batch: bool = False,
+    ) -> Sequence[Quote]:
+        """Prices in force, and what so many tokens would cost: of one model ("name" or "provider/name"), or
+        of all. Needs the scope "admin". An unknown model raises PRICE_UNKNOWN."""
+        request = usage_service_pb2.ListPricesRequest(
+            model=model,
+            input_tokens=input_tokens,
+            cached_input_tokens=cached_input_tokens,
+            output_tokens=output_tokens,
+            batch=batch,
+        )
+        return (await self._call(self._usage.ListPrices, request)).quotes
 
     async def events(
         self, run_id: str, *, after: str = "", deltas: bool = False

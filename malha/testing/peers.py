@@ -151,6 +151,9 @@ class FakeCost(CostServiceServicer):
     ) -> cost_pb.GetUsageResponse:
         return cost_pb.GetUsageResponse()
 
+    async def Quote(self, _request: cost_pb.QuoteRequest, _context: Context) -> cost_pb.QuoteResponse:
+        return cost_pb.QuoteResponse()
+
     async def Adjust(self, request: cost_pb.AdjustRequest, _context: Context) -> cost_pb.AdjustResponse:
         return cost_pb.AdjustResponse(amount_microusd=request.amount_microusd)
 

@@ -62,6 +62,22 @@ async def refused(
     assert refusal.value.reason_name == reason
 
 
+async def test_an_administrator_sees_what_a_model_costs_and_who_says_so(mesh: Mesh) -> None:
+    async with mesh.client(await mesh.key_of("thrifty", "runs", "admin")) as client:
+        [quote] = await client.prices("openai/gpt-4o-mini", input_tokens=1_000_000, output_tokens=10)
+        assert (quote.amount_microusd, quote.ceiling_microusd) == (150_006, 150_006)
+        assert quote.price.row.startswith("openai/gpt-4o-mini@")
+        assert quote.price.url.startswith("https://")
+        assert len(await client.prices()) > 100
+        with pytest.raises(MalhaError) as refusal:
+            await client.prices("gpt-99")
+        assert refusal.value.reason == ErrorReason.ERROR_REASON_PRICE_UNKNOWN
+    async with mesh.client(await mesh.key_of("thrifty", "runs")) as client:
+        with pytest.raises(MalhaError) as refusal:
+            await client.prices()
+        assert refusal.value.reason == ErrorReason.ERROR_REASON_SCOPE_MISSING
+
+
 async def test_only_an_operator_moves_what_was_spent(mesh: Mesh) -> None:
     key = await mesh.key_of("thrifty", "runs", "admin")
     asked = pb.AdjustSpendingRequest(id="1", key="thrifty/r/1/1/1", amount_microusd=-5, reason="refund")

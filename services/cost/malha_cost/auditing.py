@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from malha.api.common.v1.usage_pb2 import Usage
 from malha_cost.accounts import KEY, ORGANISATION, RUN, SESSION, TENANT, USER, Move, Place, moves
-from malha_cost.ledger import CORRECTED, DECLARED, OPENED, Entry, Kind
-from malha_cost.prices import Rates
+from malha_cost.ledger import CORRECTED, DECLARED, OPENED, Entry, Kind, rates_of
 
 MOST_TOLD = 100
 
@@ -158,7 +157,7 @@ def faults(history: Sequence[Entry]) -> Iterator[str]:
         yield "it holds money after it was closed"
     spent = sum(entry.spent for entry in own)
     if len(own) > 1 and first.price_row != DECLARED and own[-1].kind in (Kind.SETTLEMENT, Kind.CORRECTION):
-        priced = Rates(first.input_rate, first.cached_rate, first.output_rate).cost(_usage(own[1:]))
+        priced = rates_of(own[-1]).cost(_usage(own[1:]))
         if priced != spent:
             yield f"its tokens cost {priced}, and {spent} was spent"
     if any(e.kind != Kind.ADJUSTMENT or not e.adjustment or not e.reason for e in history[len(own) :]):

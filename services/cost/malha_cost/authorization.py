@@ -115,8 +115,13 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
         ledger.dated(
             asked, at_us=moment.at_us, day=moment.day, organisation=policy.organisation, grains=grains
         )
-        for asked in question.reserve
-        if not ledger.asked_before(asked, known.histories[asked.key], question.shortest.get(asked.key, 0))
+        for index, asked in enumerate(question.reserve)
+        if not ledger.asked_before(
+            asked,
+            known.histories[asked.key],
+            question.shortest.get(asked.key, 0),
+            field=f"reserve[{index}]",
+        )
     ]
     new, denied = _granted(new, question, known, open_runs)
     if denied is not None:

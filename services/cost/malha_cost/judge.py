@@ -16,14 +16,16 @@ from malha.api.cost.v1.cost_service_pb2 import (
     AuthorizeResponse,
     GetBudgetResponse,
     HeldRun,
+    QuoteRequest,
     Reservation,
     Settlement,
 )
+from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import parse_step_key
-from malha_cost import alerts, authorization, budget, ledger
+from malha_cost import alerts, authorization, budget, ledger, quoting
 from malha_cost.accounts import SESSION, USER
 from malha_cost.alerts import Told
 from malha_cost.authorization import Decision, Known, Question
@@ -31,7 +33,7 @@ from malha_cost.budget import EACH, Who
 from malha_cost.ledger import Entry, Payer, pseudonym
 from malha_cost.open_runs import OpenRuns
 from malha_cost.ports import Ledger
-from malha_cost.prices import PriceTable
+from malha_cost.prices import Price, PriceTable
 from malha_cost.windows import MONTH, ends
 
 _MOST_HELD = 256
@@ -85,6 +87,7 @@ class Judge:
         further: dict[str, int] = {}
         shortest: dict[str, int] = {}
         entries: dict[str, Entry] = {}
+        reasoning: set[str] = set()
         for index, asked in enumerate(reserve):
             if asked.key in entries:
                 raise invalid(f"reserve[{index}].key", "comes twice")
@@ -92,7 +95,11 @@ class Judge:
             if asked.HasField("model"):
                 price = self._prices.find(asked.model.provider, asked.model.model, today)
             entry = entries[asked.key] = ledger.reserve(asked, payer, price, field=f"reserve[{index}]")
+            if not entry.reserved:
+                _declared_free(price, f"reserve[{index}]")
             if price is not None:
+                if price.reasons:
+                    reasoning.add(asked.key)
                 further[asked.run_id] = asked.further_calls * entry.reserved
                 if asked.model.min_output_tokens:
                     shortest[asked.key] = asked.model.min_output_tokens
@@ -125,7 +132,17 @@ class Judge:
         decision = await self._book.change(question, self._clock.now(), decide)
         self._told.took(decision.reached)
         self._decided(decision)
+        for granted in decision.response.reserved:
+            granted.reasons = granted.key in reasoning
         return decision.response
+
+    def quote(self, asked: QuoteRequest) -> list[Quote]:
+        """What so many tokens cost at today's prices of the models that are called so.
+
+        Raises:
+            MalhaError: PRICE_UNKNOWN where none is, FIELD_INVALID for usage that contradicts itself.
+        """
+        return quoting.quotes(self._prices, asked, self._clock.now().date())
 
     async def adjust(self, principal: Principal, asked: AdjustRequest) -> int:
         """Move what was spent under a settled key; what is spent under it then, in micro-dollars.
@@ -231,6 +248,14 @@ def _unreserved(settlement: Settlement, field: str, payer: Payer) -> Entry:
     elif not asked.HasField("tool") or asked.tool.price_microusd:
         raise invalid(f"{field}.free.tool", "is a tool's use at price zero: anything else is reserved first")
     return ledger.reserve(asked, payer, None, field=f"{field}.free")
+
+
+def _declared_free(price: Price | None, field: str) -> None:
+    """Refuse a reservation of nothing for what is not free: it would let a call be made on no money."""
+    if price is None:
+        raise invalid(f"{field}.tool.price_microusd", "is above zero: what is free is settled without it")
+    if not price.rates.free:
+        raise invalid(f"{field}.model.input_tokens", "and max_output_tokens are not both zero")
 
 
 def _run_of(key: str) -> str:

@@ -101,6 +101,8 @@ class Entry(NamedTuple):
     adjustment: str
     reason: str
     """Of an adjustment: its id, and why."""
+    terms: str
+    """What the three rates do not say of the price (`prices.Rates.terms`)."""
 
 
 class Payer(NamedTuple):
@@ -121,6 +123,11 @@ def pseudonym(tenant: str, name: str) -> str:
     return b32encode(digest[:20]).decode().lower()
 
 
+def rates_of(entry: Entry) -> Rates:
+    """By which a line was priced."""
+    return Rates.kept(entry.input_rate, entry.cached_rate, entry.output_rate, entry.terms)
+
+
 def reserve(reservation: Reservation, payer: Payer, price: Price | None, *, field: str) -> Entry:
     """The entry that opens a key, at the call's ceiling; ``price`` is None for a tool.
 
@@ -131,7 +138,7 @@ def reserve(reservation: Reservation, payer: Payer, price: Price | None, *, fiel
             would do above the one that is asked for.
     """
     model, tool = reservation.model, reservation.tool
-    rates = price.rates if price else Rates(0, 0, 0)
+    rates, row = price.terms_of(batch=model.batch) if price else (Rates(0, 0, 0, half_up=True), DECLARED)
     component = _COMPONENTS.get(reservation.component, "model" if price else "tool")
     if (component in _PRICED_BY_TOKENS) is not (price is not None):
         raise invalid(f"{field}.component", "is not priced that way")
@@ -150,7 +157,7 @@ def reserve(reservation: Reservation, payer: Payer, price: Price | None, *, fiel
         component=component,
         provider=model.provider,
         model=model.model if price else tool.tool,
-        price_row=price.row if price else DECLARED,
+        price_row=row,
         input_rate=rates.input,
         cached_rate=rates.cached_input,
         output_rate=rates.output,
@@ -173,6 +180,7 @@ def reserve(reservation: Reservation, payer: Payer, price: Price | None, *, fiel
         saved=0,
         adjustment="",
         reason="",
+        terms=rates.terms,
     )
 
 
@@ -183,21 +191,21 @@ def dated(opened: Entry, *, at_us: int, day: str, organisation: str, grains: int
 
 def shortened(opened: Entry, output_tokens: int) -> Entry:
     """The reservation of a model call for less output."""
-    rates = Rates(opened.input_rate, opened.cached_rate, opened.output_rate)
     return opened._replace(
         output_tokens=output_tokens,
-        reserved=rates.ceiling(opened.input_tokens, output_tokens),
+        reserved=rates_of(opened).ceiling(opened.input_tokens, output_tokens),
         held_tokens=opened.input_tokens + output_tokens,
     )
 
 
-def asked_before(asked: Entry, history: list[Entry], shortest: int = 0) -> bool:
+def asked_before(asked: Entry, history: list[Entry], shortest: int = 0, *, field: str) -> bool:
     """Whether the reservation stands already: the same call under the same key.
 
     A price may have changed between the two askings; the first one holds.
 
     Args:
         shortest: output tokens that would do (zero: only all of them), as it may have been shortened.
+        field: names the reservation in an error.
 
     Raises:
         MalhaError: IDEMPOTENCY_CONFLICT where the key belongs to another call; SETTLEMENT_CONFLICT
@@ -211,6 +219,7 @@ def asked_before(asked: Entry, history: list[Entry], shortest: int = 0) -> bool:
             ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
             "the step key was released and cannot be reserved again",
             metadata={"key": asked.key},
+            violations=((f"{field}.key", "was released"),),
         )
     granted = opened.output_tokens
     if 0 < shortest <= granted < asked.output_tokens:
@@ -220,6 +229,7 @@ def asked_before(asked: Entry, history: list[Entry], shortest: int = 0) -> bool:
             ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
             "the step key was used for another call",
             metadata={"run_id": opened.run_id, "key": asked.key},
+            violations=((f"{field}.key", "was used for another call"),),
         )
     return True
 
@@ -251,6 +261,7 @@ def settle(
             ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND,
             f"nothing was reserved under the key of {field}",
             metadata={"key": settlement.key},
+            violations=((f"{field}.key", "is no key that something was reserved under"),),
         )
     opened, closed = history[OPENED], len(history) > CLOSED
     figures = settlement.WhichOneof("figures")
@@ -267,12 +278,17 @@ def settle(
         kind = Kind.RELEASE if figures == "release" else Kind.SETTLEMENT
         return _closing(opened, kind, used, amount, at_us, reference)._replace(saved=saved)
     if history[CLOSED].kind == Kind.PROVISIONAL and not _corrected(history):
-        return _correction(history[CLOSED], used, amount, at_us, reference)
-    if _known(history) != (used, amount):
+        # closed by a process of the version before, it would not say by which terms it is corrected
+        closed_line = history[CLOSED]._replace(terms=opened.terms)
+        return _correction(closed_line, used, amount, at_us, reference)
+    known, spent = _known(history)
+    # of a call that is priced by tokens, they are the figures
+    if known != used or (spent != amount and opened.component not in _PRICED_BY_TOKENS):
         raise MalhaError(
             ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
             f"the key of {field} was settled with other numbers",
             metadata={"key": settlement.key},
+            violations=((f"{field}.{figures}", "are other numbers than it was settled with"),),
         )
     return None
 
@@ -300,12 +316,14 @@ def adjust(asked: AdjustRequest, history: list[Entry], *, at_us: int) -> Entry |
             ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND,
             "nothing was settled under the key",
             metadata={"key": asked.key},
+            violations=(("key", "is no key that something was settled under"),),
         )
     if history[CLOSED].kind == Kind.PROVISIONAL and not _corrected(history):
         raise MalhaError(
             ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
             "the key is settled provisionally: its true figures may still come",
             metadata={"key": asked.key},
+            violations=(("key", "is settled provisionally"),),
         )
     for entry in history:
         if entry.adjustment == asked.id:
@@ -315,6 +333,7 @@ def adjust(asked: AdjustRequest, history: list[Entry], *, at_us: int) -> Entry |
                 ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT,
                 "the id was used for another adjustment of the key",
                 metadata={"run_id": entry.run_id, "key": asked.key},
+                violations=(("id", "was used for another adjustment"),),
             )
     if sum(entry.spent for entry in history) + asked.amount_microusd < 0:
         raise invalid("amount_microusd", "gives back more than was spent under the key")
@@ -352,18 +371,23 @@ def _truth(settlement: Settlement, opened: Entry, field: str) -> tuple[Usage, in
         raise invalid(f"{field}.{figures}", f"does not fit a {opened.component} call")
     if figures == "usage":
         used = settlement.usage
-        if used.cached_input_tokens > used.input_tokens:
-            raise invalid(f"{field}.usage.cached_input_tokens", "is part of input_tokens, so not above it")
-        if used.reasoning_tokens > used.output_tokens:
-            raise invalid(f"{field}.usage.reasoning_tokens", "is part of output_tokens, so not above it")
+        check_usage(used, f"{field}.usage.")
         if max(used.input_tokens, used.output_tokens) > MOST_MICROUSD:
             raise invalid(f"{field}.usage", "counts more tokens than any call can use")
-        amount = Rates(opened.input_rate, opened.cached_rate, opened.output_rate).cost(used)
+        amount = rates_of(opened).cost(used)
     else:
         used, amount = Usage(), settlement.amount_microusd
     if amount > MOST_MICROUSD:
         raise invalid(f"{field}.{figures}", "amounts to more than a billion dollars")
     return used, amount
+
+
+def check_usage(used: Usage, within: str) -> None:
+    """Refuse usage that contradicts itself (FIELD_INVALID); ``within`` begins its fields' names."""
+    if used.cached_input_tokens > used.input_tokens:
+        raise invalid(f"{within}cached_input_tokens", "is part of input_tokens, so not above it")
+    if used.reasoning_tokens > used.output_tokens:
+        raise invalid(f"{within}reasoning_tokens", "is part of output_tokens, so not above it")
 
 
 def _closing(

@@ -56,6 +56,10 @@ class CostServicer(CostServiceServicer):
         days = await self._judge.usage(_with_right(_ADMIN), request.since, request.until)
         return pb.GetUsageResponse(days=days)
 
+    async def Quote(self, request: pb.QuoteRequest, _context: Context) -> pb.QuoteResponse:
+        _with_right(_ADMIN)
+        return pb.QuoteResponse(quotes=self._judge.quote(request))
+
     async def Adjust(self, request: pb.AdjustRequest, _context: Context) -> pb.AdjustResponse:
         return pb.AdjustResponse(amount_microusd=await self._judge.adjust(_with_right(_OPERATOR), request))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from malha_cost.accounts import accounts
 from malha_cost.budget import Rules, left
-from malha_cost.ledger import Entry
-from malha_cost.prices import Rates
+from malha_cost.ledger import Entry, rates_of
 
 
 def most_output(asked: Entry, rules: Rules) -> int:
@@ -14,8 +13,7 @@ def most_output(asked: Entry, rules: Rules) -> int:
     room = min(
         [rules.request_microusd, *(left(limit.status) for limit in rules.limits if limit.account in mine)]
     )
-    rates = Rates(asked.input_rate, asked.cached_rate, asked.output_rate)
-    most = rates.output_within(room, asked.input_tokens, asked.output_tokens)
+    most = rates_of(asked).output_within(room, asked.input_tokens, asked.output_tokens)
     if rules.quota is not None:
         quota = rules.quota
         tokens = quota.limit_tokens - quota.used_tokens - quota.reserved_tokens

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
-from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
+from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse, QuoteRequest
+from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
@@ -85,6 +86,10 @@ class Cost(Protocol):
 
     async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
         """What the tenant spent by day; both ends included."""
+        ...
+
+    async def quote(self, asked: QuoteRequest) -> Sequence[Quote]:
+        """What so many tokens would cost, for each model that is called so."""
         ...
 
     async def adjust(self, asked: AdjustRequest) -> int:

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from malha import __version__
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import BudgetStatus, QuotaStatus
-from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
+from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse, QuoteRequest
 from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
 from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
 from malha.api.gateway.v1 import billing_service_pb2 as billing_pb
@@ -274,7 +274,7 @@ class AdminServicer(AdminServiceServicer):
 
 
 class UsageServicer(UsageServiceServicer):
-    """What was spent. Scope "admin"."""
+    """What was spent, and what calls would cost. Scope "admin"."""
 
     def __init__(self, cost: Cost) -> None:
         self._cost = cost
@@ -284,6 +284,19 @@ class UsageServicer(UsageServiceServicer):
     ) -> usage_pb.GetUsageResponse:
         _allowed("admin")
         return usage_pb.GetUsageResponse(days=await self._cost.usage(request.since, request.until))
+
+    async def ListPrices(
+        self, request: usage_pb.ListPricesRequest, _context: Context
+    ) -> usage_pb.ListPricesResponse:
+        _allowed("admin")
+        asked = QuoteRequest(
+            model=request.model,
+            input_tokens=request.input_tokens,
+            cached_input_tokens=request.cached_input_tokens,
+            output_tokens=request.output_tokens,
+            batch=request.batch,
+        )
+        return usage_pb.ListPricesResponse(quotes=await self._cost.quote(asked))
 
 
 class OperatorServicer(OperatorServiceServicer):

@@ -157,7 +157,7 @@ class Money(RuleBasedStateMachine):
         target=keys,
         who=WHO,
         run=st.sampled_from(["r1", "r2", "r3"]),
-        tokens=st.lists(st.integers(0, 300), min_size=1, max_size=3),
+        tokens=st.lists(st.integers(1, 300), min_size=1, max_size=3),
     )
     def reserve(
         self, who: tuple[str, str, str], run: str, tokens: list[int]
@@ -183,7 +183,7 @@ class Money(RuleBasedStateMachine):
     def release(self, held: tuple[Till, str, int]) -> Request:
         return self.ask(held[0], [release(held[1])], [])
 
-    @rule(target=requests, held=consumes(keys), share=st.integers(0, 3), tokens=st.integers(0, 300))
+    @rule(target=requests, held=consumes(keys), share=st.integers(0, 3), tokens=st.integers(1, 300))
     def step(self, held: tuple[Till, str, int], share: int, tokens: int) -> Request:
         """What a run does most: settle its last call, reserve its next."""
         till, key, ceiling = held

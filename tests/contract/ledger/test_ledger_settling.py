@@ -39,9 +39,7 @@ async def test_a_call_that_costs_nothing_enters_the_ledger_with_its_settlement(t
     for _ in range(2):  # asking again changes nothing
         assert await till.settle(free("k"), free("n", at_ceiling=True), free("m", release=True)) == [0, 0, 0]
     assert await till.standing() == (0, 0)
-    other = tool("k", 0)
-    other.tool.tool = "other"
-    error = await till.refused(other)
+    error = await till.refused(tool("k", 1))
     assert error.reason == ErrorReason.ERROR_REASON_IDEMPOTENCY_CONFLICT, "the key was not entered"
 
 

@@ -79,6 +79,10 @@ class RemoteJudge:
             )
         return answer.status
 
+    async def adjust(self, principal: Principal, asked: pb.AdjustRequest) -> int:
+        with acting_for(principal, timeout=60):
+            return (await self._peer.call(self._stub.Adjust, asked, timeout=60)).amount_microusd
+
 
 @asynccontextmanager
 async def asking(target: str, secrets: Secrets, caller: str = "planner") -> AsyncIterator[RemoteJudge]:

@@ -1,6 +1,7 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from malha.api.common.v1 import usage_pb2 as _usage_pb2
 from malha.api.cost.v1 import budget_pb2 as _budget_pb2
+from malha.api.cost.v1 import price_pb2 as _price_pb2
 from malha.api.cost.v1 import usage_pb2 as _usage_pb2_1
 from malha.api.event.v1 import alert_pb2 as _alert_pb2
 from google.protobuf.internal import containers as _containers
@@ -52,18 +53,20 @@ class Reservation(_message.Message):
     def __init__(self, key: _Optional[str] = ..., run_id: _Optional[str] = ..., agent: _Optional[str] = ..., run_limit_microusd: _Optional[int] = ..., further_calls: _Optional[int] = ..., model: _Optional[_Union[ModelCall, _Mapping]] = ..., tool: _Optional[_Union[ToolUse, _Mapping]] = ..., agent_version: _Optional[str] = ..., component: _Optional[_Union[Component, str]] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class ModelCall(_message.Message):
-    __slots__ = ("provider", "model", "input_tokens", "max_output_tokens", "min_output_tokens")
+    __slots__ = ("provider", "model", "input_tokens", "max_output_tokens", "min_output_tokens", "batch")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     MIN_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     provider: str
     model: str
     input_tokens: int
     max_output_tokens: int
     min_output_tokens: int
-    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., min_output_tokens: _Optional[int] = ...) -> None: ...
+    batch: bool
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., min_output_tokens: _Optional[int] = ..., batch: bool = ...) -> None: ...
 
 class ToolUse(_message.Message):
     __slots__ = ("tool", "price_microusd")
@@ -118,14 +121,16 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, settled: _Optional[_Iterable[_Union[Settled, _Mapping]]] = ..., reserved: _Optional[_Iterable[_Union[Reserved, _Mapping]]] = ..., denied: _Optional[_Union[Denied, _Mapping]] = ...) -> None: ...
 
 class Reserved(_message.Message):
-    __slots__ = ("key", "amount_microusd", "max_output_tokens")
+    __slots__ = ("key", "amount_microusd", "max_output_tokens", "reasons")
     KEY_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
     key: str
     amount_microusd: int
     max_output_tokens: int
-    def __init__(self, key: _Optional[str] = ..., amount_microusd: _Optional[int] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+    reasons: bool
+    def __init__(self, key: _Optional[str] = ..., amount_microusd: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., reasons: bool = ...) -> None: ...
 
 class Denied(_message.Message):
     __slots__ = ("budget", "wanted_microusd", "may_free", "braked", "quota", "wanted_tokens", "fitting_output_tokens")
@@ -290,3 +295,23 @@ class AlertName(_message.Message):
 class MarkAlertsToldResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class QuoteRequest(_message.Message):
+    __slots__ = ("model", "input_tokens", "cached_input_tokens", "output_tokens", "batch")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    batch: bool
+    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., batch: bool = ...) -> None: ...
+
+class QuoteResponse(_message.Message):
+    __slots__ = ("quotes",)
+    QUOTES_FIELD_NUMBER: _ClassVar[int]
+    quotes: _containers.RepeatedCompositeFieldContainer[_price_pb2.Quote]
+    def __init__(self, quotes: _Optional[_Iterable[_Union[_price_pb2.Quote, _Mapping]]] = ...) -> None: ...

@@ -91,6 +91,11 @@ class CostServiceStub(object):
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldResponse.FromString,
                 _registered_method=True)
+        self.Quote = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/Quote',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.FromString,
+                _registered_method=True)
 
 
 class CostServiceServicer(object):
@@ -190,6 +195,14 @@ class CostServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Quote(self, request, context):
+        """Quote answers the prices in force today, where they were taken from, and what so many
+        tokens would cost. Nothing is reserved. It needs the right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CostServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +260,11 @@ def add_CostServiceServicer_to_server(servicer, server):
                     servicer.MarkAlertsTold,
                     request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldRequest.FromString,
                     response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldResponse.SerializeToString,
+            ),
+            'Quote': grpc.unary_unary_rpc_method_handler(
+                    servicer.Quote,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -548,6 +566,33 @@ class CostService(object):
             '/malha.api.cost.v1.CostService/MarkAlertsTold',
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldRequest.SerializeToString,
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.MarkAlertsToldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Quote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/Quote',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.FromString,
             options,
             channel_credentials,
             insecure,

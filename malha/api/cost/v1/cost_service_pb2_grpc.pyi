@@ -201,7 +201,23 @@ _CostServiceMarkAlertsToldType = typing_extensions.TypeVar(
     ],
 )
 
-class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType, _CostServiceListAlertsType, _CostServiceListUntoldAlertsType, _CostServiceMarkAlertsToldType]):
+_CostServiceQuoteType = typing_extensions.TypeVar(
+    '_CostServiceQuoteType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+    ],
+)
+
+class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType, _CostServiceListAlertsType, _CostServiceListUntoldAlertsType, _CostServiceMarkAlertsToldType, _CostServiceQuoteType]):
     """CostService is the only judge of money. Every amount is integer micro-dollars.
     The tenant and key of every call are the principal's.
     """
@@ -252,6 +268,10 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
             malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+            malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -299,6 +319,10 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
         grpc.aio.UnaryUnaryMultiCallable[
             malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
             malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+            malha.api.cost.v1.cost_service_pb2.QuoteResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -359,6 +383,11 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     planner's alone.
     """
 
+    Quote: _CostServiceQuoteType
+    """Quote answers the prices in force today, where they were taken from, and what so many
+    tokens would cost. Nothing is reserved. It needs the right "admin".
+    """
+
 CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.AuthorizeRequest,
@@ -403,6 +432,10 @@ CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.MarkAlertsToldRequest,
         malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        malha.api.cost.v1.cost_service_pb2.QuoteResponse,
     ],
 ]
 
@@ -521,6 +554,16 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.MarkAlertsToldResponse]]:
         """MarkAlertsTold says that alerts were announced; told again it changes nothing. The
         planner's alone.
+        """
+
+    @abc.abstractmethod
+    def Quote(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.QuoteRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.QuoteResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.QuoteResponse]]:
+        """Quote answers the prices in force today, where they were taken from, and what so many
+        tokens would cost. Nothing is reserved. It needs the right "admin".
         """
 
 def add_CostServiceServicer_to_server(servicer: CostServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from malha.api.cost.v1 import price_pb2 as malha_dot_api_dot_cost_dot_v1_dot_price__pb2
 from malha.api.cost.v1 import usage_pb2 as malha_dot_api_dot_cost_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/usage_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1dmalha/api/cost/v1/usage.proto\"\x7f\n\x0fGetUsageRequest\x12\x35\n\x05since\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"=\n\x10GetUsageResponse\x12)\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x1b.malha.api.cost.v1.DayUsage2|\n\x0cUsageService\x12l\n\x08GetUsage\x12%.malha.api.gateway.v1.GetUsageRequest\x1a&.malha.api.gateway.v1.GetUsageResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/usage_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1dmalha/api/cost/v1/price.proto\x1a\x1dmalha/api/cost/v1/usage.proto\"\x7f\n\x0fGetUsageRequest\x12\x35\n\x05since\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"=\n\x10GetUsageResponse\x12)\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x1b.malha.api.cost.v1.DayUsage\"\xaf\x01\n\x11ListPricesRequest\x12\x17\n\x05model\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\"\n\x0cinput_tokens\x18\x02 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12)\n\x13\x63\x61\x63hed_input_tokens\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12#\n\routput_tokens\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\r\n\x05\x62\x61tch\x18\x05 \x01(\x08\">\n\x12ListPricesResponse\x12(\n\x06quotes\x18\x01 \x03(\x0b\x32\x18.malha.api.cost.v1.Quote2\xf1\x01\n\x0cUsageService\x12l\n\x08GetUsage\x12%.malha.api.gateway.v1.GetUsageRequest\x1a&.malha.api.gateway.v1.GetUsageResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usage\x12s\n\nListPrices\x12\'.malha.api.gateway.v1.ListPricesRequest\x1a(.malha.api.gateway.v1.ListPricesResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/pricesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,12 +39,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSAGEREQUEST'].fields_by_name['since']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
   _globals['_GETUSAGEREQUEST'].fields_by_name['until']._loaded_options = None
   _globals['_GETUSAGEREQUEST'].fields_by_name['until']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_LISTPRICESREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_LISTPRICESREQUEST'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_LISTPRICESREQUEST'].fields_by_name['input_tokens']._loaded_options = None
+  _globals['_LISTPRICESREQUEST'].fields_by_name['input_tokens']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
+  _globals['_LISTPRICESREQUEST'].fields_by_name['cached_input_tokens']._loaded_options = None
+  _globals['_LISTPRICESREQUEST'].fields_by_name['cached_input_tokens']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
+  _globals['_LISTPRICESREQUEST'].fields_by_name['output_tokens']._loaded_options = None
+  _globals['_LISTPRICESREQUEST'].fields_by_name['output_tokens']._serialized_options = b'\272H\t\"\007\030\200\302\327/(\000'
   _globals['_USAGESERVICE'].methods_by_name['GetUsage']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['GetUsage']._serialized_options = b'\202\323\344\223\002\013\022\t/v1/usage'
-  _globals['_GETUSAGEREQUEST']._serialized_start=156
-  _globals['_GETUSAGEREQUEST']._serialized_end=283
-  _globals['_GETUSAGERESPONSE']._serialized_start=285
-  _globals['_GETUSAGERESPONSE']._serialized_end=346
-  _globals['_USAGESERVICE']._serialized_start=348
-  _globals['_USAGESERVICE']._serialized_end=472
+  _globals['_USAGESERVICE'].methods_by_name['ListPrices']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['ListPrices']._serialized_options = b'\202\323\344\223\002\014\022\n/v1/prices'
+  _globals['_GETUSAGEREQUEST']._serialized_start=187
+  _globals['_GETUSAGEREQUEST']._serialized_end=314
+  _globals['_GETUSAGERESPONSE']._serialized_start=316
+  _globals['_GETUSAGERESPONSE']._serialized_end=377
+  _globals['_LISTPRICESREQUEST']._serialized_start=380
+  _globals['_LISTPRICESREQUEST']._serialized_end=555
+  _globals['_LISTPRICESRESPONSE']._serialized_start=557
+  _globals['_LISTPRICESRESPONSE']._serialized_end=619
+  _globals['_USAGESERVICE']._serialized_start=622
+  _globals['_USAGESERVICE']._serialized_end=863
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class UsageServiceStub(object):
                 request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.ListPrices = channel.unary_unary(
+                '/malha.api.gateway.v1.UsageService/ListPrices',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer(object):
@@ -53,6 +58,14 @@ class UsageServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPrices(self, request, context):
+        """ListPrices answers the prices of models that are in force today, where they were taken
+        from, and what so many tokens would cost. An unknown model is PRICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetUsageRequest.FromString,
                     response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'ListPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrices,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class UsageService(object):
             '/malha.api.gateway.v1.UsageService/GetUsage',
             malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetUsageRequest.SerializeToString,
             malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.UsageService/ListPrices',
+            malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

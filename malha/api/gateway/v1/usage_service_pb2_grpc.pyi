@@ -41,7 +41,23 @@ _UsageServiceGetUsageType = typing_extensions.TypeVar(
     ],
 )
 
-class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType]):
+_UsageServiceListPricesType = typing_extensions.TypeVar(
+    '_UsageServiceListPricesType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
+        malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
+        malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
+        malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
+    ],
+)
+
+class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType, _UsageServiceListPricesType]):
     """UsageService tells what was spent. Every call needs the scope "admin"."""
 
     @typing.overload
@@ -49,6 +65,10 @@ class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType]):
         grpc.UnaryUnaryMultiCallable[
             malha.api.gateway.v1.usage_service_pb2.GetUsageRequest,
             malha.api.gateway.v1.usage_service_pb2.GetUsageResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
+            malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -58,15 +78,28 @@ class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType]):
             malha.api.gateway.v1.usage_service_pb2.GetUsageRequest,
             malha.api.gateway.v1.usage_service_pb2.GetUsageResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
+            malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetUsage: _UsageServiceGetUsageType
     """GetUsage answers what the caller's tenant spent, day by day in its time zone."""
 
+    ListPrices: _UsageServiceListPricesType
+    """ListPrices answers the prices of models that are in force today, where they were taken
+    from, and what so many tokens would cost. An unknown model is PRICE_UNKNOWN.
+    """
+
 UsageServiceAsyncStub: typing_extensions.TypeAlias = UsageServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.gateway.v1.usage_service_pb2.GetUsageRequest,
         malha.api.gateway.v1.usage_service_pb2.GetUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
+        malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
     ],
 ]
 
@@ -80,5 +113,15 @@ class UsageServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[malha.api.gateway.v1.usage_service_pb2.GetUsageResponse, collections.abc.Awaitable[malha.api.gateway.v1.usage_service_pb2.GetUsageResponse]]:
         """GetUsage answers what the caller's tenant spent, day by day in its time zone."""
+
+    @abc.abstractmethod
+    def ListPrices(
+        self,
+        request: malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.usage_service_pb2.ListPricesResponse, collections.abc.Awaitable[malha.api.gateway.v1.usage_service_pb2.ListPricesResponse]]:
+        """ListPrices answers the prices of models that are in force today, where they were taken
+        from, and what so many tokens would cost. An unknown model is PRICE_UNKNOWN.
+        """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -12,11 +12,14 @@ from malha.api.cost.v1.cost_service_pb2 import (
     GetBudgetResponse,
     GetUsageRequest,
     GetUsageResponse,
+    QuoteRequest,
+    QuoteResponse,
     SetBudgetPolicyRequest,
     SetBudgetPolicyResponse,
     SetBudgetRequest,
 )
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.wire import Peer
 
@@ -69,3 +72,10 @@ class CostPeer:
             self._stub.GetUsage, request, timeout=_SECONDS, idempotent=True
         )
         return response.days
+
+    async def quote(self, asked: QuoteRequest) -> Sequence[Quote]:
+        """What so many tokens would cost, for each model that is called so."""
+        response: QuoteResponse = await self._peer.call(
+            self._stub.Quote, asked, timeout=_SECONDS, idempotent=True
+        )
+        return response.quotes
