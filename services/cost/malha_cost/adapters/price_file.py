@@ -103,7 +103,11 @@ def _prices(row: object, common: Mapping[str, Any]) -> Iterator[Price]:
         raise ValueError("also: is a list of further names of the model")
     rates = _rates(row)
     if rates.free is not _flag(row, "free"):
-        raise ValueError("free: is true where input and output cost nothing, and nowhere else")
+        raise ValueError(
+            "input: nothing costs anything; where that is meant, write free: true"
+            if rates.free
+            else "free: is true, and the tokens cost something"
+        )
     for name in (model, *also):
         yield Price(
             provider,
