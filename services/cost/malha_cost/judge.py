@@ -122,8 +122,9 @@ class Judge:
 
         decision = await self._book.change(question, self._clock.now(), decide)
         self._decided(decision)
-        for granted in decision.response.reserved:
-            granted.reasons = granted.key in reasoning
+        if reasoning:
+            for granted in decision.response.reserved:
+                granted.reasons = granted.key in reasoning
         return decision.response
 
     def quote(self, asked: QuoteRequest) -> list[Quote]:
