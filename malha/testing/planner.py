@@ -90,6 +90,8 @@ class ScriptedModel:
         self.entered = asyncio.Event()
         self.hold: asyncio.Event | None = None
         """Set to an Event: calls wait for it."""
+        self.tells = False
+        """Whether the provider itself tells the usage of what it said before `hold`."""
         self.said_before: list[str] = []
         """What is said of the text before `hold`, to whoever listens."""
         self.listened = 0
@@ -128,7 +130,7 @@ class ScriptedModel:
     async def _speak(self, listening: Listening) -> None:
         """The pieces that were given to be said before anything else happens."""
         for piece in self.said_before:
-            listening.usage = Usage(input_tokens=7, output_tokens=1)
+            listening.usage, listening.told = Usage(input_tokens=7, output_tokens=1), self.tells
             listening.hear(piece)
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
@@ -149,6 +151,8 @@ class MemoryLedger:
         self.calls: list[str] = []
         self.fitting_output = 0
         """Output tokens that a model call is shortened to; zero grants what is asked."""
+        self.reasons = False
+        """Whether models think in tokens that they bill and do not show."""
         self.away = 0
         """How many calls to refuse as a service that is away."""
         self.refusal = ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
@@ -185,9 +189,9 @@ class MemoryLedger:
         for key, amount in wanted.items():
             if key not in self.entries:
                 self.enter(key, amount, None)
-            response.reserved.append(
-                Reserved(key=key, amount_microusd=amount, max_output_tokens=self.fitting_output)
-            )
+            held = Reserved(key=key, amount_microusd=amount, max_output_tokens=self.fitting_output)
+            held.reasons = self.reasons
+            response.reserved.append(held)
         if self.mute:
             raise MalhaError(ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, "the answer is lost")
         return response

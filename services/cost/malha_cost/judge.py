@@ -132,8 +132,9 @@ class Judge:
         decision = await self._book.change(question, self._clock.now(), decide)
         self._told.took(decision.reached)
         self._decided(decision)
-        for granted in decision.response.reserved:
-            granted.reasons = granted.key in reasoning
+        if reasoning:
+            for granted in decision.response.reserved:
+                granted.reasons = granted.key in reasoning
         return decision.response
 
     def quote(self, asked: QuoteRequest) -> list[Quote]:
@@ -253,7 +254,7 @@ def _unreserved(settlement: Settlement, field: str, payer: Payer) -> Entry:
 def _declared_free(price: Price | None, field: str) -> None:
     """Refuse a reservation of nothing for what is not free: it would let a call be made on no money."""
     if price is None:
-        raise invalid(f"{field}.tool.price_microusd", "is above zero: what is free is settled without it")
+        raise invalid(f"{field}.tool.price_microusd", "is above zero: what is free needs no reservation")
     if not price.rates.free:
         raise invalid(f"{field}.model.input_tokens", "and max_output_tokens are not both zero")
 

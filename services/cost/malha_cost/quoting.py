@@ -25,8 +25,8 @@ def quotes(prices: PriceTable, asked: QuoteRequest, day: date) -> list[pb.Quote]
     check_usage(used, "")
     found = prices.named(asked.model, day)
     if not found:
-        provider, _, model = asked.model.rpartition("/")
-        found = [prices.find(provider, model, day)]
+        provider, slash, model = asked.model.partition("/")
+        found = [prices.find(provider, model, day) if slash else prices.find("", asked.model, day)]
     answers = []
     for price in found:
         rates, row = price.terms_of(batch=asked.batch)

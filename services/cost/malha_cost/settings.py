@@ -21,8 +21,8 @@ class Settings(ServiceSettings):
     Its schema is made by ``python -m malha_cost.adapters.postgres_schema``; where that is of another version,
     or the database is away, the start fails."""
     price_file: Path | None = None
-    """Prices over the bundled ones (format: ``prices.yaml``). Not readable: the start fails. A model that
-    neither file prices is refused with PRICE_UNKNOWN."""
+    """Prices over the bundled ones (format: ``docs/models.md``). Not readable, or a row not understood: the
+    start fails. A model that neither file prices is refused with PRICE_UNKNOWN."""
     reference_model: str = "openai/gpt-4o-mini"
     """``provider/model`` that usage is compared with, never charged; empty compares with nothing.
     Without a price the start fails."""

@@ -107,10 +107,10 @@ async def _ask(
         )
     except MalhaError as error:
         traced.fail(error.reason_name)
-        _counted(run, started, listening)
+        _counted(run, started, listening, reasons=held.reasons)
         outcome = _failed(run, started, error)
     except Interrupted:
-        _counted(run, started, listening)
+        _counted(run, started, listening, reasons=held.reasons)
         raise
     else:
         traced.set(names.GEN_AI_INPUT_TOKENS, reply.usage.input_tokens)
@@ -122,9 +122,12 @@ async def _ask(
     return outcome
 
 
-def _counted(run: ClaimedRun, started: StepStarted, listening: Listening | None) -> None:
-    """Remember what came of an answer that was ended in the middle."""
-    if listening is not None and listening.usage is not None:
+def _counted(run: ClaimedRun, started: StepStarted, listening: Listening | None, *, reasons: bool) -> None:
+    """Remember what came of an answer that was ended in the middle.
+
+    Of a model that reasons, what could be seen is not what it bills: there only its own count is known.
+    """
+    if listening is not None and listening.usage is not None and (listening.told or not reasons):
         run.cut[started.key] = listening.usage
 
 

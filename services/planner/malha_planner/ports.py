@@ -75,6 +75,8 @@ class Listening:
     usage: Usage | None = None
     """Set where the call ends without a reply: tokens of what had come by then, as the provider told or
     counted here; None where nothing had."""
+    told: bool = False
+    """That the provider itself told `usage`. What is counted here is what could be seen of the answer."""
 
 
 class Model(Protocol):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from malha.api.common.v1.usage_pb2 import Usage
+from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.sqlite import Database
 from malha.testing.clock import FakeClock
 from malha.testing.money import PRICE_FILE, Till, call, used
@@ -71,6 +73,50 @@ async def test_what_the_version_before_wrote_is_settled_and_counts(old: Path) ->
     assert denied.budget.budget.limit_microusd == 1000
     await database.close()
     assert sqlite_audit.read(old).off == []
+
+
+def close_as_before(connection: sqlite3.Connection, key: str, kind: str, cached: int, amount: int) -> None:
+    """Close a key as the version before does, which knows nothing of terms and rounds to the nearest."""
+    held = [row[1] for row in connection.execute("PRAGMA table_info(entries)") if row[1] != "terms"]
+    closing = {
+        "stage": "1",
+        "kind": f"'{kind}'",
+        "cached_tokens": str(cached),
+        "spent": str(amount),
+        "reserved": "-reserved",
+        "held_tokens": "-held_tokens",
+        "tokens": "input_tokens",
+    }
+    values = ", ".join(closing.get(name, name) for name in held)
+    opened = f"SELECT {values} FROM entries WHERE key = ? AND stage = 0"  # noqa: S608  # columns and constants
+    connection.execute(f"INSERT INTO entries ({', '.join(held)}) {opened}", (key,))  # likewise
+    connection.execute(
+        "UPDATE balances SET spent = spent + ?, reserved = reserved - 101,"
+        " tokens = tokens + 101, held_tokens = held_tokens - 101",
+        (amount,),
+    )
+
+
+async def test_what_the_version_before_closed_by_its_own_rounding_is_neither_a_conflict_nor_off(
+    tmp_path: Path,
+) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(PRICE_FILE)
+    database = await Database.open(tmp_path / "cost.db", MIGRATIONS, durable=False)
+    clock = FakeClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+    ledger = SqliteLedger(database, House(10**6))
+    till = Till(Judge(ledger, price_file.load(prices), reference=None, clock=clock))
+    await till.reserve(call("settled", 101), call("guessed", 101), call("mine", 101))
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as before:
+        close_as_before(before, "settled", "settlement", cached=101, amount=10)  # 10.1, by what it rounds to
+        close_as_before(before, "guessed", "provisional", cached=0, amount=101)
+    figures = Usage(input_tokens=101, cached_input_tokens=101)
+    ends = [Settlement(key=key, usage=figures) for key in ("settled", "guessed", "mine")]
+    for _ in range(2):  # asked again, by this version
+        assert await till.settle(*ends) == [10, 11, 11]
+    assert await till.standing() == (32, 0)
+    await database.close()
+    assert sqlite_audit.read(tmp_path / "cost.db").off == []
 
 
 def test_a_ledger_that_was_not_migrated_yet_is_no_proof(old: Path) -> None:

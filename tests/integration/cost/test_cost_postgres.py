@@ -20,6 +20,7 @@ from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
 from malha_cost.budget import House
 from malha_cost.judge import Judge
+from malha_cost.ledger import Entry
 from malha_cost.prices import PriceTable
 
 READER = "ana_reader"
@@ -94,6 +95,18 @@ async def test_the_service_serves_all_tenants_and_changes_no_entry(filled: Postg
         for statement in ("UPDATE entries SET spent = 0", "DELETE FROM entries", "TRUNCATE entries"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await service.execute(statement)
+
+
+async def test_the_version_before_which_knows_nothing_of_terms_still_adds_entries(
+    filled: PostgresBook,
+) -> None:
+    known = [name for name in Entry._fields if name != "terms"]
+    copied = ", ".join("'new'" if name == "key" else name for name in known)
+    async with session(filled.url) as service:
+        await service.execute(
+            f"INSERT INTO entries ({', '.join(known)}) SELECT {copied} FROM entries WHERE tenant = 'ana'"  # noqa: S608  # names from our own class
+        )
+        assert await service.fetchval("SELECT terms FROM entries WHERE key = 'new'") == ""
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ async def test_of_a_stream_that_was_cut_what_came_is_counted() -> None:
     assert usage is not None
     assert usage.input_tokens == estimate_messages(ASKED, [CALCULATOR])
     assert usage.output_tokens == estimate(heard.text)
+    assert not heard.listening.told
 
 
 def chunk(**fields: Any) -> str:
@@ -154,6 +155,7 @@ async def test_what_the_provider_itself_counted_of_a_cut_stream_is_believed() ->
     usage = heard.listening.usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (30, 12)
+    assert heard.listening.told
 
 
 async def test_thoughts_that_nobody_hears_are_counted_where_the_stream_is_cut() -> None:

@@ -75,8 +75,9 @@ def test_a_model_without_a_row_is_quoted_as_it_would_be_reserved() -> None:
     assert refusal.value.reason == ErrorReason.ERROR_REASON_PRICE_UNKNOWN
     assert refusal.value.metadata == {"provider": "p", "model": "n"}
     ceiling = PriceTable([OLD, Price("*", "*", date.min, Rates(9, 9, 9), "our ceiling")])
-    [quote] = quotes(ceiling, QuoteRequest(model="nobody/n"), TODAY)
-    assert quote.price.source == "our ceiling"
+    for name in ("nobody/n", "n", "nobody/deep/n"):
+        [quote] = quotes(ceiling, QuoteRequest(model=name), TODAY)
+        assert quote.price.source == "our ceiling"
 
 
 def test_more_cached_input_than_input_is_refused_by_field() -> None:

@@ -302,6 +302,36 @@ async def test_a_cost_service_that_is_away_or_silent_for_a_moment_is_waited_for(
     assert (await shop.answer(item)).text == "back"
 
 
+FAILED_CLOSED = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_EXCEEDED")
+
+
+async def test_no_model_is_called_while_the_cost_service_is_away(shop: Shop) -> None:
+    shop.ledger.away = 3  # of a run's last 0.15 seconds two askings, and its first settling
+    shop.model.script = [says("for nothing")]
+    item = await shop.accept(wall_seconds=0.15)
+    await shop.run(item)
+    assert (await shop.failure(item))[0] in FAILED_CLOSED
+    assert shop.model.shown == []
+
+
+async def test_no_tool_that_costs_money_is_called_while_the_cost_service_is_away(shop: Shop) -> None:
+    async def paid(arguments: dict[str, object]) -> ToolResult:
+        del arguments
+        return found("for nothing")
+
+    shop.toolbox.add("paid", paid, price=5)
+    shop.model.hold = asyncio.Event()
+    shop.model.script = [asks(("paid", {})), says("never")]
+    item = await shop.accept(wall_seconds=0.3)
+    running = asyncio.create_task(shop.run(item))
+    await shop.model.entered.wait()
+    shop.ledger.away = 4  # a run asks three times in 0.3 seconds, at most
+    shop.model.hold.set()
+    await running
+    assert (await shop.failure(item))[0] in FAILED_CLOSED
+    assert shop.toolbox.ran == []
+
+
 async def test_an_agent_that_is_gone_fails_the_run_and_names_those_there_are(shop: Shop) -> None:
     item = await shop.accept(agent="retired")
     await shop.run(item)

@@ -153,6 +153,20 @@ async def test_of_an_answer_that_is_cut_what_came_is_settled_and_told(shop: Shop
     assert state.finished.cost == state.cost
 
 
+@pytest.mark.parametrize("tells", [False, True])
+async def test_of_a_model_that_thinks_unseen_a_cut_answer_is_paid_at_its_ceiling_unless_it_was_counted_there(
+    shop: Shop, tells: bool
+) -> None:
+    shop.ledger.reasons = True
+    shop.model.tells = tells
+    shop.model.failures = [NoAnswerError("lost")]
+    item = await streamed(shop, "It is ", "forty")
+    abandoned = (await shop.state(item)).steps[0].abandoned
+    assert abandoned is not None
+    assert abandoned.HasField("usage") is tells
+    assert abandoned.cost.amount_microusd == (MODEL_MICROUSD if tells else 10 * MODEL_MICROUSD)
+
+
 async def test_cancelled_in_the_middle_of_a_text_what_was_streamed_is_settled(shop: Shop) -> None:
     shop.model.hold = asyncio.Event()
     shop.model.said_before = ["It is "]

@@ -102,8 +102,8 @@ def _prices(row: object, common: Mapping[str, Any]) -> Iterator[Price]:
     if not isinstance(also, list) or not all(isinstance(name, str) and name for name in also):
         raise ValueError("also: is a list of further names of the model")
     rates = _rates(row)
-    if rates.free is not _flag(row, "free"):
-        raise ValueError("free: is true where input and output cost nothing, and nowhere else")
+    batch = _rates(_known(row["batch"], _BATCH, "batch: ")) if "batch" in row else None
+    _meant(rates, batch, free=_flag(row, "free"), unknown=provider == ANY)
     for name in (model, *also):
         yield Price(
             provider,
@@ -111,11 +111,21 @@ def _prices(row: object, common: Mapping[str, Any]) -> Iterator[Price]:
             _date(row, "from") or date.min,
             rates,
             _text(row, "source") if "source" in row else common["source"],
-            batch=_rates(_known(row["batch"], _BATCH, "batch: ")) if "batch" in row else None,
+            batch=batch,
             reasons=_flag(row, "reasons"),
             url=_text(row, "url") if "url" in row else common["urls"].get(provider, ""),
             retrieved=_date(row, "retrieved") or common["retrieved"],
         )
+
+
+def _meant(rates: Rates, batch: Rates | None, *, free: bool, unknown: bool) -> None:
+    """Refuse a zero that nobody said was meant, anywhere in the row."""
+    if free and not rates.free:
+        raise ValueError("free: is true, and the tokens cost something")
+    if free and unknown:
+        raise ValueError("free: a model that nobody knows is not free")
+    if not free and any(not any(band[1:]) for each in (rates, batch) if each for band in each.by_length):
+        raise ValueError("input: nothing costs anything; where that is meant, write free: true")
 
 
 def _rates(row: Mapping[str, Any]) -> Rates:

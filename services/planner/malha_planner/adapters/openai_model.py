@@ -169,7 +169,7 @@ async def _heard(
         whole = True
     finally:
         if not whole:
-            listening.usage = answer.counted(messages, tools)
+            listening.usage, listening.told = answer.counted(messages, tools), answer.billed
     return answer.reply(messages, tools)
 
 

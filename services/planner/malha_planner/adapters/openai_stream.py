@@ -48,6 +48,11 @@ class StreamedAnswer:
         self._finish: str | None = None
         self._usage: Mapping[str, Any] | None = None
 
+    @property
+    def billed(self) -> bool:
+        """The provider has told what it counted."""
+        return self._usage is not None
+
     def take(self, piece: bytes) -> None:
         """Read on. Raises NoAnswerError for what is no chat completion, or for the provider's own error."""
         self._size += len(piece)
