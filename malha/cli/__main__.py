@@ -12,7 +12,8 @@ from rich.progress import Progress
 
 from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
-from malha.cli import approving, dead, documents, evaluate, ledger, render
+from malha.cli import approving, dead, documents, evaluate, ledger, render, webhooks
+from malha.cli.alerts import alerts
 from malha.cli.session import LOCAL_STATE, console, run
 from malha.cli.usage import usage
 from malha.client import Client, RunText
@@ -21,6 +22,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich
 app.add_typer(dead.app, name="dead")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 @app.command()
@@ -197,6 +199,7 @@ def agents() -> None:
 
 
 app.command()(usage)
+app.command()(alerts)
 approving.add_commands(app, console, run)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from malha.settings import ServiceSettings
@@ -65,8 +66,27 @@ class Settings(ServiceSettings):
     key_memory_seconds: float = Field(default=2.0, ge=0)
     """Seconds a verified key is believed without a look at the database. A key revoked at another
     replica is refused here that much later; at this one at once."""
+    webhook_networks: list[str] = Field(default=[])
+    """Networks, such as ["127.0.0.0/8"], that webhooks may reach besides the public internet, also by http.
+    For development; anything else: whoever may register a webhook reaches machines that trust this one."""
+    webhook_retry_seconds: float = Field(default=5.0, gt=0.0, le=3600.0)
+    """Before a delivery is tried again; doubled each time, up to an hour. Low: a receiver that struggles gets
+    no rest."""
+    webhook_give_up_days: float = Field(default=3.0, gt=0.0, le=7.0)
+    """How long a delivery is tried. Above what EVENTS keeps there is nothing left to deliver."""
+    webhook_disable_days: float = Field(default=3.0, gt=0.0)
+    """How long a webhook may fail before it is disabled."""
+    webhook_most_waiting: int = Field(default=10_000, ge=1)
+    """Deliveries that may wait at a webhook; further events are not delivered there, and counted."""
     max_concurrent: int = Field(default=4096, ge=1)
     """Calls served at once; a waiting RunAndWait is one. More are shed."""
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _are_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            ip_network(network)
+        return networks
 
     @property
     def database(self) -> Path:
