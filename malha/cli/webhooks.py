@@ -10,6 +10,8 @@ from rich.table import Table
 from malha.cli.session import console, run
 from malha.client import Client
 
+_ID = 26
+"""Characters of an id: it is there to be copied."""
 app = typer.Typer(no_args_is_help=True, help="Have events posted to a URL, signed. Needs the scope admin.")
 
 
@@ -39,6 +41,8 @@ def list_() -> None:
 
     async def main(client: Client) -> int:
         table = Table("webhook", "url", "events", "waiting", "last")
+        table.columns[0].no_wrap, table.columns[0].min_width = True, _ID
+        table.columns[1].overflow = "fold"
         for webhook in await client.webhooks():
             outcome = (
                 f"disabled: {webhook.disabled_reason}" if webhook.disabled_reason else webhook.last_outcome
