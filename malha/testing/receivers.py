@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -21,7 +22,8 @@ class Receiver:
     ``secret`` must be set before anything is sent: what does not carry its signature is ``forged``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.secret = ""
         self.answers: list[int] = []
         """Statuses of the next answers; 200 once there are none."""
@@ -41,10 +43,10 @@ class Receiver:
         app.router.add_post("/hook", self._receive)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/hook"
         return self
 
     async def __aexit__(

@@ -52,6 +52,8 @@ class Manners(NamedTuple):
     """Deliveries under way."""
     of_tenant: int = 16
     of_all: int = 64
+    of_failing: int = 32
+    """Of all: the others are for endpoints that take what they are sent."""
 
 
 class Delivering:
@@ -68,6 +70,7 @@ class Delivering:
         self._me = ulid()
         self._something = asyncio.Event()
         self._under_way: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._failing: set[tuple[str, int]] = set()
         self._tenants: Counter[str] = Counter()
 
     def look(self) -> None:
@@ -136,6 +139,7 @@ class Delivering:
             most - mine,
             manners.of_tenant - self._tenants[endpoint.tenant],
             manners.of_all - len(self._under_way),
+            manners.of_failing - len(self._failing) if endpoint.failures else manners.of_all,
         )
         if room <= 0:
             return
@@ -145,10 +149,13 @@ class Delivering:
                 self._tenants[endpoint.tenant] += 1
                 task = asyncio.create_task(self._attempt(endpoint, due))
                 self._under_way[name, due.sequence] = task
+                if endpoint.failures:
+                    self._failing.add((name, due.sequence))
                 task.add_done_callback(lambda _, due=due: self._ended(endpoint.tenant, due))  # type: ignore[misc]  # a default argument binds it
 
     def _ended(self, tenant: str, due: Due) -> None:
         task = self._under_way.pop((due.webhook_id, due.sequence))
+        self._failing.discard((due.webhook_id, due.sequence))
         self._tenants[tenant] -= 1
         if not self._tenants[tenant]:
             del self._tenants[tenant]

@@ -228,7 +228,7 @@ class WebhookStore(Protocol):
         ...
 
     async def ready(self, now: datetime) -> Sequence[Endpoint]:
-        """Endpoints that may be posted to and have something due."""
+        """Endpoints that may be posted to and have something due, those that do not fail first."""
         ...
 
     async def due(self, webhook_id: str, now: datetime, *, limit: int) -> Sequence[Due]:

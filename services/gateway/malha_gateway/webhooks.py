@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import orjson
@@ -19,6 +20,8 @@ from malha_gateway.webhook_endpoint import Endpoint, Outcome
 
 _MOST = 16
 """Of a tenant."""
+_AT_ONCE = 16
+"""Tests under way."""
 
 
 class Webhooks:
@@ -44,6 +47,7 @@ class Webhooks:
         self._reach = reach
         self._clock = clock
         self._made = made
+        self._trying = asyncio.Semaphore(_AT_ONCE)
 
     async def create(self, admin: Principal, asked: CreateWebhookRequest) -> tuple[Webhook, str]:
         """A new endpoint, and its secret, which is told this once.
@@ -91,7 +95,8 @@ class Webhooks:
             "data": {"tenant": admin.tenant, "webhook_id": webhook_id},
         }
         body = orjson.dumps(event, option=orjson.OPT_UTC_Z)
-        outcome = await self._sending.send(endpoint, str(event["id"]), body)
+        async with self._trying:
+            outcome = await self._sending.send(endpoint, str(event["id"]), body)
         await self._store.tested(webhook_id, outcome)
         if outcome.delivered:
             self._made()

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 
 import aiohttp
 from aiohttp import AddrInfoType
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from malha_gateway.webhook_address import Reach
 
 _SECONDS = 10.0
-_CONNECTIONS = 64
+_LOOKING_UP = 32
 _HEADERS = {"content-type": "application/cloudevents+json", "user-agent": "malha-webhooks/1"}
 
 
@@ -29,13 +30,9 @@ class ForbiddenError(OSError):
 class HttpSender:
     """`malha_gateway.ports.Sender`."""
 
-    def __init__(self, reach: Reach, *, tls: ssl.SSLContext | None = None) -> None:
-        """
-        Args:
-            tls: in place of the system's own certificates.
-        """
+    def __init__(self, reach: Reach) -> None:
         self._reach = reach
-        self._tls = tls
+        self._names = _Names()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
@@ -61,6 +58,7 @@ class HttpSender:
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
+        await self._names.close()
 
     def _open(self, secure: bool) -> aiohttp.ClientSession:
         def made(address: AddrInfoType) -> socket.socket:
@@ -73,11 +71,10 @@ class HttpSender:
 
         self._sessions[secure] = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=_CONNECTIONS,
-                limit_per_host=8,
+                limit=0,  # whoever sends says how much at once
+                resolver=self._names,
                 keepalive_timeout=15.0,
                 socket_factory=made,
-                ssl=self._tls or True,
                 use_dns_cache=False,
             ),
             headers=_HEADERS,
@@ -86,3 +83,31 @@ class HttpSender:
             timeout=aiohttp.ClientTimeout(total=None),
         )
         return self._sessions[secure]
+
+
+class _Names(AbstractResolver):
+    """Looks names up in threads of its own: a name server that does not answer holds up nothing else."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_LOOKING_UP, thread_name_prefix="webhook-names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, socket.getaddrinfo, host, port, family, socket.SOCK_STREAM
+        )
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(where[0]),
+                port=port,
+                family=kind,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, proto, _, where in found
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -34,6 +34,7 @@ _ENABLED = "SELECT webhook_id, tenant, event_types, after_sequence FROM webhook 
 _READY = (
     f"SELECT {_COLUMNS} FROM webhook w WHERE disabled_reason = '' AND retry_us <= ? AND EXISTS"  # noqa: S608  # a constant
     " (SELECT 1 FROM delivery d WHERE d.webhook_id = w.webhook_id AND d.due_us <= ?)"
+    " ORDER BY failures > 0, retry_us"
 )
 _DUE = (
     "SELECT webhook_id, sequence, attempts, first_us FROM delivery"
