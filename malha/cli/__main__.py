@@ -12,7 +12,8 @@ from rich.progress import Progress
 
 from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
-from malha.cli import approving, dead, documents, evaluate, ledger, render, tenants
+from malha.cli import approving, dead, documents, evaluate, ledger, render, tenants, webhooks
+from malha.cli.alerts import alerts
 from malha.cli.prices import prices
 from malha.cli.session import LOCAL_STATE, console, run
 from malha.cli.usage import usage
@@ -23,6 +24,7 @@ app.add_typer(dead.app, name="dead")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(tenants.app, name="tenants")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 @app.command()
@@ -200,6 +202,7 @@ def agents() -> None:
 
 app.command()(usage)
 app.command()(prices)
+app.command()(alerts)
 approving.add_commands(app, console, run)
 
 

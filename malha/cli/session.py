@@ -18,6 +18,7 @@ _HINTS = {
     ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE: "is the mesh up? start it with: malha up",
     ErrorReason.ERROR_REASON_PRICE_UNKNOWN: "`malha prices` has those known; MALHA_COST_PRICE_FILE adds some",
     ErrorReason.ERROR_REASON_RUN_NOT_FINISHED: "end it first: malha cancel RUN",
+    ErrorReason.ERROR_REASON_WEBHOOK_NOT_FOUND: "see which there are: malha webhooks list",
     ErrorReason.ERROR_REASON_CREDENTIAL_MISSING: "set MALHA_API_KEY; `malha up` prints the development key",
     ErrorReason.ERROR_REASON_CREDENTIAL_INVALID: "check MALHA_API_KEY; `malha up` prints the development key",
 }

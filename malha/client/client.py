@@ -20,11 +20,14 @@ from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
 from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
     agent_service_pb2,
     agent_service_pb2_grpc,
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     knowledge_service_pb2,
     knowledge_service_pb2_grpc,
     operator_service_pb2,
@@ -36,6 +39,8 @@ from malha.api.gateway.v1 import (
     tenant_service_pb2_grpc,
     usage_service_pb2,
     usage_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
@@ -91,6 +96,8 @@ class Client:
         self._operator = operator_service_pb2_grpc.OperatorServiceStub(self._channel)
         self._tenants = tenant_service_pb2_grpc.TenantServiceStub(self._channel)
         self._usage = usage_service_pb2_grpc.UsageServiceStub(self._channel)
+        self._alerts = alert_service_pb2_grpc.AlertServiceStub(self._channel)
+        self._webhooks = webhook_service_pb2_grpc.WebhookServiceStub(self._channel)
         self.admin = admin_service_pb2_grpc.AdminServiceStub(self._channel)
 
     async def __aenter__(self) -> Client:
@@ -222,6 +229,42 @@ class Client:
             batch=batch,
         )
         return (await self._call(self._usage.ListPrices, request)).quotes
+
+    async def alerts(self, *, limit: int = 20) -> Sequence[Alert]:
+        """What people must hear of about the tenant's money, the newest first. Needs the scope "admin"."""
+        return (
+            await self._call(self._alerts.ListAlerts, alert_service_pb2.ListAlertsRequest(limit=limit))
+        ).alerts
+
+    async def add_webhook(
+        self, url: str, event_types: Sequence[str] = ()
+    ) -> tuple[webhook_service_pb2.Webhook, str]:
+        """Have events posted to a URL, all types by default. The secret that signs them is told this once.
+
+        `malha.webhooks.verify` is for the receiver. Needs the scope "admin", as do all calls about webhooks.
+        """
+        request = webhook_service_pb2.CreateWebhookRequest(url=url, event_types=event_types)
+        answer = await self._call(self._webhooks.CreateWebhook, request)
+        return answer.webhook, answer.secret
+
+    async def webhooks(self) -> Sequence[webhook_service_pb2.Webhook]:
+        """The tenant's webhooks and how their deliveries go."""
+        return (
+            await self._call(self._webhooks.ListWebhooks, webhook_service_pb2.ListWebhooksRequest())
+        ).webhooks
+
+    async def remove_webhook(self, webhook_id: str) -> None:
+        """Post nothing there any more."""
+        await self._call(
+            self._webhooks.DeleteWebhook, webhook_service_pb2.DeleteWebhookRequest(webhook_id=webhook_id)
+        )
+
+    async def test_webhook(self, webhook_id: str) -> tuple[bool, str]:
+        """Post one event of the type ``webhook.test`` there: whether it arrived, and what came of it."""
+        answer = await self._call(
+            self._webhooks.TestWebhook, webhook_service_pb2.TestWebhookRequest(webhook_id=webhook_id)
+        )
+        return answer.delivered, answer.outcome
 
     async def events(
         self, run_id: str, *, after: str = "", deltas: bool = False

@@ -68,6 +68,11 @@ DELTAS = Counter(
 
 # gateway
 GATEWAY_RUNS_FOLLOWED = Gauge("malha_gateway_runs_followed", "Runs whose journal is read for a stream.")
+GATEWAY_DELIVERIES = Counter(
+    "malha_gateway_deliveries_total",
+    "Attempts to deliver events to webhooks: delivered, failed, given_up, gone or dropped (too many wait).",
+    ("outcome",),
+)
 GATEWAY_READERS_LET_GO = Counter(
     "malha_gateway_readers_let_go_total", "Readers of streams that took nothing for too long."
 )

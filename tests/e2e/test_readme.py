@@ -22,7 +22,13 @@ from malha.testing.mesh import Mesh
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = (README, *(ROOT / "docs" / page for page in ("api.md", "streaming.md", "events.md", "approvals.md")))
+PAGES = (
+    README,
+    *(
+        ROOT / "docs" / page
+        for page in ("api.md", "streaming.md", "events.md", "approvals.md", "webhooks.md")
+    ),
+)
 ENOUGH_SECONDS = 60
 
 _PART = re.compile(r"^#+ ([^\n]+)$|^<!-- (\w+) -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

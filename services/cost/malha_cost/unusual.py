@@ -29,6 +29,15 @@ class Rule(NamedTuple):
     """With fewer amounts before, nothing is known to be usual."""
 
 
+class Usual(NamedTuple):
+    """What amounts before were like."""
+
+    amounts: int
+    median: float
+    spread: float
+    """MAD."""
+
+
 class Unusual(NamedTuple):
     """How an amount stands out."""
 
@@ -36,22 +45,26 @@ class Unusual(NamedTuple):
     score: float
 
 
-def robust_score(value: float, before: Sequence[float], *, floor: float) -> float:
-    """How many robust standard deviations ``value`` lies above the median of ``before``; negative below it.
+def usual(before: Sequence[float]) -> Usual:
+    """What these amounts were like; of none, nothing."""
+    if not before:
+        return Usual(0, 0, 0)
+    middle = median(before)
+    return Usual(len(before), middle, median(abs(amount - middle) for amount in before))
+
+
+def robust_score(value: float, before: Usual, *, floor: float) -> float:
+    """How many robust standard deviations ``value`` lies above the median; negative below it.
 
     Args:
-        before: not empty.
         floor: the least that counts as one; above zero.
     """
-    middle = median(before)
-    spread = median(abs(amount - middle) for amount in before)
-    return _NORMAL * (value - middle) / max(spread, floor)
+    return _NORMAL * (value - before.median) / max(before.spread, floor)
 
 
-def unusual(value: int, before: Sequence[int], rule: Rule) -> Unusual | None:
-    """How ``value`` stands out above ``before``, if it does."""
-    if value < rule.least or len(before) < rule.history:
+def unusual(value: int, before: Usual, rule: Rule) -> Unusual | None:
+    """How ``value`` stands out above what is usual, if it does."""
+    if value < rule.least or before.amounts < rule.history:
         return None
-    middle = median(before)
-    score = robust_score(value, before, floor=_STEADY * max(abs(middle), rule.least))
-    return Unusual(round(middle), round(score, 1)) if score >= rule.score else None
+    score = robust_score(value, before, floor=_STEADY * max(abs(before.median), rule.least))
+    return Unusual(round(before.median), round(score, 1)) if score >= rule.score else None

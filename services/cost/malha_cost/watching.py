@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from statistics import median
 from typing import NamedTuple
 
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.event.v1.alert_pb2 import Alert
 from malha.clock import Clock
+from malha.errors import MalhaError
 from malha.run.keys import alert_id
 from malha.telemetry.logs import log
 from malha_cost.alarms import alarm
@@ -35,7 +35,7 @@ from malha_cost.spending import (
     hour_of,
     same_hour,
 )
-from malha_cost.unusual import Rule, unusual
+from malha_cost.unusual import Rule, Usual, unusual, usual
 from malha_cost.windows import moment
 
 _BEHIND = timedelta(seconds=2)
@@ -52,6 +52,19 @@ class Rules(NamedTuple):
     hour: Rule = Rule(score=3.5, least=1_000_000, history=7)
     run: Rule = Rule(score=5.0, least=100_000, history=20)
     calls: Rule = Rule(score=5.0, least=20, history=20)
+
+
+class _Agent(NamedTuple):
+    """An agent's latest runs, and what is usual among them."""
+
+    runs: Mapping[str, RunSum]
+    spent: Usual
+    calls: Usual
+
+    @classmethod
+    def of(cls, runs: Mapping[str, RunSum]) -> _Agent:
+        sums = runs.values()
+        return cls(runs, usual([one.spent for one in sums]), usual([one.calls for one in sums]))
 
 
 class Watch:
@@ -79,8 +92,10 @@ class Watch:
             try:
                 while await self.look():
                     pass
+            except MalhaError as error:
+                log.warning("watch_waits", reason=error.reason_name)
             except Exception as error:
-                log.warning("watch_failed", error=type(error).__name__)
+                log.exception("watch_failed", error=type(error).__name__)
 
     async def look(self) -> bool:
         """Take what is new; whether there was anything."""
@@ -123,7 +138,7 @@ class Watch:
         for place in sorted(place for place in changes if place.hour == this):
             past = await self._spending.hours(place, HOURS_KEPT)
             spent = past.pop(this, 0) + changes[place]
-            stands_out = unusual(spent, same_hour(past, this), self._rules.hour)
+            stands_out = unusual(spent, usual(same_hour(past, this)), self._rules.hour)
             if stands_out is None or place.tenant in alerts:
                 continue
             alert = Alert(
@@ -144,18 +159,15 @@ class Watch:
         self, changes: Mapping[Run, RunSum], recent: Iterable[Run], now: datetime
     ) -> list[Alert]:
         alerts = []
-        usual: dict[tuple[str, str], Mapping[str, RunSum]] = {}
+        agents: dict[tuple[str, str], _Agent] = {}
         for run in recent:
-            agent = run.tenant, run.agent
-            if agent not in usual:
-                usual[agent] = await self._spending.runs(*agent)
-            others = [one for run_id, one in usual[agent].items() if run_id != run.run_id]
-            before, change = usual[agent].get(run.run_id), changes[run]
-            spent, calls = change.spent, change.calls
-            if before is not None:
-                spent, calls = spent + before.spent, calls + before.calls
-            dear = unusual(spent, [one.spent for one in others], self._rules.run)
-            busy = unusual(calls, [one.calls for one in others], self._rules.calls)
+            agent = agents.get(run[:2])
+            if agent is None:
+                agent = agents[run[:2]] = _Agent.of(await self._spending.runs(run.tenant, run.agent))
+            before, change = agent.runs.get(run.run_id, RunSum(0, 0, 0)), changes[run]
+            spent, calls = before.spent + change.spent, before.calls + change.calls
+            dear = unusual(spent, agent.spent, self._rules.run)
+            busy = unusual(calls, agent.calls, self._rules.calls)
             if dear is None and busy is None:
                 continue
             alert = Alert(
@@ -165,9 +177,9 @@ class Watch:
                 agent=run.agent,
                 run_id=run.run_id,
                 spent_microusd=spent,
-                usual_microusd=round(median(one.spent for one in others)),
+                usual_microusd=round(agent.spent.median),
                 calls=calls,
-                usual_calls=round(median(one.calls for one in others)),
+                usual_calls=round(agent.calls.median),
                 score=max(found.score for found in (dear, busy) if found is not None),
             )
             alert.time.FromDatetime(now)

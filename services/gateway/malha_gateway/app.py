@@ -15,6 +15,7 @@ from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.cost.v1.budget_pb2 import BudgetStatus
 from malha.api.gateway.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from malha.api.gateway.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
+from malha.api.gateway.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 from malha.api.gateway.v1.billing_service_pb2_grpc import add_BillingServiceServicer_to_server
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import add_EventStreamServiceServicer_to_server
 from malha.api.gateway.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
@@ -23,6 +24,7 @@ from malha.api.gateway.v1.operator_service_pb2_grpc import add_OperatorServiceSe
 from malha.api.gateway.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from malha.api.gateway.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from malha.api.gateway.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
+from malha.api.gateway.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 from malha.api.run.v1.record_pb2 import RunLimits
 from malha.clock import Clock, SystemClock
 from malha.limits.on_valkey import ValkeyRateLimiter
@@ -37,28 +39,35 @@ from malha.run.nats_journal import (
     read_master_key,
 )
 from malha.sqlite import Database
+from malha.tasks import end
 from malha.wire import Identity, Peer, Server, acting_for
 from malha_gateway.adapters.cost import CostPeer
+from malha_gateway.adapters.event_feed import NatsEventFeed
 from malha_gateway.adapters.guard import GuardPeer
 from malha_gateway.adapters.key_store import SqliteKeyStore
 from malha_gateway.adapters.parts import NatsPart, ServicePart, ValkeyPart
 from malha_gateway.adapters.planner import PlannerPeer
 from malha_gateway.adapters.retrieval import RetrievalPeer
 from malha_gateway.adapters.tenant_store import SqliteTenantStore
+from malha_gateway.adapters.webhook_store import SqliteWebhooks
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
 from malha_gateway.authentication import Authenticator, import_development_key
 from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
+from malha_gateway.delivering import Delivering, Manners
 from malha_gateway.following import Following
+from malha_gateway.ports import Sender
 from malha_gateway.rates import Rates
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
 from malha_gateway.revocation import Revocation
 from malha_gateway.runs import House, Runs
+from malha_gateway.sending import Sending
 from malha_gateway.servicer import (
     AdminServicer,
     AgentServicer,
+    AlertServicer,
     BillingServicer,
     EventStreamServicer,
     HealthServicer,
@@ -67,9 +76,12 @@ from malha_gateway.servicer import (
     RunServicer,
     TenantServicer,
     UsageServicer,
+    WebhookServicer,
 )
 from malha_gateway.settings import Settings
 from malha_gateway.view import View
+from malha_gateway.webhook_address import Reach
+from malha_gateway.webhooks import Webhooks
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _AGENTS_FRESH = 5.0
@@ -170,6 +182,21 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             administration, planner, runs, acting_for, clock, memory_seconds=settings.key_memory_seconds
         )
 
+        reach = Reach(settings.webhook_networks)
+
+        def open_sender() -> Sender:
+            from malha_gateway.adapters.webhook_sender import HttpSender  # 8 MB that few gateways need
+
+            return HttpSender(reach)
+
+        events, hooks = NatsEventFeed(nats), SqliteWebhooks(database)
+        sending = Sending(sealer, open_sender, clock)
+        stack.push_async_callback(sending.close)
+        delivering = Delivering(hooks, events, sending, clock, _manners(settings))
+        webhooks = Webhooks(hooks, events, sending, reach, clock, made=delivering.look)
+        delivery = asyncio.create_task(delivering.run())
+        stack.push_async_callback(end, delivery)
+
         server = Server(
             "gateway",
             authenticate=authenticate,
@@ -193,6 +220,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             AdminServicer(administration, revocation, cost, budgets, planner),
         )
         server.add(add_UsageServiceServicer_to_server, UsageServicer(cost))
+        server.add(add_AlertServiceServicer_to_server, AlertServicer(cost))
+        server.add(add_WebhookServiceServicer_to_server, WebhookServicer(webhooks))
         dead = DeadRuns(journal=journal, view=view, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))
         billing = _billing(settings, database, clock)
@@ -212,6 +241,15 @@ def _billing(settings: Settings, database: Database, clock: Clock) -> Billing:
         tiers=settings.tiers(),
         grace=timedelta(days=settings.stripe_grace_days),
         memory_seconds=settings.key_memory_seconds,
+    )
+
+
+def _manners(settings: Settings) -> Manners:
+    return Manners(
+        retry_seconds=settings.webhook_retry_seconds,
+        give_up=timedelta(days=settings.webhook_give_up_days),
+        disable_after=timedelta(days=settings.webhook_disable_days),
+        waiting=settings.webhook_most_waiting,
     )
 
 

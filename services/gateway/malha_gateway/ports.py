@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -12,6 +12,8 @@ from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse, QuoteRequest
 from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.event.v1.alert_pb2 import Alert
+from malha.api.gateway.v1.webhook_service_pb2 import Webhook
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
@@ -19,6 +21,7 @@ from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passag
 from malha.api.run.v1.delta_pb2 import Delta
 from malha_gateway.keys import StoredKey
 from malha_gateway.subscriptions import Event, Paid
+from malha_gateway.webhook_endpoint import Due, Endpoint, Heard, Outcome
 
 
 class Acting(Protocol):
@@ -90,6 +93,9 @@ class Cost(Protocol):
 
     async def quote(self, asked: QuoteRequest) -> Sequence[Quote]:
         """What so many tokens would cost, for each model that is called so."""
+
+    async def alerts(self, limit: int) -> Sequence[Alert]:
+        """The latest alerts, the newest first."""
         ...
 
     async def adjust(self, asked: AdjustRequest) -> int:
@@ -181,4 +187,110 @@ class Deltas(Protocol):
 
     def listen(self, tenant: str, run_id: str) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
         """A run's deltas from now on, without end."""
+        ...
+
+
+class EventFeed(Protocol):
+    """Announced events, in the order they were stored."""
+
+    def after(self, sequence: int) -> AbstractAsyncContextManager[AsyncIterator[list[Heard]]]:
+        """Batches of events after a sequence, as they come, without end.
+
+        Iterating raises MalhaError DEPENDENCY_UNAVAILABLE where the feed broke: open it anew.
+        """
+        ...
+
+    async def last(self) -> int:
+        """The sequence of the last event; 0 for none."""
+        ...
+
+    async def event(self, sequence: int) -> bytes | None:
+        """The CloudEvent at a place; None where it was erased, or is kept no more."""
+        ...
+
+
+class Sender(Protocol):
+    """Posts to the world outside."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        """(HTTP status, ""), or (0, why there is none). Follows nothing, and raises nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class WebhookStore(Protocol):
+    """Keeps webhooks, and what is still to be delivered."""
+
+    async def add(self, endpoint: Endpoint, *, after: int, most: int) -> bool:
+        """Keep an endpoint that gets events after a sequence; False where the tenant has ``most``."""
+        ...
+
+    async def of(self, tenant: str) -> Sequence[Webhook]:
+        """A tenant's, the oldest first, with how they are doing."""
+        ...
+
+    async def find(self, webhook_id: str) -> Endpoint | None:
+        """The endpoint of that id, of any tenant."""
+        ...
+
+    async def remove(self, tenant: str, webhook_id: str) -> bool:
+        """Forget an endpoint and its deliveries; whether there was one."""
+        ...
+
+    async def tested(self, webhook_id: str, outcome: Outcome) -> None:
+        """How a test went; a success ends failing and being disabled."""
+        ...
+
+    async def hold(self, holder: str, now: datetime, until: datetime) -> int | None:
+        """Be the one who reads and delivers, or go on being it: how far was read.
+
+        None where another one is, or where there is no endpoint.
+        """
+        ...
+
+    async def let_go(self, holder: str) -> None:
+        """Be it no more."""
+        ...
+
+    async def fan_out(
+        self, holder: str, heard: Sequence[Heard], *, before: int, now: datetime, most: int
+    ) -> int | None:
+        """Keep what is to be delivered where, and how far that goes: in one transaction.
+
+        Args:
+            before: how far was read before; another one may have gone on from there.
+            most: deliveries that may wait at an endpoint; further ones are dropped.
+
+        Returns:
+            How many were dropped; None, and nothing is kept, where it is another one's to do.
+        """
+        ...
+
+    async def ready(self, now: datetime) -> Sequence[Endpoint]:
+        """Endpoints that may be posted to and have something due, those that do not fail first."""
+        ...
+
+    async def due(self, webhook_id: str, now: datetime, *, limit: int) -> Sequence[Due]:
+        """What is due there, the longest due first."""
+        ...
+
+    async def delivered(self, due: Due, outcome: Outcome) -> None:
+        """It is; the endpoint fails no more."""
+        ...
+
+    async def dropped(self, due: Due) -> None:
+        """It will not be delivered: the event is gone, or it was tried for too long."""
+        ...
+
+    async def failed(
+        self, due: Due, outcome: Outcome, now: datetime, *, again: datetime, rest: datetime
+    ) -> None:
+        """Try it again, and not before; and let the endpoint rest until then."""
+        ...
+
+    async def disable(self, webhook_id: str, reason: str) -> None:
+        """Post nothing there any more."""
         ...

@@ -16,6 +16,7 @@ from malha.api.cost.v1.budget_pb2 import BudgetStatus, QuotaStatus
 from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse, QuoteRequest
 from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
 from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
+from malha.api.gateway.v1 import alert_service_pb2 as alerts_pb
 from malha.api.gateway.v1 import billing_service_pb2 as billing_pb
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
 from malha.api.gateway.v1 import health_service_pb2 as health_pb
@@ -24,8 +25,10 @@ from malha.api.gateway.v1 import operator_service_pb2 as operator_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
 from malha.api.gateway.v1 import tenant_service_pb2 as tenants_pb
 from malha.api.gateway.v1 import usage_service_pb2 as usage_pb
+from malha.api.gateway.v1 import webhook_service_pb2 as webhooks_pb
 from malha.api.gateway.v1.admin_service_pb2_grpc import AdminServiceServicer
 from malha.api.gateway.v1.agent_service_pb2_grpc import AgentServiceServicer
+from malha.api.gateway.v1.alert_service_pb2_grpc import AlertServiceServicer
 from malha.api.gateway.v1.billing_service_pb2_grpc import BillingServiceServicer
 from malha.api.gateway.v1.event_stream_service_pb2_grpc import EventStreamServiceServicer
 from malha.api.gateway.v1.health_service_pb2_grpc import HealthServiceServicer
@@ -34,6 +37,7 @@ from malha.api.gateway.v1.operator_service_pb2_grpc import OperatorServiceServic
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer
 from malha.api.gateway.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from malha.api.gateway.v1.usage_service_pb2_grpc import UsageServiceServicer
+from malha.api.gateway.v1.webhook_service_pb2_grpc import WebhookServiceServicer
 from malha.errors import MalhaError, invalid
 from malha.run import Position, StreamPosition, parse_stream_position
 from malha.wire import codec, current
@@ -50,6 +54,7 @@ from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
 from malha_gateway.revocation import Revocation
 from malha_gateway.runs import Runs
+from malha_gateway.webhooks import Webhooks
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -297,6 +302,49 @@ class UsageServicer(UsageServiceServicer):
             batch=request.batch,
         )
         return usage_pb.ListPricesResponse(quotes=await self._cost.quote(asked))
+
+
+class AlertServicer(AlertServiceServicer):
+    """What people must hear of about money. Scope "admin"."""
+
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
+
+    async def ListAlerts(
+        self, request: alerts_pb.ListAlertsRequest, _context: Context
+    ) -> alerts_pb.ListAlertsResponse:
+        _allowed("admin")
+        return alerts_pb.ListAlertsResponse(alerts=await self._cost.alerts(request.limit))
+
+
+class WebhookServicer(WebhookServiceServicer):
+    """Where events are delivered. Scope "admin"."""
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+
+    async def CreateWebhook(
+        self, request: webhooks_pb.CreateWebhookRequest, _context: Context
+    ) -> webhooks_pb.CreateWebhookResponse:
+        webhook, secret = await self._webhooks.create(_allowed("admin"), request)
+        return webhooks_pb.CreateWebhookResponse(webhook=webhook, secret=secret)
+
+    async def ListWebhooks(
+        self, _request: webhooks_pb.ListWebhooksRequest, _context: Context
+    ) -> webhooks_pb.ListWebhooksResponse:
+        return webhooks_pb.ListWebhooksResponse(webhooks=await self._webhooks.list(_allowed("admin")))
+
+    async def DeleteWebhook(
+        self, request: webhooks_pb.DeleteWebhookRequest, _context: Context
+    ) -> webhooks_pb.DeleteWebhookResponse:
+        await self._webhooks.delete(_allowed("admin"), request.webhook_id)
+        return webhooks_pb.DeleteWebhookResponse()
+
+    async def TestWebhook(
+        self, request: webhooks_pb.TestWebhookRequest, _context: Context
+    ) -> webhooks_pb.TestWebhookResponse:
+        outcome = await self._webhooks.test(_allowed("admin"), request.webhook_id)
+        return webhooks_pb.TestWebhookResponse(delivered=outcome.delivered, outcome=outcome.text)
 
 
 class OperatorServicer(OperatorServiceServicer):

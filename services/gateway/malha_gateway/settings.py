@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from malha.api.common.v1.principal_pb2 import Tier
@@ -80,8 +81,27 @@ class Settings(ServiceSettings):
     stripe_grace_days: float = Field(default=7, ge=0, le=366)
     """Days after a failed payment for which a tenant keeps what it paid before. Too low: a card that
     expired costs a customer its tier before Stripe has tried again."""
+    webhook_networks: list[str] = Field(default=[])
+    """Networks, such as ["127.0.0.0/8"], that webhooks may reach besides the public internet, also by http.
+    For development; anything else: whoever may register a webhook reaches machines that trust this one."""
+    webhook_retry_seconds: float = Field(default=5.0, gt=0.0, le=3600.0)
+    """Before a delivery is tried again; doubled each time, up to an hour. Low: a receiver that struggles gets
+    no rest."""
+    webhook_give_up_days: float = Field(default=3.0, gt=0.0, le=7.0)
+    """How long a delivery is tried. Above what EVENTS keeps there is nothing left to deliver."""
+    webhook_disable_days: float = Field(default=3.0, gt=0.0)
+    """How long a webhook may fail before it is disabled."""
+    webhook_most_waiting: int = Field(default=10_000, ge=1)
+    """Deliveries that may wait at a webhook; further events are not delivered there, and counted."""
     max_concurrent: int = Field(default=4096, ge=1)
     """Calls served at once; a waiting RunAndWait is one. More are shed."""
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _are_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            ip_network(network)
+        return networks
 
     def tiers(self) -> dict[str, Tier]:
         """The tier of each price."""

@@ -99,7 +99,7 @@ async def test_a_run_unlike_its_agents_others_is_told_once(
         await seen(watch, clock)
     [alert] = await found(books)
     assert (alert.type, alert.run_id, alert.agent) == ("runaway_run", "wild", "a")
-    assert (alert.spent_microusd, alert.usual_microusd) == (180, 52)
+    assert (alert.spent_microusd, alert.usual_microusd) == (180, 53)
     await rich.spend("wild/4", 60, run="wild")
     await seen(watch, clock)
     assert len(await found(books)) == 1

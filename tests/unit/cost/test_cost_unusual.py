@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malha_cost.spending import Spent, by_hour, by_run, same_hour
-from malha_cost.unusual import Rule, robust_score, unusual
+from malha_cost.unusual import Rule, robust_score, unusual, usual
 
 RULE = Rule(score=3.5, least=1_000, history=7)
 amounts = st.integers(0, 10**9)
@@ -17,8 +17,8 @@ histories = st.lists(amounts, min_size=7, max_size=28)
 
 @given(amounts, histories, st.integers(1, 10**6))
 def test_the_score_does_not_depend_on_the_unit(value: int, before: list[int], times: int) -> None:
-    scaled = robust_score(value * times, [amount * times for amount in before], floor=10 * times)
-    assert abs(scaled - robust_score(value, before, floor=10)) <= 1e-9 * abs(scaled)
+    scaled = robust_score(value * times, usual([amount * times for amount in before]), floor=10 * times)
+    assert abs(scaled - robust_score(value, usual(before), floor=10)) <= 1e-9 * abs(scaled)
 
 
 @given(amounts, histories, amounts)
@@ -26,39 +26,39 @@ def test_the_score_does_not_depend_on_what_all_amounts_have_in_common(
     value: int, before: list[int], more: int
 ) -> None:
     exact = [Fraction(amount) for amount in before]
-    shifted = robust_score(Fraction(value + more), [amount + more for amount in exact], floor=1)  # type: ignore[arg-type, list-item]  # exact numbers
-    assert shifted == robust_score(Fraction(value), exact, floor=1)  # type: ignore[arg-type]  # likewise
+    shifted = robust_score(Fraction(value + more), usual([amount + more for amount in exact]), floor=1)  # type: ignore[arg-type, list-item]  # exact numbers
+    assert shifted == robust_score(Fraction(value), usual(exact), floor=1)  # type: ignore[arg-type]  # likewise
 
 
 @given(st.integers(1_000, 10**6), st.integers(1, 10**12), st.integers(0, 27))
-def test_one_day_gone_wrong_in_the_past_hides_none_today(usual: int, outlier: int, day: int) -> None:
-    before = [usual] * 28
+def test_one_day_gone_wrong_in_the_past_hides_none_today(amount: int, outlier: int, day: int) -> None:
+    before = [amount] * 28
     before[day] = outlier
-    found = unusual(20 * usual, before, RULE)
+    found = unusual(20 * amount, usual(before), RULE)
     assert found is not None
-    assert found.median == usual
+    assert found.median == amount
 
 
 @given(st.integers(0, 10**6), st.integers(1, 28))
-def test_what_is_as_ever_is_not_unusual(usual: int, days: int) -> None:
-    assert unusual(usual, [usual] * days, RULE) is None
+def test_what_is_as_ever_is_not_unusual(amount: int, days: int) -> None:
+    assert unusual(amount, usual([amount] * days), RULE) is None
 
 
 @given(amounts, histories)
 def test_dearer_is_never_less_unusual(value: int, before: list[int]) -> None:
-    if unusual(value, before, RULE) is not None:
-        assert unusual(value + 1, before, RULE) is not None
+    if unusual(value, usual(before), RULE) is not None:
+        assert unusual(value + 1, usual(before), RULE) is not None
 
 
 def test_neither_pennies_nor_new_tenants_alarm_anybody() -> None:
-    assert unusual(999, [0] * 28, RULE) is None
-    assert unusual(10**9, [0] * 6, RULE) is None
-    assert unusual(1_000, [0] * 7, RULE) is not None
+    assert unusual(999, usual([0] * 28), RULE) is None
+    assert unusual(10**9, usual([0] * 6), RULE) is None
+    assert unusual(1_000, usual([0] * 7), RULE) is not None
 
 
 def test_a_past_without_variation_still_allows_a_little() -> None:
-    assert unusual(12_000, [10_000] * 28, RULE) is None
-    assert unusual(16_000, [10_000] * 28, RULE) is not None
+    assert unusual(12_000, usual([10_000] * 28), RULE) is None
+    assert unusual(16_000, usual([10_000] * 28), RULE) is not None
 
 
 def test_days_before_a_tenants_first_are_no_history_and_quiet_days_since_are() -> None:

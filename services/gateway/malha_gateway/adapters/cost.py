@@ -12,6 +12,8 @@ from malha.api.cost.v1.cost_service_pb2 import (
     GetBudgetResponse,
     GetUsageRequest,
     GetUsageResponse,
+    ListAlertsRequest,
+    ListAlertsResponse,
     QuoteRequest,
     QuoteResponse,
     SetBudgetPolicyRequest,
@@ -21,6 +23,7 @@ from malha.api.cost.v1.cost_service_pb2 import (
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
 from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.event.v1.alert_pb2 import Alert
 from malha.wire import Peer
 
 _SECONDS = 2.0
@@ -79,3 +82,11 @@ class CostPeer:
             self._stub.Quote, asked, timeout=_SECONDS, idempotent=True
         )
         return response.quotes
+
+    async def alerts(self, limit: int) -> Sequence[Alert]:
+        """The latest alerts, the newest first."""
+        request = ListAlertsRequest(limit=limit)
+        response: ListAlertsResponse = await self._peer.call(
+            self._stub.ListAlerts, request, timeout=_SECONDS, idempotent=True
+        )
+        return response.alerts

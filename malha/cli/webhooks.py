@@ -1,0 +1,84 @@
+"""``malha webhooks``: where events are delivered by HTTP, for administrators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from malha.cli.session import console, run
+from malha.client import Client
+
+_ID = 26
+"""Characters of an id: it is there to be copied."""
+app = typer.Typer(no_args_is_help=True, help="Have events posted to a URL, signed. Needs the scope admin.")
+
+
+@app.command()
+def add(
+    url: Annotated[str, typer.Argument(help="Where events are posted, https://...")],
+    event: Annotated[
+        list[str] | None,
+        typer.Option(help="A type such as run.finished, or alert.*; once for each. All where left out."),
+    ] = None,
+) -> None:
+    """Register an endpoint and print the secret its deliveries are signed with: it is shown this once."""
+
+    async def main(client: Client) -> int:
+        webhook, secret = await client.add_webhook(url, event or [])
+        console.print(f"webhook {webhook.webhook_id}", highlight=False, markup=False)
+        console.print(f"secret  {secret}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"try it: malha webhooks test {webhook.webhook_id}", highlight=False)
+        return 0
+
+    run(main)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the endpoints and how their deliveries go."""
+
+    async def main(client: Client) -> int:
+        table = Table("webhook", "url", "events", "waiting", "last")
+        table.columns[0].no_wrap, table.columns[0].min_width = True, _ID
+        table.columns[1].overflow = "fold"
+        for webhook in await client.webhooks():
+            outcome = (
+                f"disabled: {webhook.disabled_reason}" if webhook.disabled_reason else webhook.last_outcome
+            )
+            table.add_row(
+                webhook.webhook_id,
+                webhook.url,
+                " ".join(webhook.event_types) or "all",
+                f"{webhook.waiting:,}",
+                outcome or "nothing yet",
+            )
+        console.print(table if table.row_count else "no webhooks; add one with: malha webhooks add URL")
+        return 0
+
+    run(main)
+
+
+@app.command()
+def remove(webhook_id: str) -> None:
+    """Remove an endpoint, and what was still to be delivered there."""
+
+    async def main(client: Client) -> int:
+        await client.remove_webhook(webhook_id)
+        console.print("removed")
+        return 0
+
+    run(main)
+
+
+@app.command()
+def test(webhook_id: str) -> None:
+    """Deliver one event of the type webhook.test; a success enables an endpoint that was disabled."""
+
+    async def main(client: Client) -> int:
+        delivered, outcome = await client.test_webhook(webhook_id)
+        console.print(f"{'delivered' if delivered else 'not delivered'}: {outcome}", highlight=False)
+        return 0 if delivered else 1
+
+    run(main)
