@@ -13,6 +13,8 @@ from rich.progress import Progress
 from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
 from malha.cli import approving, dead, documents, evaluate, ledger, render
+from malha.cli.export import export
+from malha.cli.report import report
 from malha.cli.session import LOCAL_STATE, console, run
 from malha.cli.usage import usage
 from malha.client import Client, RunText
@@ -197,6 +199,8 @@ def agents() -> None:
 
 
 app.command()(usage)
+app.command()(report)
+app.command()(export)
 approving.add_commands(app, console, run)
 
 

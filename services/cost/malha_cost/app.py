@@ -10,12 +10,14 @@ from malha.api.cost.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_s
 from malha.clock import SystemClock
 from malha.sqlite import Database
 from malha.wire import Identity, Server
+from malha_cost.accountant import Accountant
 from malha_cost.adapters import price_file
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
+from malha_cost.adapters.sqlite_usage import SqliteUsage
 from malha_cost.alarms import Alarms
 from malha_cost.budget import House
 from malha_cost.judge import Judge
-from malha_cost.ports import Ledger
+from malha_cost.ports import Ledger, UsageRecords
 from malha_cost.servicer import CostServicer
 from malha_cost.settings import Settings
 
@@ -30,11 +32,12 @@ async def main(settings: Settings) -> None:
     if reference:
         prices.find(*reference, clock.now().date())  # a comparison without a price stops the start
     async with AsyncExitStack() as stack:
-        book = await _opened(settings, stack)
+        book, records = await _opened(settings, stack)
         judge = Judge(book, prices, reference=reference, clock=clock, decided=Alarms().decided)
+        accountant = Accountant(book, records, prices, clock)
         identity = Identity.load(settings.secrets_dir, "cost")
         server = Server("cost", identity=identity, allow=CALLERS, max_concurrent=settings.max_concurrent)
-        server.add(add_CostServiceServicer_to_server, CostServicer(judge))
+        server.add(add_CostServiceServicer_to_server, CostServicer(judge, accountant))
         await lifecycle.serve(server, settings)
 
 
@@ -43,17 +46,23 @@ def _reference(name: str) -> tuple[str, str] | None:
     return (provider, model) if name else None
 
 
-async def _opened(settings: Settings, stack: AsyncExitStack) -> Ledger:
+async def _opened(settings: Settings, stack: AsyncExitStack) -> tuple[Ledger, UsageRecords]:
     house, url = _house(settings), settings.database_url.get_secret_value()
     if url:
         from malha_cost.adapters.postgres_ledger import PostgresLedger  # 10 MB that SQLite has no use for
+        from malha_cost.adapters.postgres_usage import PostgresUsage
 
         ledger = await PostgresLedger.open(url, house)
         stack.push_async_callback(ledger.close)
-        return ledger
-    database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
-    stack.push_async_callback(database.close)
-    return SqliteLedger(database, house)
+        usage = await PostgresUsage.open(url)
+        stack.push_async_callback(usage.close)
+        return ledger, usage
+    opened = []
+    for _ in ("money", "usage"):
+        database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
+        stack.push_async_callback(database.close)
+        opened.append(database)
+    return SqliteLedger(opened[0], house), SqliteUsage(opened[1])
 
 
 def _house(settings: Settings) -> House:

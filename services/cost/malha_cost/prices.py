@@ -82,6 +82,14 @@ class PriceTable:
             for name, rows in by_model.items()
         }
 
+    def of(self, provider: str, day: date) -> list[Price]:
+        """What each named model of a provider costs on ``day`` (UTC)."""
+        return [
+            next(price for price in kept if price.effective_from <= day)
+            for (of, model), kept in self._rows.items()
+            if of == provider and model != ANY_MODEL and kept[-1].effective_from <= day
+        ]
+
     def find(self, provider: str, model: str, day: date) -> Price:
         """The price in force on ``day`` (UTC).
 

@@ -9,8 +9,15 @@ from typing import Protocol
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
-from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
-from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.cost.v1.cost_service_pb2 import (
+    AdjustRequest,
+    ExportUsageRequest,
+    ExportUsageResponse,
+    GetBudgetResponse,
+    GetUsageRequest,
+    GetUsageResponse,
+)
+from malha.api.cost.v1.report_pb2 import DailyReport
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
@@ -82,8 +89,16 @@ class Cost(Protocol):
         """Say how the budgets are kept; the policy, resolved."""
         ...
 
-    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
-        """What the tenant spent by day; both ends included."""
+    async def usage(self, asked: GetUsageRequest) -> GetUsageResponse:
+        """What the tenant spent, by day or grouped otherwise."""
+        ...
+
+    async def report(self, day: str) -> DailyReport:
+        """What a day cost, on what, and what would cost less."""
+        ...
+
+    async def export(self, asked: ExportUsageRequest) -> ExportUsageResponse:
+        """What is to be billed, from a place on."""
         ...
 
     async def adjust(self, asked: AdjustRequest) -> int:

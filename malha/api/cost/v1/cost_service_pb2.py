@@ -25,10 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from malha.api.common.v1 import usage_pb2 as malha_dot_api_dot_common_dot_v1_dot_usage__pb2
 from malha.api.cost.v1 import budget_pb2 as malha_dot_api_dot_cost_dot_v1_dot_budget__pb2
+from malha.api.cost.v1 import metering_pb2 as malha_dot_api_dot_cost_dot_v1_dot_metering__pb2
+from malha.api.cost.v1 import report_pb2 as malha_dot_api_dot_cost_dot_v1_dot_report__pb2
 from malha.api.cost.v1 import usage_pb2 as malha_dot_api_dot_cost_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$malha/api/cost/v1/cost_service.proto\x12\x11malha.api.cost.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fmalha/api/common/v1/usage.proto\x1a\x1emalha/api/cost/v1/budget.proto\x1a\x1dmalha/api/cost/v1/usage.proto\"\x86\x03\n\x0bReservation\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x19\n\x06run_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x16\n\x05\x61gent\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12#\n\x12run_limit_microusd\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12!\n\rfurther_calls\x18\x07 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x05model\x18\x05 \x01(\x0b\x32\x1c.malha.api.cost.v1.ModelCallH\x00\x12*\n\x04tool\x18\x06 \x01(\x0b\x32\x1a.malha.api.cost.v1.ToolUseH\x00\x12\x1e\n\ragent_version\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x39\n\tcomponent\x18\t \x01(\x0e\x32\x1c.malha.api.cost.v1.ComponentB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\nsession_id\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x42\x0f\n\x06priced\x12\x05\xbaH\x02\x08\x01\"\xb4\x01\n\tModelCall\x12\x19\n\x08provider\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\"\n\x0cinput_tokens\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\'\n\x11max_output_tokens\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\'\n\x11min_output_tokens\x18\x05 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\"H\n\x07ToolUse\x12\x15\n\x04tool\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0eprice_microusd\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\"\x87\x02\n\nSettlement\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12+\n\x05usage\x18\x02 \x01(\x0b\x32\x1a.malha.api.common.v1.UsageH\x00\x12\"\n\x0f\x61mount_microusd\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x12\x14\n\nat_ceiling\x18\x04 \x01(\x08H\x00\x12\x11\n\x07release\x18\x05 \x01(\x08H\x00\x12,\n\x04\x66ree\x18\x06 \x01(\x0b\x32\x1e.malha.api.cost.v1.Reservation\x12&\n\x0esaved_microusd\x18\x07 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\x42\x10\n\x07\x66igures\x12\x05\xbaH\x02\x08\x01\"?\n\x07Settled\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x04\x63ost\x18\x02 \x01(\x0b\x32\x19.malha.api.common.v1.Cost\"\x86\x01\n\x10\x41uthorizeRequest\x12\x37\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x39\n\x07reserve\x18\x02 \x03(\x0b\x32\x1e.malha.api.cost.v1.ReservationB\x08\xbaH\x05\x92\x01\x02\x10@\"\x9a\x01\n\x11\x41uthorizeResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\x12-\n\x08reserved\x18\x02 \x03(\x0b\x32\x1b.malha.api.cost.v1.Reserved\x12)\n\x06\x64\x65nied\x18\x03 \x01(\x0b\x32\x19.malha.api.cost.v1.Denied\"K\n\x08Reserved\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x17\n\x0f\x61mount_microusd\x18\x02 \x01(\x03\x12\x19\n\x11max_output_tokens\x18\x03 \x01(\x03\"\xd9\x01\n\x06\x44\x65nied\x12/\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\x12\x17\n\x0fwanted_microusd\x18\x02 \x01(\x03\x12\x10\n\x08may_free\x18\x03 \x01(\x08\x12\x0e\n\x06\x62raked\x18\x04 \x01(\x08\x12-\n\x05quota\x18\x05 \x01(\x0b\x32\x1e.malha.api.cost.v1.QuotaStatus\x12\x15\n\rwanted_tokens\x18\x06 \x01(\x03\x12\x1d\n\x15\x66itting_output_tokens\x18\x07 \x01(\x03\"J\n\rSettleRequest\x12\x39\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"=\n\x0eSettleResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\"\x12\n\x10GetBudgetRequest\"\xa6\x01\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\x12/\n\x06policy\x18\x02 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicy\x12-\n\x05quota\x18\x03 \x01(\x0b\x32\x1e.malha.api.cost.v1.QuotaStatus\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\"D\n\x11SetBudgetResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\"Q\n\x16SetBudgetPolicyRequest\x12\x37\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicyB\x06\xbaH\x03\xc8\x01\x01\"J\n\x17SetBudgetPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicy\"\x92\x01\n\rAdjustRequest\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x03key\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x34\n\x0f\x61mount_microusd\x18\x03 \x01(\x03\x42\x1b\xbaH\x18\"\x16\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x80\x80\xe6\xd9\x95\xd0\x9c\xfe\xff\x01\x38\x00\x12\x1a\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\")\n\x0e\x41\x64justResponse\x12\x17\n\x0f\x61mount_microusd\x18\x01 \x01(\x03\";\n\x0fListHeldRequest\x12(\n\x12older_than_seconds\x18\x01 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xe7\x84\x0f(\x00\"R\n\x07HeldRun\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04keys\x18\x03 \x03(\t\x12\x19\n\x11reserved_microusd\x18\x04 \x01(\x03\"<\n\x10ListHeldResponse\x12(\n\x04runs\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.HeldRun\"\x7f\n\x0fGetUsageRequest\x12\x35\n\x05since\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"=\n\x10GetUsageResponse\x12)\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x1b.malha.api.cost.v1.DayUsage*\x9c\x01\n\tComponent\x12\x19\n\x15\x43OMPONENT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OMPONENT_MODEL\x10\x01\x12\x17\n\x13\x43OMPONENT_EMBEDDING\x10\x02\x12\x14\n\x10\x43OMPONENT_SEARCH\x10\x03\x12\x12\n\x0e\x43OMPONENT_TOOL\x10\x04\x12\x1c\n\x18\x43OMPONENT_INFRASTRUCTURE\x10\x05\x32\xc7\x05\n\x0b\x43ostService\x12V\n\tAuthorize\x12#.malha.api.cost.v1.AuthorizeRequest\x1a$.malha.api.cost.v1.AuthorizeResponse\x12M\n\x06Settle\x12 .malha.api.cost.v1.SettleRequest\x1a!.malha.api.cost.v1.SettleResponse\x12V\n\tGetBudget\x12#.malha.api.cost.v1.GetBudgetRequest\x1a$.malha.api.cost.v1.GetBudgetResponse\x12V\n\tSetBudget\x12#.malha.api.cost.v1.SetBudgetRequest\x1a$.malha.api.cost.v1.SetBudgetResponse\x12h\n\x0fSetBudgetPolicy\x12).malha.api.cost.v1.SetBudgetPolicyRequest\x1a*.malha.api.cost.v1.SetBudgetPolicyResponse\x12S\n\x08GetUsage\x12\".malha.api.cost.v1.GetUsageRequest\x1a#.malha.api.cost.v1.GetUsageResponse\x12M\n\x06\x41\x64just\x12 .malha.api.cost.v1.AdjustRequest\x1a!.malha.api.cost.v1.AdjustResponse\x12S\n\x08ListHeld\x12\".malha.api.cost.v1.ListHeldRequest\x1a#.malha.api.cost.v1.ListHeldResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$malha/api/cost/v1/cost_service.proto\x12\x11malha.api.cost.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fmalha/api/common/v1/usage.proto\x1a\x1emalha/api/cost/v1/budget.proto\x1a malha/api/cost/v1/metering.proto\x1a\x1emalha/api/cost/v1/report.proto\x1a\x1dmalha/api/cost/v1/usage.proto\"\x86\x03\n\x0bReservation\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x19\n\x06run_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x16\n\x05\x61gent\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12#\n\x12run_limit_microusd\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12!\n\rfurther_calls\x18\x07 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12-\n\x05model\x18\x05 \x01(\x0b\x32\x1c.malha.api.cost.v1.ModelCallH\x00\x12*\n\x04tool\x18\x06 \x01(\x0b\x32\x1a.malha.api.cost.v1.ToolUseH\x00\x12\x1e\n\ragent_version\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x39\n\tcomponent\x18\t \x01(\x0e\x32\x1c.malha.api.cost.v1.ComponentB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\nsession_id\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x42\x0f\n\x06priced\x12\x05\xbaH\x02\x08\x01\"\xb4\x01\n\tModelCall\x12\x19\n\x08provider\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\"\n\x0cinput_tokens\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\'\n\x11max_output_tokens\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\'\n\x11min_output_tokens\x18\x05 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\"H\n\x07ToolUse\x12\x15\n\x04tool\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0eprice_microusd\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\"\x87\x02\n\nSettlement\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12+\n\x05usage\x18\x02 \x01(\x0b\x32\x1a.malha.api.common.v1.UsageH\x00\x12\"\n\x0f\x61mount_microusd\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x12\x14\n\nat_ceiling\x18\x04 \x01(\x08H\x00\x12\x11\n\x07release\x18\x05 \x01(\x08H\x00\x12,\n\x04\x66ree\x18\x06 \x01(\x0b\x32\x1e.malha.api.cost.v1.Reservation\x12&\n\x0esaved_microusd\x18\x07 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\x42\x10\n\x07\x66igures\x12\x05\xbaH\x02\x08\x01\"?\n\x07Settled\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x04\x63ost\x18\x02 \x01(\x0b\x32\x19.malha.api.common.v1.Cost\"\x86\x01\n\x10\x41uthorizeRequest\x12\x37\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x39\n\x07reserve\x18\x02 \x03(\x0b\x32\x1e.malha.api.cost.v1.ReservationB\x08\xbaH\x05\x92\x01\x02\x10@\"\x9a\x01\n\x11\x41uthorizeResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\x12-\n\x08reserved\x18\x02 \x03(\x0b\x32\x1b.malha.api.cost.v1.Reserved\x12)\n\x06\x64\x65nied\x18\x03 \x01(\x0b\x32\x19.malha.api.cost.v1.Denied\"K\n\x08Reserved\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x17\n\x0f\x61mount_microusd\x18\x02 \x01(\x03\x12\x19\n\x11max_output_tokens\x18\x03 \x01(\x03\"\xd9\x01\n\x06\x44\x65nied\x12/\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\x12\x17\n\x0fwanted_microusd\x18\x02 \x01(\x03\x12\x10\n\x08may_free\x18\x03 \x01(\x08\x12\x0e\n\x06\x62raked\x18\x04 \x01(\x08\x12-\n\x05quota\x18\x05 \x01(\x0b\x32\x1e.malha.api.cost.v1.QuotaStatus\x12\x15\n\rwanted_tokens\x18\x06 \x01(\x03\x12\x1d\n\x15\x66itting_output_tokens\x18\x07 \x01(\x03\"J\n\rSettleRequest\x12\x39\n\x06settle\x18\x01 \x03(\x0b\x32\x1d.malha.api.cost.v1.SettlementB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"=\n\x0eSettleResponse\x12+\n\x07settled\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.Settled\"\x12\n\x10GetBudgetRequest\"\xa6\x01\n\x11GetBudgetResponse\x12\x31\n\x08statuses\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\x12/\n\x06policy\x18\x02 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicy\x12-\n\x05quota\x18\x03 \x01(\x0b\x32\x1e.malha.api.cost.v1.QuotaStatus\"E\n\x10SetBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\"D\n\x11SetBudgetResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetStatus\"Q\n\x16SetBudgetPolicyRequest\x12\x37\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicyB\x06\xbaH\x03\xc8\x01\x01\"J\n\x17SetBudgetPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.malha.api.cost.v1.BudgetPolicy\"\x92\x01\n\rAdjustRequest\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x03key\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x34\n\x0f\x61mount_microusd\x18\x03 \x01(\x03\x42\x1b\xbaH\x18\"\x16\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x80\x80\xe6\xd9\x95\xd0\x9c\xfe\xff\x01\x38\x00\x12\x1a\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\")\n\x0e\x41\x64justResponse\x12\x17\n\x0f\x61mount_microusd\x18\x01 \x01(\x03\";\n\x0fListHeldRequest\x12(\n\x12older_than_seconds\x18\x01 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xe7\x84\x0f(\x00\"R\n\x07HeldRun\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0c\n\x04keys\x18\x03 \x03(\t\x12\x19\n\x11reserved_microusd\x18\x04 \x01(\x03\"<\n\x10ListHeldResponse\x12(\n\x04runs\x18\x01 \x03(\x0b\x32\x1a.malha.api.cost.v1.HeldRun\"\xba\x01\n\x0fGetUsageRequest\x12\x35\n\x05since\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x39\n\x08group_by\x18\x03 \x01(\x0e\x32\x1d.malha.api.cost.v1.UsageGroupB\x08\xbaH\x05\x82\x01\x02\x10\x01\"h\n\x10GetUsageResponse\x12)\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x1b.malha.api.cost.v1.DayUsage\x12)\n\x04rows\x18\x02 \x03(\x0b\x32\x1b.malha.api.cost.v1.UsageRow\"L\n\x15GetDailyReportRequest\x12\x33\n\x03\x64\x61y\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"H\n\x16GetDailyReportResponse\x12.\n\x06report\x18\x01 \x01(\x0b\x32\x1e.malha.api.cost.v1.DailyReport\"\xb9\x01\n\x12\x45xportUsageRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x35\n\x05since\x18\x03 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x04 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"c\n\x13\x45xportUsageResponse\x12\x30\n\x07records\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.MeteredUsage\x12\x0c\n\x04next\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08*\x9c\x01\n\tComponent\x12\x19\n\x15\x43OMPONENT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OMPONENT_MODEL\x10\x01\x12\x17\n\x13\x43OMPONENT_EMBEDDING\x10\x02\x12\x14\n\x10\x43OMPONENT_SEARCH\x10\x03\x12\x12\n\x0e\x43OMPONENT_TOOL\x10\x04\x12\x1c\n\x18\x43OMPONENT_INFRASTRUCTURE\x10\x05\x32\x8c\x07\n\x0b\x43ostService\x12V\n\tAuthorize\x12#.malha.api.cost.v1.AuthorizeRequest\x1a$.malha.api.cost.v1.AuthorizeResponse\x12M\n\x06Settle\x12 .malha.api.cost.v1.SettleRequest\x1a!.malha.api.cost.v1.SettleResponse\x12V\n\tGetBudget\x12#.malha.api.cost.v1.GetBudgetRequest\x1a$.malha.api.cost.v1.GetBudgetResponse\x12V\n\tSetBudget\x12#.malha.api.cost.v1.SetBudgetRequest\x1a$.malha.api.cost.v1.SetBudgetResponse\x12h\n\x0fSetBudgetPolicy\x12).malha.api.cost.v1.SetBudgetPolicyRequest\x1a*.malha.api.cost.v1.SetBudgetPolicyResponse\x12S\n\x08GetUsage\x12\".malha.api.cost.v1.GetUsageRequest\x1a#.malha.api.cost.v1.GetUsageResponse\x12M\n\x06\x41\x64just\x12 .malha.api.cost.v1.AdjustRequest\x1a!.malha.api.cost.v1.AdjustResponse\x12S\n\x08ListHeld\x12\".malha.api.cost.v1.ListHeldRequest\x1a#.malha.api.cost.v1.ListHeldResponse\x12\x65\n\x0eGetDailyReport\x12(.malha.api.cost.v1.GetDailyReportRequest\x1a).malha.api.cost.v1.GetDailyReportResponse\x12\\\n\x0b\x45xportUsage\x12%.malha.api.cost.v1.ExportUsageRequest\x1a&.malha.api.cost.v1.ExportUsageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -99,56 +101,76 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSAGEREQUEST'].fields_by_name['since']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
   _globals['_GETUSAGEREQUEST'].fields_by_name['until']._loaded_options = None
   _globals['_GETUSAGEREQUEST'].fields_by_name['until']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
-  _globals['_COMPONENT']._serialized_start=2976
-  _globals['_COMPONENT']._serialized_end=3132
-  _globals['_RESERVATION']._serialized_start=185
-  _globals['_RESERVATION']._serialized_end=575
-  _globals['_MODELCALL']._serialized_start=578
-  _globals['_MODELCALL']._serialized_end=758
-  _globals['_TOOLUSE']._serialized_start=760
-  _globals['_TOOLUSE']._serialized_end=832
-  _globals['_SETTLEMENT']._serialized_start=835
-  _globals['_SETTLEMENT']._serialized_end=1098
-  _globals['_SETTLED']._serialized_start=1100
-  _globals['_SETTLED']._serialized_end=1163
-  _globals['_AUTHORIZEREQUEST']._serialized_start=1166
-  _globals['_AUTHORIZEREQUEST']._serialized_end=1300
-  _globals['_AUTHORIZERESPONSE']._serialized_start=1303
-  _globals['_AUTHORIZERESPONSE']._serialized_end=1457
-  _globals['_RESERVED']._serialized_start=1459
-  _globals['_RESERVED']._serialized_end=1534
-  _globals['_DENIED']._serialized_start=1537
-  _globals['_DENIED']._serialized_end=1754
-  _globals['_SETTLEREQUEST']._serialized_start=1756
-  _globals['_SETTLEREQUEST']._serialized_end=1830
-  _globals['_SETTLERESPONSE']._serialized_start=1832
-  _globals['_SETTLERESPONSE']._serialized_end=1893
-  _globals['_GETBUDGETREQUEST']._serialized_start=1895
-  _globals['_GETBUDGETREQUEST']._serialized_end=1913
-  _globals['_GETBUDGETRESPONSE']._serialized_start=1916
-  _globals['_GETBUDGETRESPONSE']._serialized_end=2082
-  _globals['_SETBUDGETREQUEST']._serialized_start=2084
-  _globals['_SETBUDGETREQUEST']._serialized_end=2153
-  _globals['_SETBUDGETRESPONSE']._serialized_start=2155
-  _globals['_SETBUDGETRESPONSE']._serialized_end=2223
-  _globals['_SETBUDGETPOLICYREQUEST']._serialized_start=2225
-  _globals['_SETBUDGETPOLICYREQUEST']._serialized_end=2306
-  _globals['_SETBUDGETPOLICYRESPONSE']._serialized_start=2308
-  _globals['_SETBUDGETPOLICYRESPONSE']._serialized_end=2382
-  _globals['_ADJUSTREQUEST']._serialized_start=2385
-  _globals['_ADJUSTREQUEST']._serialized_end=2531
-  _globals['_ADJUSTRESPONSE']._serialized_start=2533
-  _globals['_ADJUSTRESPONSE']._serialized_end=2574
-  _globals['_LISTHELDREQUEST']._serialized_start=2576
-  _globals['_LISTHELDREQUEST']._serialized_end=2635
-  _globals['_HELDRUN']._serialized_start=2637
-  _globals['_HELDRUN']._serialized_end=2719
-  _globals['_LISTHELDRESPONSE']._serialized_start=2721
-  _globals['_LISTHELDRESPONSE']._serialized_end=2781
-  _globals['_GETUSAGEREQUEST']._serialized_start=2783
-  _globals['_GETUSAGEREQUEST']._serialized_end=2910
-  _globals['_GETUSAGERESPONSE']._serialized_start=2912
-  _globals['_GETUSAGERESPONSE']._serialized_end=2973
-  _globals['_COSTSERVICE']._serialized_start=3135
-  _globals['_COSTSERVICE']._serialized_end=3846
+  _globals['_GETUSAGEREQUEST'].fields_by_name['group_by']._loaded_options = None
+  _globals['_GETUSAGEREQUEST'].fields_by_name['group_by']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_GETDAILYREPORTREQUEST'].fields_by_name['day']._loaded_options = None
+  _globals['_GETDAILYREPORTREQUEST'].fields_by_name['day']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['after']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['after']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\220N(\000'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['since']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['since']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['until']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['until']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_COMPONENT']._serialized_start=3586
+  _globals['_COMPONENT']._serialized_end=3742
+  _globals['_RESERVATION']._serialized_start=251
+  _globals['_RESERVATION']._serialized_end=641
+  _globals['_MODELCALL']._serialized_start=644
+  _globals['_MODELCALL']._serialized_end=824
+  _globals['_TOOLUSE']._serialized_start=826
+  _globals['_TOOLUSE']._serialized_end=898
+  _globals['_SETTLEMENT']._serialized_start=901
+  _globals['_SETTLEMENT']._serialized_end=1164
+  _globals['_SETTLED']._serialized_start=1166
+  _globals['_SETTLED']._serialized_end=1229
+  _globals['_AUTHORIZEREQUEST']._serialized_start=1232
+  _globals['_AUTHORIZEREQUEST']._serialized_end=1366
+  _globals['_AUTHORIZERESPONSE']._serialized_start=1369
+  _globals['_AUTHORIZERESPONSE']._serialized_end=1523
+  _globals['_RESERVED']._serialized_start=1525
+  _globals['_RESERVED']._serialized_end=1600
+  _globals['_DENIED']._serialized_start=1603
+  _globals['_DENIED']._serialized_end=1820
+  _globals['_SETTLEREQUEST']._serialized_start=1822
+  _globals['_SETTLEREQUEST']._serialized_end=1896
+  _globals['_SETTLERESPONSE']._serialized_start=1898
+  _globals['_SETTLERESPONSE']._serialized_end=1959
+  _globals['_GETBUDGETREQUEST']._serialized_start=1961
+  _globals['_GETBUDGETREQUEST']._serialized_end=1979
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1982
+  _globals['_GETBUDGETRESPONSE']._serialized_end=2148
+  _globals['_SETBUDGETREQUEST']._serialized_start=2150
+  _globals['_SETBUDGETREQUEST']._serialized_end=2219
+  _globals['_SETBUDGETRESPONSE']._serialized_start=2221
+  _globals['_SETBUDGETRESPONSE']._serialized_end=2289
+  _globals['_SETBUDGETPOLICYREQUEST']._serialized_start=2291
+  _globals['_SETBUDGETPOLICYREQUEST']._serialized_end=2372
+  _globals['_SETBUDGETPOLICYRESPONSE']._serialized_start=2374
+  _globals['_SETBUDGETPOLICYRESPONSE']._serialized_end=2448
+  _globals['_ADJUSTREQUEST']._serialized_start=2451
+  _globals['_ADJUSTREQUEST']._serialized_end=2597
+  _globals['_ADJUSTRESPONSE']._serialized_start=2599
+  _globals['_ADJUSTRESPONSE']._serialized_end=2640
+  _globals['_LISTHELDREQUEST']._serialized_start=2642
+  _globals['_LISTHELDREQUEST']._serialized_end=2701
+  _globals['_HELDRUN']._serialized_start=2703
+  _globals['_HELDRUN']._serialized_end=2785
+  _globals['_LISTHELDRESPONSE']._serialized_start=2787
+  _globals['_LISTHELDRESPONSE']._serialized_end=2847
+  _globals['_GETUSAGEREQUEST']._serialized_start=2850
+  _globals['_GETUSAGEREQUEST']._serialized_end=3036
+  _globals['_GETUSAGERESPONSE']._serialized_start=3038
+  _globals['_GETUSAGERESPONSE']._serialized_end=3142
+  _globals['_GETDAILYREPORTREQUEST']._serialized_start=3144
+  _globals['_GETDAILYREPORTREQUEST']._serialized_end=3220
+  _globals['_GETDAILYREPORTRESPONSE']._serialized_start=3222
+  _globals['_GETDAILYREPORTRESPONSE']._serialized_end=3294
+  _globals['_EXPORTUSAGEREQUEST']._serialized_start=3297
+  _globals['_EXPORTUSAGEREQUEST']._serialized_end=3482
+  _globals['_EXPORTUSAGERESPONSE']._serialized_start=3484
+  _globals['_EXPORTUSAGERESPONSE']._serialized_end=3583
+  _globals['_COSTSERVICE']._serialized_start=3745
+  _globals['_COSTSERVICE']._serialized_end=4653
 # @@protoc_insertion_point(module_scope)

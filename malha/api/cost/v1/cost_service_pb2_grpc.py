@@ -76,6 +76,16 @@ class CostServiceStub(object):
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
                 _registered_method=True)
+        self.GetDailyReport = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/GetDailyReport',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportResponse.FromString,
+                _registered_method=True)
+        self.ExportUsage = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/ExportUsage',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageResponse.FromString,
+                _registered_method=True)
 
 
 class CostServiceServicer(object):
@@ -126,8 +136,8 @@ class CostServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
-        needs the right "admin".
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone, or
+        grouped otherwise. It needs the right "admin".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +155,23 @@ class CostServiceServicer(object):
     def ListHeld(self, request, context):
         """ListHeld answers runs of all tenants for which money or tokens have been held for
         long, the longest first. Their reservations are settled by whoever finds the run over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDailyReport(self, request, context):
+        """GetDailyReport answers what the principal's tenant spent on a day, on what, and what
+        would cost less. It needs the right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportUsage(self, request, context):
+        """ExportUsage answers what is to be billed, in the order in which it was committed. It
+        needs the right "admin". The same question is always answered with the same records,
+        and whoever goes on after "next" gets each of them once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -192,6 +219,16 @@ def add_CostServiceServicer_to_server(servicer, server):
                     servicer.ListHeld,
                     request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.FromString,
                     response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.SerializeToString,
+            ),
+            'GetDailyReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDailyReport,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportResponse.SerializeToString,
+            ),
+            'ExportUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportUsage,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -412,6 +449,60 @@ class CostService(object):
             '/malha.api.cost.v1.CostService/ListHeld',
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldRequest.SerializeToString,
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ListHeldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDailyReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/GetDailyReport',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/ExportUsage',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

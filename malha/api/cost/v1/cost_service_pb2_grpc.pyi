@@ -153,7 +153,39 @@ _CostServiceListHeldType = typing_extensions.TypeVar(
     ],
 )
 
-class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType]):
+_CostServiceGetDailyReportType = typing_extensions.TypeVar(
+    '_CostServiceGetDailyReportType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+)
+
+_CostServiceExportUsageType = typing_extensions.TypeVar(
+    '_CostServiceExportUsageType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+    ],
+)
+
+class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType, _CostServiceGetDailyReportType, _CostServiceExportUsageType]):
     """CostService is the only judge of money. Every amount is integer micro-dollars.
     The tenant and key of every call are the principal's.
     """
@@ -192,6 +224,14 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
             malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -228,6 +268,14 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
             malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Authorize: _CostServiceAuthorizeType
@@ -256,8 +304,8 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     """
 
     GetUsage: _CostServiceGetUsageType
-    """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
-    needs the right "admin".
+    """GetUsage answers what the principal's tenant spent, day by day in its time zone, or
+    grouped otherwise. It needs the right "admin".
     """
 
     Adjust: _CostServiceAdjustType
@@ -269,6 +317,17 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     ListHeld: _CostServiceListHeldType
     """ListHeld answers runs of all tenants for which money or tokens have been held for
     long, the longest first. Their reservations are settled by whoever finds the run over.
+    """
+
+    GetDailyReport: _CostServiceGetDailyReportType
+    """GetDailyReport answers what the principal's tenant spent on a day, on what, and what
+    would cost less. It needs the right "admin".
+    """
+
+    ExportUsage: _CostServiceExportUsageType
+    """ExportUsage answers what is to be billed, in the order in which it was committed. It
+    needs the right "admin". The same question is always answered with the same records,
+    and whoever goes on after "next" gets each of them once.
     """
 
 CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
@@ -303,6 +362,14 @@ CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.ListHeldRequest,
         malha.api.cost.v1.cost_service_pb2.ListHeldResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
     ],
 ]
 
@@ -367,8 +434,8 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
         request: malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.GetUsageResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.GetUsageResponse]]:
-        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
-        needs the right "admin".
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone, or
+        grouped otherwise. It needs the right "admin".
         """
 
     @abc.abstractmethod
@@ -390,6 +457,27 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ListHeldResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ListHeldResponse]]:
         """ListHeld answers runs of all tenants for which money or tokens have been held for
         long, the longest first. Their reservations are settled by whoever finds the run over.
+        """
+
+    @abc.abstractmethod
+    def GetDailyReport(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse]]:
+        """GetDailyReport answers what the principal's tenant spent on a day, on what, and what
+        would cost less. It needs the right "admin".
+        """
+
+    @abc.abstractmethod
+    def ExportUsage(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ExportUsageResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ExportUsageResponse]]:
+        """ExportUsage answers what is to be billed, in the order in which it was committed. It
+        needs the right "admin". The same question is always answered with the same records,
+        and whoever goes on after "next" gets each of them once.
         """
 
 def add_CostServiceServicer_to_server(servicer: CostServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -31,8 +31,8 @@ from malha_cost.ledger import Entry
 from malha_cost.loaded import Loaded, Where
 from malha_cost.windows import moment, span
 
-REVISION = "0001"
-"""Of the schema that this version reads and writes."""
+REVISION = "0002"
+"""The oldest schema that serves this version; newer ones do, too, since migrations only add."""
 ROLLING = 16
 _GROUP = 64
 _WAITING = 4096
@@ -40,7 +40,7 @@ _ATTEMPTS = 3
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 # A server that is stopped, restarted, full, or no longer the one that writes: whatever was asked is asked
 # again under the same keys.
-_AWAY = (
+AWAY = (
     *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError),
     *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
 )
@@ -85,12 +85,13 @@ class PostgresLedger:
                 url, min_size=1, max_size=4, command_timeout=_SECONDS, server_settings=_settings()
             )
             revision = await pool.fetchval("SELECT version_num FROM alembic_version")
-        except (*_AWAY, asyncpg.PostgresError) as error:
+        except (*AWAY, asyncpg.PostgresError) as error:
             raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
-        if revision != REVISION:
+        if (revision or "") < REVISION:
             await pool.close()
             raise ConfigurationError(
-                f"the ledger's schema is {revision}, not {REVISION}: run malha_cost.adapters.postgres_schema"
+                f"the ledger's schema is {revision}, older than {REVISION}:"
+                " run malha_cost.adapters.postgres_schema"
             )
         return cls(pool, house)
 
@@ -291,7 +292,7 @@ class _reachable:  # noqa: N801  # reads as a statement
         return None
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (*_AWAY, TimeoutError)):
+        if isinstance(error, (*AWAY, TimeoutError)):
             raise unavailable("the ledger's database") from error
 
 

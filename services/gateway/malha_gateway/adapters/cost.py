@@ -8,8 +8,12 @@ from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import (
     AdjustRequest,
     AdjustResponse,
+    ExportUsageRequest,
+    ExportUsageResponse,
     GetBudgetRequest,
     GetBudgetResponse,
+    GetDailyReportRequest,
+    GetDailyReportResponse,
     GetUsageRequest,
     GetUsageResponse,
     SetBudgetPolicyRequest,
@@ -17,10 +21,12 @@ from malha.api.cost.v1.cost_service_pb2 import (
     SetBudgetRequest,
 )
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
-from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.cost.v1.report_pb2 import DailyReport
 from malha.wire import Peer
 
 _SECONDS = 2.0
+_READING_SECONDS = 20.0
+"""For what reads many entries."""
 
 
 class CostPeer:
@@ -62,10 +68,26 @@ class CostPeer:
         )
         return response.amount_microusd
 
-    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
-        """What the tenant spent by day; both ends included."""
-        request = GetUsageRequest(since=since, until=until)
+    async def usage(self, asked: GetUsageRequest) -> GetUsageResponse:
+        """What the tenant spent, by day or grouped otherwise."""
         response: GetUsageResponse = await self._peer.call(
-            self._stub.GetUsage, request, timeout=_SECONDS, idempotent=True
+            self._stub.GetUsage, asked, timeout=_READING_SECONDS, idempotent=True
         )
-        return response.days
+        return response
+
+    async def report(self, day: str) -> DailyReport:
+        """What a day cost, on what, and what would cost less."""
+        response: GetDailyReportResponse = await self._peer.call(
+            self._stub.GetDailyReport,
+            GetDailyReportRequest(day=day),
+            timeout=_READING_SECONDS,
+            idempotent=True,
+        )
+        return response.report
+
+    async def export(self, asked: ExportUsageRequest) -> ExportUsageResponse:
+        """What is to be billed, from a place on."""
+        response: ExportUsageResponse = await self._peer.call(
+            self._stub.ExportUsage, asked, timeout=_READING_SECONDS, idempotent=True
+        )
+        return response
