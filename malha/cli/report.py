@@ -115,7 +115,7 @@ def markdown(parts: Iterator[Section]) -> Iterator[str]:
 
 def _in_all(told: DailyReport) -> Iterator[str]:
     change = told.spent_microusd - told.day_before_microusd
-    yield f"{usd(told.spent_microusd)} were spent in {told.runs:,} runs."
+    yield f"{usd(told.spent_microusd)} were spent in {told.runs:,} run{'s' if told.runs != 1 else ''}."
     yield (
         f"That is {usd(abs(change))} {'more' if change >= 0 else 'less'} than the day before"
         f" ({usd(told.day_before_microusd)})."

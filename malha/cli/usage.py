@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from malha.api.cost.v1.usage_pb2 import DayUsage, UsageGroup, UsageRow
 from malha.cli import sheet
@@ -141,13 +142,20 @@ def tell_grouped(rows: Sequence[UsageRow], by: By, form: Form) -> None:
 
 
 def table_of(rows: Sequence[UsageRow], heading: str) -> Table:
-    """The groups as a table."""
-    table = Table(heading, "calls", "input", "cached", "output", "reasoning", "spent", "share")
+    """The groups as a table; of tokens, the kinds that there are."""
+    kinds = {
+        "calls": [row.calls for row in rows],
+        "input": [row.input_tokens for row in rows],
+        "cached": [row.cached_input_tokens for row in rows],
+        "output": [row.output_tokens for row in rows],
+        "reasoning": [row.reasoning_tokens for row in rows],
+    }
+    told = {kind: counts for kind, counts in kinds.items() if any(counts)}
+    table = Table(Column(heading, no_wrap=True), *told, "spent", "share", box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in rows:
-        tokens = (row.input_tokens, row.cached_input_tokens, row.output_tokens, row.reasoning_tokens)
-        counts = (f"{count:,}" for count in (row.calls, *tokens))
+    for place, row in enumerate(rows):
+        counts = (f"{counts[place]:,}" for counts in told.values())
         table.add_row(escape(title(row)), *counts, usd(row.amount_microusd), f"{row.share:.1%}")
     return table
 
