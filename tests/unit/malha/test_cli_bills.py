@@ -11,10 +11,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from malha.api.common.v1.usage_pb2 import Cost
 from malha.api.cost.v1.metering_pb2 import MeteredUsage
 from malha.api.cost.v1.report_pb2 import DailyReport, QueryCost, Recommendation, Uncertain
 from malha.api.cost.v1.usage_pb2 import UsageRow
+from malha.api.gateway.v1.run_pb2 import Run
+from malha.api.run.v1.record_pb2 import StepKind
 from malha.cli import export, sheet
+from malha.cli.render import figures
 from malha.cli.report import markdown, sections, text
 from malha.cli.usage import By, Form, bars, tell_grouped
 
@@ -120,3 +124,12 @@ def test_a_report_as_a_page_is_markdown_in_which_names_stay_names() -> None:
     page = list(markdown(sections(report)))
     assert page[0] == "# What 2026-01-15 cost"
     assert r"| a\|b\_c | 0 | 0 | $0.000000 | 0.0% |" in page
+
+
+def test_a_run_says_what_its_models_and_its_tools_cost_where_both_did() -> None:
+    run = Run(run_id="r", cost=Cost(amount_microusd=5))
+    run.steps.add(kind=StepKind.STEP_KIND_MODEL, cost=Cost(amount_microusd=5))
+    run.steps.add(kind=StepKind.STEP_KIND_TOOL)
+    assert "models" not in figures(run)
+    run.steps.add(kind=StepKind.STEP_KIND_TOOL, cost=Cost(amount_microusd=3))
+    assert "(models $0.000005, tools $0.000003)" in figures(run)
