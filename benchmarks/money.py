@@ -30,6 +30,7 @@ from malha.api.common.v1.usage_pb2 import Usage
 from malha.api.cost.v1 import cost_service_pb2 as pb
 from malha.api.cost.v1.budget_pb2 import Budget, Scope, Window
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
+from malha.api.cost.v1.usage_pb2 import UsageGroup
 from malha.stack.secrets import Secrets
 from malha.testing.ledgers import PostgresShelf
 from malha.testing.postgres import postgres
@@ -73,6 +74,32 @@ class Asking:
                 answer = await self._peer.call(self._stub.GetUsage, request, timeout=30)
             took.append(1000 * (time.perf_counter() - begun))
             assert len(answer.days) >= _DAYS
+        return statistics.median(took)
+
+    async def grouped_ms(self, group: UsageGroup) -> float:
+        """Median ms to be told what was spent in two years by group."""
+        took = []
+        since = (datetime.now(UTC).date() - timedelta(days=_DAYS)).isoformat()
+        for _ in range(21):
+            begun = time.perf_counter()
+            with acting_for(self._principal, timeout=30):
+                request = pb.GetUsageRequest(since=since, group_by=group)
+                answer = await self._peer.call(self._stub.GetUsage, request, timeout=30)
+            took.append(1000 * (time.perf_counter() - begun))
+            assert answer.rows
+        return statistics.median(took)
+
+    async def report_ms(self) -> float:
+        """Median ms to be told of a day."""
+        took = []
+        day = (datetime.now(UTC).date() - timedelta(days=7)).isoformat()
+        for _ in range(5):
+            begun = time.perf_counter()
+            with acting_for(self._principal, timeout=30):
+                request = pb.GetDailyReportRequest(day=day)
+                answer = await self._peer.call(self._stub.GetDailyReport, request, timeout=30)
+            took.append(1000 * (time.perf_counter() - begun))
+            assert answer.report.runs
         return statistics.median(took)
 
     async def run(self, calls: int = _CALLS) -> list[float]:
@@ -196,6 +223,8 @@ async def main(entries: int) -> dict[str, object]:
         async with service(folder / "old") as old, service(folder / "newer") as new:
             rounds = [(await alone(old), await alone(new)) for _ in range(5)]
             figures["usage_by_day_ms"] = round(await old.usage_ms(), 1)
+            figures["usage_by_model_ms"] = round(await old.grouped_ms(UsageGroup.USAGE_GROUP_MODEL), 1)
+            figures["daily_report_ms"] = round(await old.report_ms(), 1)
         figures["authorize_old_p50_ms"] = round(statistics.median(one for one, _ in rounds), 2)
         figures["authorize_old_over_new"] = round(
             statistics.median(one for one, _ in rounds) / statistics.median(other for _, other in rounds), 2

@@ -14,7 +14,9 @@ from malha.api.gateway.v1 import run_pb2
 from malha.api.retrieval.v1 import retrieval_pb2
 from malha.cli import approving, dead, documents, evaluate, ledger, render, tenants, webhooks
 from malha.cli.alerts import alerts
+from malha.cli.export import export
 from malha.cli.prices import prices
+from malha.cli.report import report
 from malha.cli.session import LOCAL_STATE, console, run
 from malha.cli.usage import usage
 from malha.client import Client, RunText
@@ -203,6 +205,8 @@ def agents() -> None:
 app.command()(usage)
 app.command()(prices)
 app.command()(alerts)
+app.command()(report)
+app.command()(export)
 approving.add_commands(app, console, run)
 
 

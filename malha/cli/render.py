@@ -131,12 +131,23 @@ def figures(run: run_pb2.Run) -> str:
     """Tokens, cost and where to look further, on one line."""
     parts = [
         f"{run.usage.input_tokens}+{run.usage.output_tokens} tokens",
-        f"cost {usd(run.cost.amount_microusd)}",
+        f"cost {usd(run.cost.amount_microusd)}{_by_component(run)}",
     ]
     if run.cost.reference_model:
         parts.append(f"({usd(run.cost.reference_microusd)} on {run.cost.reference_model})")
     parts += [f"run {run.run_id}", f"trace {run.trace_id}"]
     return "[dim]" + escape(" · ".join(parts)) + "[/]"
+
+
+def _by_component(run: run_pb2.Run) -> str:
+    """What its models cost and what its tools did, where both cost something."""
+    amounts = {
+        word: sum(step.cost.amount_microusd for step in run.steps if step.kind == kind)
+        for word, kind in (("models", record_pb2.STEP_KIND_MODEL), ("tools", record_pb2.STEP_KIND_TOOL))
+    }
+    if not all(amounts.values()):
+        return ""
+    return f" ({', '.join(f'{word} {usd(amount)}' for word, amount in amounts.items())})"
 
 
 def listing(runs: Sequence[run_pb2.Run]) -> Table:

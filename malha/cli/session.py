@@ -24,7 +24,7 @@ _HINTS = {
 }
 
 
-def run(command: Callable[[Client], Awaitable[int]]) -> None:
+def run(command: Callable[[Client], Awaitable[int]], *, refusals: Console = console) -> None:
     """Run a command; what it answers is the exit code. A refusal is a line that says what to do."""
 
     async def session() -> int:
@@ -34,11 +34,11 @@ def run(command: Callable[[Client], Awaitable[int]]) -> None:
     try:
         code = asyncio.run(session())
     except MalhaError as error:
-        console.print(f"[red]{error.reason_name}[/] {error.message}", highlight=False)
+        refusals.print(f"[red]{error.reason_name}[/] {error.message}", highlight=False)
         if hint := _HINTS.get(error.reason):
-            console.print(hint, highlight=False)
+            refusals.print(hint, highlight=False)
         if error.trace_id:
-            console.print(f"[dim]trace {error.trace_id}[/]", highlight=False)
+            refusals.print(f"[dim]trace {error.trace_id}[/]", highlight=False)
         code = 1
     except KeyboardInterrupt:
         code = 130

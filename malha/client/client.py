@@ -19,7 +19,8 @@ import grpc.aio
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
 from malha.api.cost.v1.price_pb2 import Quote
-from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.cost.v1.report_pb2 import DailyReport
+from malha.api.cost.v1.usage_pb2 import DayUsage, UsageGroup, UsageRow
 from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.gateway.v1 import (
     admin_service_pb2,
@@ -209,6 +210,28 @@ class Client:
         """What the tenant spent by day (YYYY-MM-DD), the last 30 by default. Needs the scope "admin"."""
         request = usage_service_pb2.GetUsageRequest(since=since, until=until)
         return (await self._call(self._usage.GetUsage, request)).days
+
+    async def usage_by(self, group: UsageGroup, since: str = "", until: str = "") -> Sequence[UsageRow]:
+        """What the tenant spent in these days, grouped; the dearest first. Needs the scope "admin"."""
+        request = usage_service_pb2.GetUsageRequest(since=since, until=until, group_by=group)
+        return (await self._call(self._usage.GetUsage, request)).rows
+
+    async def daily_report(self, day: str = "") -> DailyReport:
+        """What a day cost, today by default, and what would cost less. Needs the scope "admin"."""
+        request = usage_service_pb2.GetDailyReportRequest(day=day)
+        return (await self._call(self._usage.GetDailyReport, request)).report
+
+    async def metered_usage(
+        self, *, after: int = 0, since: str = "", until: str = ""
+    ) -> AsyncIterator[usage_service_pb2.ExportUsageResponse]:
+        """What is to be billed, page by page, as far as it is committed; ``next`` of the last page is where
+        to go on another time. Needs the scope "admin"."""
+        more = True
+        while more:
+            request = usage_service_pb2.ExportUsageRequest(after=after, since=since, until=until)
+            page = await self._call(self._usage.ExportUsage, request)
+            yield page
+            after, more = page.next, page.more
 
     async def prices(
         self,

@@ -15,10 +15,12 @@ from malha.testing.postgres import Postgres
 from malha_cost.adapters.postgres_alerts import PostgresAlerts
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
+from malha_cost.adapters.postgres_usage import PostgresUsage
 from malha_cost.adapters.sqlite_alerts import SqliteAlerts
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
+from malha_cost.adapters.sqlite_usage import SqliteUsage
 from malha_cost.budget import House
-from malha_cost.ports import Ledger
+from malha_cost.ports import Ledger, UsageRecords
 
 _NUMBERS = itertools.count(1)
 SERVICE = "service"
@@ -35,6 +37,9 @@ class Book(Protocol):
     @property
     def alerts(self) -> SqliteAlerts | PostgresAlerts:
         """The alerts of the ledger that was opened last."""
+
+    async def usage(self) -> UsageRecords:
+        """What was used under it, once it is open."""
         ...
 
     async def close(self) -> None:
@@ -62,6 +67,10 @@ class SqliteBook:
         assert self._database is not None
         return SqliteAlerts(self._database)
 
+    async def usage(self) -> UsageRecords:
+        assert self._database is not None
+        return SqliteUsage(self._database)
+
     async def close(self) -> None:
         if self._database is not None:
             await self._database.close()
@@ -77,20 +86,26 @@ class PostgresBook:
     def __init__(self, url: str, owner_url: str) -> None:
         self.url = url
         self.owner_url = owner_url
-        self._ledgers: list[PostgresLedger] = []
+        self._open: list[PostgresLedger | PostgresUsage] = []
 
     async def open(self, house: House) -> Ledger:
         ledger = await PostgresLedger.open(self.url, house)
-        self._ledgers.append(ledger)
+        self._open.append(ledger)
         return ledger
 
     @property
     def alerts(self) -> PostgresAlerts:
-        return self._ledgers[-1].alerts
+        ledgers = [one for one in self._open if isinstance(one, PostgresLedger)]
+        return ledgers[-1].alerts
+
+    async def usage(self) -> UsageRecords:
+        usage = await PostgresUsage.open(self.url)
+        self._open.append(usage)
+        return usage
 
     async def close(self) -> None:
-        while self._ledgers:
-            await self._ledgers.pop().close()
+        while self._open:
+            await self._open.pop().close()
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         connection = await asyncpg.connect(self.owner_url, server_settings={"search_path": "cost"})

@@ -154,6 +154,16 @@ class FakeCost(CostServiceServicer):
     async def Quote(self, _request: cost_pb.QuoteRequest, _context: Context) -> cost_pb.QuoteResponse:
         return cost_pb.QuoteResponse()
 
+    async def GetDailyReport(
+        self, _request: cost_pb.GetDailyReportRequest, _context: Context
+    ) -> cost_pb.GetDailyReportResponse:
+        return cost_pb.GetDailyReportResponse()
+
+    async def ExportUsage(
+        self, _request: cost_pb.ExportUsageRequest, _context: Context
+    ) -> cost_pb.ExportUsageResponse:
+        return cost_pb.ExportUsageResponse()
+
     async def Adjust(self, request: cost_pb.AdjustRequest, _context: Context) -> cost_pb.AdjustResponse:
         return cost_pb.AdjustResponse(amount_microusd=request.amount_microusd)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Level, Scope, Window
+from malha.api.cost.v1.usage_pb2 import UsageGroup
 from malha.api.gateway.v1 import admin_service_pb2 as pb
 from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
@@ -39,6 +40,18 @@ async def test_an_administrator_sets_budgets_says_how_they_are_kept_and_sees_wha
             run.usage.input_tokens + run.usage.output_tokens,
         )
         assert today.used_tokens > 0
+        [model] = await client.usage_by(UsageGroup.USAGE_GROUP_MODEL)
+        assert (model.name, model.input_tokens + model.output_tokens) == (
+            "offline/extractive",
+            today.used_tokens,
+        )
+        assert [row.name for row in await client.usage_by(UsageGroup.USAGE_GROUP_TENANT)] == ["thrifty"]
+        report = await client.daily_report()
+        assert (report.day, report.runs) == (today.day, 1)
+        assert [cost.component for cost in report.query_costs] == ["", "model", "tool"]
+        records = [record async for page in client.metered_usage() for record in page.records]
+        assert {record.run_id for record in records} == {run.run_id}
+        assert sum(record.input_tokens for record in records) == model.input_tokens
         await refused(client, "SCOPE_MISSING", policy=BudgetPolicy(organisation="acme"))
         await refused(client, "FIELD_INVALID", policy=BudgetPolicy(time_zone="Mars/Olympus"))
         await refused(
@@ -76,6 +89,24 @@ async def test_an_administrator_sees_what_a_model_costs_and_who_says_so(mesh: Me
         with pytest.raises(MalhaError) as refusal:
             await client.prices()
         assert refusal.value.reason == ErrorReason.ERROR_REASON_SCOPE_MISSING
+
+
+async def test_who_may_see_all_tenants_sees_all_and_no_page_begins_where_no_record_is(mesh: Mesh) -> None:
+    for tenant in ("first", "second"):
+        async with mesh.client(await mesh.key_of(tenant, "runs", "admin")) as client:
+            await client.ask("What is 6 * 7?")
+    async with mesh.client() as operator:
+        names = [row.name for row in await operator.usage_by(UsageGroup.USAGE_GROUP_TENANT)]
+    assert {"first", "second"} <= set(names)
+    async with mesh.client(await mesh.key_of("first", "runs")) as client:
+        for asked in (client.daily_report(), client.usage_by(UsageGroup.USAGE_GROUP_DAY)):
+            with pytest.raises(MalhaError) as refusal:
+                await asked
+            assert refusal.value.reason == ErrorReason.ERROR_REASON_SCOPE_MISSING
+    async with mesh.client(await mesh.key_of("first", "runs", "admin")) as client:
+        with pytest.raises(MalhaError) as refusal:
+            await anext(client.metered_usage(after=1_000))
+        assert refusal.value.violations[0][0] == "after"
 
 
 async def test_only_an_operator_moves_what_was_spent(mesh: Mesh) -> None:

@@ -13,14 +13,16 @@ from malha.clock import SystemClock
 from malha.sqlite import Database
 from malha.tasks import end
 from malha.wire import Identity, Server
+from malha_cost.accountant import Accountant
 from malha_cost.adapters import price_file
 from malha_cost.adapters.sqlite_alerts import SqliteAlerts
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
+from malha_cost.adapters.sqlite_usage import SqliteUsage
 from malha_cost.alarms import Alarms
 from malha_cost.alerts import Told
 from malha_cost.budget import House
 from malha_cost.judge import Judge
-from malha_cost.ports import Ledger
+from malha_cost.ports import Ledger, UsageRecords
 from malha_cost.servicer import CostServicer
 from malha_cost.settings import Settings
 from malha_cost.telling import Telling
@@ -41,9 +43,10 @@ async def main(settings: Settings) -> None:
     if reference:
         prices.find(*reference, clock.now().date())  # a comparison without a price stops the start
     async with AsyncExitStack() as stack:
-        book, alerts = await _opened(settings, stack)
+        book, records, alerts = await _opened(settings, stack)
         told = Told()
         judge = Judge(book, prices, reference=reference, clock=clock, decided=Alarms().decided, told=told)
+        accountant = Accountant(book, records, prices, clock)
         watch = Watch(
             *(book, alerts),
             rules=_unusual(settings),
@@ -53,7 +56,8 @@ async def main(settings: Settings) -> None:
         )
         identity = Identity.load(settings.secrets_dir, "cost")
         server = Server("cost", identity=identity, allow=CALLERS, max_concurrent=settings.max_concurrent)
-        server.add(add_CostServiceServicer_to_server, CostServicer(judge, Telling(book, alerts, clock)))
+        servicer = CostServicer(judge, accountant, Telling(book, alerts, clock))
+        server.add(add_CostServiceServicer_to_server, servicer)
         watching = asyncio.create_task(watch.run())
         try:
             await lifecycle.serve(server, settings)
@@ -66,17 +70,25 @@ def _reference(name: str) -> tuple[str, str] | None:
     return (provider, model) if name else None
 
 
-async def _opened(settings: Settings, stack: AsyncExitStack) -> tuple[Ledger, SqliteAlerts | PostgresAlerts]:
+async def _opened(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[Ledger, UsageRecords, SqliteAlerts | PostgresAlerts]:
     house, url = _house(settings), settings.database_url.get_secret_value()
     if url:
         from malha_cost.adapters.postgres_ledger import PostgresLedger  # 10 MB that SQLite has no use for
+        from malha_cost.adapters.postgres_usage import PostgresUsage
 
         ledger = await PostgresLedger.open(url, house)
         stack.push_async_callback(ledger.close)
-        return ledger, ledger.alerts
-    database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
-    stack.push_async_callback(database.close)
-    return SqliteLedger(database, house), SqliteAlerts(database)
+        usage = await PostgresUsage.open(url)
+        stack.push_async_callback(usage.close)
+        return ledger, usage, ledger.alerts
+    opened = []
+    for _ in ("money", "usage"):
+        database = await Database.open(settings.state_dir / "cost.db", MIGRATIONS, durable=True)
+        stack.push_async_callback(database.close)
+        opened.append(database)
+    return SqliteLedger(opened[0], house), SqliteUsage(opened[1]), SqliteAlerts(opened[0])
 
 
 def _unusual(settings: Settings) -> Rules:

@@ -46,6 +46,31 @@ TOTALS = """
     ORDER BY owner, scope, scope_id LIMIT 100
 """
 """Totals that are not the sum of their days, and by how much."""
+_USED = "kind IN ('settlement', 'provisional', 'correction', 'adjustment')"
+_GROUP = "tenant, day, key_id, agent, agent_version, component, provider, model"
+USAGE = f"""
+    SELECT {_GROUP}, sum(calls), sum(input_tokens), sum(output_tokens), sum(spent), sum(saved) FROM (
+      SELECT {_GROUP}, CASE WHEN stage = 1 THEN 1 ELSE 0 END AS calls,
+        input_tokens, output_tokens, spent, saved
+      FROM entries WHERE {_USED}
+      UNION ALL
+      SELECT {_GROUP}, -calls, -input_tokens, -output_tokens, -spent, -saved FROM usage
+    ) AS lines
+    GROUP BY {_GROUP} HAVING sum(calls) <> 0 OR sum(input_tokens) <> 0 OR sum(output_tokens) <> 0
+      OR sum(spent) <> 0 OR sum(saved) <> 0
+    ORDER BY {_GROUP} LIMIT 100
+"""  # noqa: S608  # constants above
+"""Sums of usage that are not those of their entries, and by how much."""
+METERED = f"""
+    SELECT tenant, sum(used), sum(numbered), max(highest) FROM (
+      SELECT tenant, 1 AS used, 0 AS numbered, 0 AS highest FROM entries WHERE {_USED}
+      UNION ALL SELECT m.tenant, 0, 1, m.sequence FROM metered m CROSS JOIN entries e
+      WHERE e.tenant = m.tenant AND e.key = m.key AND e.stage = m.stage AND {_USED}
+    ) AS lines
+    GROUP BY tenant HAVING sum(used) <> sum(numbered) OR sum(used) <> max(highest)
+    ORDER BY tenant LIMIT 100
+"""  # noqa: S608  # likewise
+"""Tenants whose entries are not numbered from one on without a gap."""
 _FINER = "a"
 """Every finer period sorts behind this, and every day before."""
 
@@ -96,6 +121,17 @@ class Audit:
         for owner, scope, scope_id, *by in rows:
             named = ", ".join(f"{what} {much}" for what, much in zip(Move._fields, by, strict=False) if much)
             self.off.append(f"total {owner}/{scope}/{scope_id}: its days differ by {named}")
+
+    def take_usage(self, sums: Iterable[Sequence[object]], numbers: Iterable[Sequence[object]]) -> None:
+        """Read what :data:`USAGE` and :data:`METERED` found."""
+        measures = ("calls", "input tokens", "output tokens", "spent", "saved")
+        for row in sums:
+            named = ", ".join(f"{what} {much}" for what, much in zip(measures, row[8:], strict=True) if much)
+            self.off.append(f"usage {'/'.join(map(str, row[:8]))}: its entries differ by {named}")
+        for tenant, used, numbered, highest in numbers:
+            self.off.append(
+                f"records of {tenant}: {used} entries, {numbered} of them numbered, up to {highest}"
+            )
 
     def finish(self, finer: Iterable[Sequence[object]]) -> None:
         """Close the last key, and read the balances of :data:`FINER_BALANCES`."""

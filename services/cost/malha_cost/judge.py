@@ -7,7 +7,7 @@ ledger and the one writer does nothing that can be done outside.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
@@ -25,7 +25,7 @@ from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import parse_step_key
-from malha_cost import alerts, authorization, budget, ledger, quoting
+from malha_cost import alerts, authorization, budget, days, ledger, quoting
 from malha_cost.accounts import SESSION, USER
 from malha_cost.alerts import Told
 from malha_cost.authorization import Decision, Known, Question
@@ -37,7 +37,6 @@ from malha_cost.prices import Price, PriceTable
 from malha_cost.windows import MONTH, ends
 
 _MOST_HELD = 256
-_MOST_DAYS = 1100
 
 
 class Judge:
@@ -207,31 +206,15 @@ class Judge:
         """What the tenant spent by day, both ends included; empty ends as the contract says.
 
         Raises:
-            MalhaError: FIELD_INVALID for what is no day, or for more than three years.
+            MalhaError: FIELD_INVALID, as :func:`days.chosen`.
         """
-
-        def choose(today: str) -> tuple[str, str]:
-            last = _day(until, "until") if until else date.fromisoformat(today)
-            try:
-                first = _day(since, "since") if since else last - timedelta(days=29)
-            except OverflowError as error:
-                raise invalid("until", "is before all time") from error
-            if not 0 <= (last - first).days < _MOST_DAYS:
-                raise invalid("since", f"is not after until, nor {_MOST_DAYS} days before")
-            return first.isoformat(), last.isoformat()
-
-        return await self._book.usage(principal.tenant, self._clock.now(), choose)
+        return await self._book.usage(
+            principal.tenant, self._clock.now(), lambda today: days.chosen(since, until, today)
+        )
 
     async def held(self, older_than: timedelta) -> list[HeldRun]:
         """Runs for which something has been held for so long."""
         return await self._book.held(self._clock.now() - older_than, limit=_MOST_HELD)
-
-
-def _day(text: str, field: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise invalid(field, "is no day of the calendar") from error
 
 
 def _payer(principal: Principal) -> Payer:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
-from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.cost.v1.report_pb2 import CacheSavings, QueryCost, Uncertain
+from malha.api.cost.v1.usage_pb2 import DayUsage, UsageGroup, UsageRow
 from malha.api.event.v1.alert_pb2 import Alert
+from malha_cost.advice import ModelCalls, Unknown
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import Who
+from malha_cost.days import Days
+from malha_cost.ledger import Entry
 from malha_cost.spending import Batch, Findings, Hour, RunSum
 
 
@@ -65,6 +69,38 @@ class Ledger(Protocol):
 
     async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
         """Runs of all tenants that hold something and reserved nothing since ``before``, oldest first."""
+        ...
+
+
+class DayFigures(NamedTuple):
+    """What a day's entries add up to, for a report."""
+
+    query_costs: list[QueryCost]
+    calls: list[ModelCalls]
+    unknown: list[Unknown]
+    savings: CacheSavings
+    uncertain: Uncertain
+
+
+class UsageRecords(Protocol):
+    """What was used, as the ledger's entries say; read without holding up who adds to them."""
+
+    async def grouped(self, tenant: str | None, group: UsageGroup, days: Days) -> list[UsageRow]:
+        """What was spent by group, of a tenant or of all: the dearest first, days in their order."""
+        ...
+
+    async def figures(self, tenant: str, day: str) -> DayFigures:
+        """What a report needs of a day."""
+        ...
+
+    async def last(self, tenant: str) -> int:
+        """The sequence of the tenant's last record; all below it are there. Zero where there is none."""
+        ...
+
+    async def between(
+        self, tenant: str, after: int, end: int, days: Days, most: int
+    ) -> list[tuple[int, Entry]]:
+        """The first records of these days behind ``after`` and up to ``end``, with their sequences."""
         ...
 
 

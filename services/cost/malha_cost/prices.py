@@ -88,6 +88,11 @@ class Rates(NamedTuple):
         )
         return (exact + _BILLION // 2) // _BILLION if self.half_up else _up(exact)
 
+    def at(self, input_tokens: int) -> Rates:
+        """Those of a call whose input is so long, and no others."""
+        *_, (band, _) = self._reached(input_tokens)
+        return Rates(*band[1:], half_up=self.half_up)
+
     @property
     def by_length(self) -> tuple[Band, ...]:
         """All rates there are, those of the shortest inputs first."""
@@ -152,6 +157,14 @@ class PriceTable:
             name: sorted(rows.values(), key=lambda price: price.effective_from, reverse=True)
             for name, rows in by_model.items()
         }
+
+    def of(self, provider: str, day: date) -> list[Price]:
+        """What each named model of a provider costs on ``day`` (UTC)."""
+        return [
+            next(price for price in kept if price.effective_from <= day)
+            for (of, model), kept in self._rows.items()
+            if of == provider and model != ANY and kept[-1].effective_from <= day
+        ]
 
     def find(self, provider: str, model: str, day: date) -> Price:
         """The price in force on ``day`` (UTC).

@@ -10,8 +10,10 @@ import grpc.aio
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1 import cost_service_pb2 as pb
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceServicer
+from malha.api.cost.v1.usage_pb2 import UsageGroup
 from malha.errors import ErrorReason, MalhaError
 from malha.wire import current
+from malha_cost.accountant import Accountant
 from malha_cost.accounts import ORGANISATION
 from malha_cost.judge import Judge
 from malha_cost.telling import Telling
@@ -26,8 +28,9 @@ _KNOWS_RUNS = "planner"
 class CostServicer(CostServiceServicer):
     """Serves the contract ``malha.api.cost.v1.CostService``."""
 
-    def __init__(self, judge: Judge, telling: Telling) -> None:
+    def __init__(self, judge: Judge, accountant: Accountant, telling: Telling) -> None:
         self._judge = judge
+        self._accountant = accountant
         self._telling = telling
 
     async def Authorize(self, request: pb.AuthorizeRequest, _context: Context) -> pb.AuthorizeResponse:
@@ -53,8 +56,24 @@ class CostServicer(CostServiceServicer):
         return pb.SetBudgetPolicyResponse(policy=policy)
 
     async def GetUsage(self, request: pb.GetUsageRequest, _context: Context) -> pb.GetUsageResponse:
-        days = await self._judge.usage(_with_right(_ADMIN), request.since, request.until)
-        return pb.GetUsageResponse(days=days)
+        principal, group = _with_right(_ADMIN), request.group_by
+        if group == UsageGroup.USAGE_GROUP_UNSPECIFIED:
+            days = await self._judge.usage(principal, request.since, request.until)
+            return pb.GetUsageResponse(days=days)
+        everybody = group == UsageGroup.USAGE_GROUP_TENANT and _OPERATOR in principal.scopes
+        rows = await self._accountant.usage(
+            principal, group, request.since, request.until, everybody=everybody
+        )
+        return pb.GetUsageResponse(rows=rows)
+
+    async def GetDailyReport(
+        self, request: pb.GetDailyReportRequest, _context: Context
+    ) -> pb.GetDailyReportResponse:
+        report = await self._accountant.report(_with_right(_ADMIN), request.day)
+        return pb.GetDailyReportResponse(report=report)
+
+    async def ExportUsage(self, request: pb.ExportUsageRequest, _context: Context) -> pb.ExportUsageResponse:
+        return await self._accountant.export(_with_right(_ADMIN), request)
 
     async def Quote(self, request: pb.QuoteRequest, _context: Context) -> pb.QuoteResponse:
         _with_right(_ADMIN)

@@ -9,9 +9,17 @@ from typing import NamedTuple, Protocol
 
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
-from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse, QuoteRequest
+from malha.api.cost.v1.cost_service_pb2 import (
+    AdjustRequest,
+    ExportUsageRequest,
+    ExportUsageResponse,
+    GetBudgetResponse,
+    GetUsageRequest,
+    GetUsageResponse,
+    QuoteRequest,
+)
 from malha.api.cost.v1.price_pb2 import Quote
-from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.cost.v1.report_pb2 import DailyReport
 from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.gateway.v1.webhook_service_pb2 import Webhook
 from malha.api.guard.v1.guard_service_pb2 import Judgement
@@ -87,8 +95,16 @@ class Cost(Protocol):
         """Say how the budgets are kept; the policy, resolved."""
         ...
 
-    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
-        """What the tenant spent by day; both ends included."""
+    async def usage(self, asked: GetUsageRequest) -> GetUsageResponse:
+        """What the tenant spent, by day or grouped otherwise."""
+        ...
+
+    async def report(self, day: str) -> DailyReport:
+        """What a day cost, on what, and what would cost less."""
+        ...
+
+    async def export(self, asked: ExportUsageRequest) -> ExportUsageResponse:
+        """What is to be billed, from a place on."""
         ...
 
     async def quote(self, asked: QuoteRequest) -> Sequence[Quote]:

@@ -13,7 +13,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from malha import __version__
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.cost.v1.budget_pb2 import BudgetStatus, QuotaStatus
-from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse, QuoteRequest
+from malha.api.cost.v1.cost_service_pb2 import (
+    AdjustRequest,
+    ExportUsageRequest,
+    GetBudgetResponse,
+    GetUsageRequest,
+    QuoteRequest,
+)
 from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
 from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
 from malha.api.gateway.v1 import alert_service_pb2 as alerts_pb
@@ -288,7 +294,25 @@ class UsageServicer(UsageServiceServicer):
         self, request: usage_pb.GetUsageRequest, _context: Context
     ) -> usage_pb.GetUsageResponse:
         _allowed("admin")
-        return usage_pb.GetUsageResponse(days=await self._cost.usage(request.since, request.until))
+        asked = GetUsageRequest(since=request.since, until=request.until, group_by=request.group_by)
+        told = await self._cost.usage(asked)
+        return usage_pb.GetUsageResponse(days=told.days, rows=told.rows)
+
+    async def GetDailyReport(
+        self, request: usage_pb.GetDailyReportRequest, _context: Context
+    ) -> usage_pb.GetDailyReportResponse:
+        _allowed("admin")
+        return usage_pb.GetDailyReportResponse(report=await self._cost.report(request.day))
+
+    async def ExportUsage(
+        self, request: usage_pb.ExportUsageRequest, _context: Context
+    ) -> usage_pb.ExportUsageResponse:
+        _allowed("admin")
+        asked = ExportUsageRequest(
+            after=request.after, page_size=request.page_size, since=request.since, until=request.until
+        )
+        page = await self._cost.export(asked)
+        return usage_pb.ExportUsageResponse(records=page.records, next=page.next, more=page.more)
 
     async def ListPrices(
         self, request: usage_pb.ListPricesRequest, _context: Context

@@ -11,6 +11,7 @@ from malha.testing.clock import FakeClock
 from malha.testing.ledgers import Book, PostgresShelf, SqliteBook
 from malha.testing.money import PRICE_FILE, Till
 from malha.testing.postgres import postgres
+from malha_cost.accountant import Accountant
 from malha_cost.adapters import price_file
 from malha_cost.budget import House
 from malha_cost.judge import Judge
@@ -60,6 +61,11 @@ async def book(books: Book) -> Ledger:
 @pytest.fixture
 def judge(book: Ledger, prices: PriceTable, clock: FakeClock) -> Judge:
     return Judge(book, prices, reference=("named", "half"), clock=clock)
+
+
+@pytest.fixture
+async def accountant(book: Ledger, books: Book, prices: PriceTable, clock: FakeClock) -> Accountant:
+    return Accountant(book, await books.usage(), prices, clock)
 
 
 @pytest.fixture

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.common.v1.usage_pb2 import Usage
-from malha.api.cost.v1.cost_service_pb2 import Settlement
+from malha.api.cost.v1.cost_service_pb2 import ExportUsageRequest, Settlement
+from malha.api.cost.v1.usage_pb2 import UsageGroup
 from malha.sqlite import Database
 from malha.testing.clock import FakeClock
 from malha.testing.money import PRICE_FILE, Till, call, used
+from malha_cost.accountant import Accountant
 from malha_cost.adapters import price_file, sqlite_audit
 from malha_cost.adapters.sqlite_ledger import MIGRATIONS, SqliteLedger
+from malha_cost.adapters.sqlite_usage import SqliteUsage
 from malha_cost.budget import House
 from malha_cost.judge import Judge
+from malha_cost.prices import PriceTable
 
 FIRST = next(MIGRATIONS.glob("0001_*.sql"))
 # the statements of the version before, word for word
@@ -117,6 +122,35 @@ async def test_what_the_version_before_closed_by_its_own_rounding_is_neither_a_c
     assert await till.standing() == (32, 0)
     await database.close()
     assert sqlite_audit.read(tmp_path / "cost.db").off == []
+
+
+def settle_as_before(connection: sqlite3.Connection, key: str, amount: int) -> None:
+    day, model = "2026-01-15", ("a", "model", "scripted", "m", "scripted/m@0001-01-01")
+    figures = (amount, 0, 0, 0, -amount, amount, 0, "")
+    told = ("ana", key, 1, "settlement", 8, day, "key-1", "r")
+    connection.execute(APPEND, (*told, *model, *RATES, *figures))
+    for scope, scope_id in ((1, "r"), (3, ""), (2, "key-1")):
+        assert connection.execute(MOVE, (amount, -amount, "ana", scope, scope_id, day)).rowcount
+
+
+async def test_what_the_version_before_settled_and_still_settles_is_in_usage_and_on_the_bill(
+    old: Path,
+) -> None:
+    with closing(sqlite3.connect(old, isolation_level=None)) as before:
+        settle_as_before(before, "old", 100)
+    database = await Database.open(old, MIGRATIONS, durable=False)
+    ledger, clock = SqliteLedger(database, House(10**6)), FakeClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+    accountant = Accountant(ledger, SqliteUsage(database), PriceTable([]), clock)
+    with closing(sqlite3.connect(old, isolation_level=None)) as before:
+        reserve_as_before(before, "beside", 50)
+        settle_as_before(before, "beside", 50)
+    ana = Principal(tenant="ana")
+    records = (await accountant.export(ana, ExportUsageRequest())).records
+    assert [(r.sequence, r.key, r.amount_microusd) for r in records] == [(1, "old", 100), (2, "beside", 50)]
+    [agent] = await accountant.usage(ana, UsageGroup.USAGE_GROUP_AGENT, "", "")
+    assert (agent.name, agent.calls, agent.amount_microusd) == ("a", 2, 150)
+    await database.close()
+    assert sqlite_audit.read(old).off == []
 
 
 def test_a_ledger_that_was_not_migrated_yet_is_no_proof(old: Path) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from malha.api.cost.v1.cost_service_pb2 import ExportUsageRequest, Settlement
 from malha.clock import SystemClock
 from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
 from malha.testing.money import Till, tool
 from malha.testing.shop import until
+from malha_cost.accountant import Accountant
 from malha_cost.adapters import postgres_audit
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
@@ -41,7 +43,9 @@ async def filled(postgres_book: PostgresBook) -> PostgresBook:
     ledger = await postgres_book.open(House(10**6))
     judge = Judge(ledger, PriceTable([]), reference=None, clock=SystemClock())
     for tenant in ("ana", "bia"):
-        await Till(judge, tenant).reserve(tool("k", 5))
+        till = Till(judge, tenant)
+        await till.reserve(tool("k", 5), tool("used", 2))
+        await till.settle(Settlement(key="used", amount_microusd=1))
     async with session(postgres_book.owner_url) as owner:
         if not await owner.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", READER):
             await owner.execute(f"CREATE ROLE {READER} LOGIN IN ROLE malha_cost_reader")
@@ -65,7 +69,7 @@ async def test_a_reader_sees_its_own_tenant_whatever_it_sets(filled: PostgresBoo
     url = filled.url.replace(SERVICE, READER)
     async with session(url) as reader, reader.transaction():
         await reader.execute(lift)
-        for table in ("entries", "balances", "postings"):
+        for table in ("entries", "balances", "postings", "metered", "usage"):
             rows = await reader.fetch(f"SELECT DISTINCT tenant FROM cost.{table}")  # noqa: S608  # a constant
             assert [row[0] for row in rows] == ["ana"]
 
@@ -92,7 +96,14 @@ async def test_a_reader_that_would_go_round_the_rows_is_refused(filled: Postgres
 async def test_the_service_serves_all_tenants_and_changes_no_entry(filled: PostgresBook) -> None:
     async with session(filled.url) as service:
         assert await service.fetchval("SELECT count(DISTINCT tenant) FROM entries") == 2
-        for statement in ("UPDATE entries SET spent = 0", "DELETE FROM entries", "TRUNCATE entries"):
+        for statement in (
+            "UPDATE entries SET spent = 0",
+            "DELETE FROM entries",
+            "TRUNCATE entries",
+            "UPDATE usage SET spent = 0",
+            "DELETE FROM metered",
+            "INSERT INTO metered VALUES ('ana', 9, '', '', 1)",
+        ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await service.execute(statement)
 
@@ -101,12 +112,13 @@ async def test_the_version_before_which_knows_nothing_of_terms_still_adds_entrie
     filled: PostgresBook,
 ) -> None:
     known = [name for name in Entry._fields if name != "terms"]
-    copied = ", ".join("'new'" if name == "key" else name for name in known)
+    copied = ", ".join("key || '-new'" if name == "key" else name for name in known)
     async with session(filled.url) as service:
         await service.execute(
             f"INSERT INTO entries ({', '.join(known)}) SELECT {copied} FROM entries WHERE tenant = 'ana'"  # noqa: S608  # names from our own class
         )
-        assert await service.fetchval("SELECT terms FROM entries WHERE key = 'new'") == ""
+        new = await service.fetch("SELECT DISTINCT terms FROM entries WHERE key LIKE '%-new'")
+        assert [row["terms"] for row in new] == [""]
 
 
 @pytest.mark.parametrize(
@@ -128,9 +140,72 @@ async def test_an_audit_finds_what_is_off(filled: PostgresBook) -> None:
     assert total == "total bia/3/: its days differ by reserved 1"
 
 
+async def test_an_audit_finds_usage_that_is_not_the_sum_and_entries_that_nobody_would_be_billed_for(
+    filled: PostgresBook,
+) -> None:
+    async with session(filled.owner_url) as owner:
+        await owner.execute("UPDATE usage SET spent = spent + 1 WHERE tenant = 'ana'")
+        await owner.execute("DELETE FROM metered WHERE tenant = 'bia'")
+    usage, records = (await postgres_audit.read(filled.url)).off
+    assert usage.endswith("its entries differ by spent -1")
+    assert records == "records of bia: 1 entries, 0 of them numbered, up to 0"
+
+
 async def test_migrating_again_changes_nothing(filled: PostgresBook) -> None:
     await migrate(filled.owner_url)
-    assert (await postgres_audit.read(filled.url)).entries == 2
+    assert (await postgres_audit.read(filled.url)).entries == 6
+
+
+async def test_a_newer_schema_serves_this_version(postgres_book: PostgresBook) -> None:
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("UPDATE alembic_version SET version_num = '9999'")
+    till = Till(
+        Judge(await postgres_book.open(House(10)), PriceTable([]), reference=None, clock=SystemClock())
+    )
+    assert (await till.reserve(tool("k", 5))).reserved
+
+
+async def test_what_was_settled_before_usage_was_kept_is_in_it_and_on_the_bill(
+    shelf: PostgresShelf, filled: PostgresBook
+) -> None:
+    async with session(filled.owner_url) as owner:
+        before = [await owner.fetch(f"SELECT * FROM {table} ORDER BY 1") for table in ("metered", "usage")]  # noqa: S608  # constants
+        await owner.execute("DROP TRIGGER entries_are_metered ON entries")
+        await owner.execute("DROP FUNCTION meter; DROP TABLE metered, usage")
+        await owner.execute("UPDATE alembic_version SET version_num = '0001'")
+        with pytest.raises(ConfigurationError, match="older than"):
+            await PostgresLedger.open(filled.url, House(1))
+        await migrate(filled.owner_url, to="0002")
+        after = [await owner.fetch(f"SELECT * FROM {table} ORDER BY 1") for table in ("metered", "usage")]  # noqa: S608  # constants
+    assert after == before
+    assert (await postgres_audit.read(filled.url)).off == []
+
+
+async def test_who_exports_while_a_commit_is_under_way_is_told_of_nothing_behind_it(
+    postgres_book: PostgresBook,
+) -> None:
+    house, clock = House(10**6), SystemClock()
+    ledgers = [await postgres_book.open(house) for _ in range(2)]
+    first, second = (Till(Judge(of, PriceTable([]), reference=None, clock=clock)) for of in ledgers)
+    accountant = Accountant(ledgers[0], await postgres_book.usage(), PriceTable([]), clock)
+    await first.reserve(tool("first", 5), tool("second", 5))
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = $1"
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("BEGIN; LOCK TABLE balances IN SHARE MODE")
+        settling = []
+        for count, (till, key) in enumerate(((first, "first"), (second, "second")), 1):
+            settling.append(asyncio.create_task(till.settle(Settlement(key=key, amount_microusd=count))))
+
+            async def waits(wanted: int = count) -> bool:
+                return bool(await owner.fetchval(waiting, SERVICE) == wanted)
+
+            await until(waits)
+        page = await accountant.export(first.principal, ExportUsageRequest())
+        assert (list(page.records), page.next) == ([], 0)
+        await owner.execute("ROLLBACK")
+        await asyncio.gather(*settling)
+    page = await accountant.export(first.principal, ExportUsageRequest())
+    assert [(record.sequence, record.key) for record in page.records] == [(1, "first"), (2, "second")]
 
 
 @pytest.mark.parametrize("ending", ["pg_terminate_backend", "pg_cancel_backend"])

@@ -9,8 +9,15 @@ import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus, Scope
-from malha.api.cost.v1.cost_service_pb2 import AdjustRequest, GetBudgetResponse
-from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.cost.v1.cost_service_pb2 import (
+    AdjustRequest,
+    ExportUsageRequest,
+    ExportUsageResponse,
+    GetBudgetResponse,
+    GetUsageRequest,
+    GetUsageResponse,
+)
+from malha.api.cost.v1.report_pb2 import DailyReport
 from malha.api.gateway.v1.run_pb2 import RunStatus, StepStatus
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunLimitsRequest
 from malha.api.guard.v1.guard_service_pb2 import Judgement
@@ -76,8 +83,14 @@ class Peers:
     async def set_policy(self, policy: BudgetPolicy) -> BudgetPolicy:
         return policy
 
-    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
-        return []
+    async def usage(self, asked: GetUsageRequest) -> GetUsageResponse:
+        return GetUsageResponse()
+
+    async def report(self, day: str) -> DailyReport:
+        return DailyReport(day=day)
+
+    async def export(self, asked: ExportUsageRequest) -> ExportUsageResponse:
+        return ExportUsageResponse()
 
     async def adjust(self, asked: AdjustRequest) -> int:
         return asked.amount_microusd

@@ -96,6 +96,16 @@ class CostServiceStub(object):
                 request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.FromString,
                 _registered_method=True)
+        self.GetDailyReport = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/GetDailyReport',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportResponse.FromString,
+                _registered_method=True)
+        self.ExportUsage = channel.unary_unary(
+                '/malha.api.cost.v1.CostService/ExportUsage',
+                request_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageResponse.FromString,
+                _registered_method=True)
 
 
 class CostServiceServicer(object):
@@ -146,8 +156,8 @@ class CostServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
-        needs the right "admin".
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone, or
+        grouped otherwise. It needs the right "admin".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +208,23 @@ class CostServiceServicer(object):
     def Quote(self, request, context):
         """Quote answers the prices in force today, where they were taken from, and what so many
         tokens would cost. Nothing is reserved. It needs the right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDailyReport(self, request, context):
+        """GetDailyReport answers what the principal's tenant spent on a day, on what, and what
+        would cost less. It needs the right "admin".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportUsage(self, request, context):
+        """ExportUsage answers what is to be billed, in the order in which it was committed. It
+        needs the right "admin". The same question is always answered with the same records,
+        and whoever goes on after "next" gets each of them once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -265,6 +292,16 @@ def add_CostServiceServicer_to_server(servicer, server):
                     servicer.Quote,
                     request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.FromString,
                     response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.SerializeToString,
+            ),
+            'GetDailyReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDailyReport,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportResponse.SerializeToString,
+            ),
+            'ExportUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportUsage,
+                    request_deserializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageRequest.FromString,
+                    response_serializer=malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -593,6 +630,60 @@ class CostService(object):
             '/malha.api.cost.v1.CostService/Quote',
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteRequest.SerializeToString,
             malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.QuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDailyReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/GetDailyReport',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.GetDailyReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.cost.v1.CostService/ExportUsage',
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageRequest.SerializeToString,
+            malha_dot_api_dot_cost_dot_v1_dot_cost__service__pb2.ExportUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

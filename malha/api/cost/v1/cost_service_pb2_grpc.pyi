@@ -217,7 +217,39 @@ _CostServiceQuoteType = typing_extensions.TypeVar(
     ],
 )
 
-class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType, _CostServiceListAlertsType, _CostServiceListUntoldAlertsType, _CostServiceMarkAlertsToldType, _CostServiceQuoteType]):
+_CostServiceGetDailyReportType = typing_extensions.TypeVar(
+    '_CostServiceGetDailyReportType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+)
+
+_CostServiceExportUsageType = typing_extensions.TypeVar(
+    '_CostServiceExportUsageType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+    ],
+)
+
+class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSettleType, _CostServiceGetBudgetType, _CostServiceSetBudgetType, _CostServiceSetBudgetPolicyType, _CostServiceGetUsageType, _CostServiceAdjustType, _CostServiceListHeldType, _CostServiceListAlertsType, _CostServiceListUntoldAlertsType, _CostServiceMarkAlertsToldType, _CostServiceQuoteType, _CostServiceGetDailyReportType, _CostServiceExportUsageType]):
     """CostService is the only judge of money. Every amount is integer micro-dollars.
     The tenant and key of every call are the principal's.
     """
@@ -272,6 +304,14 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.QuoteRequest,
             malha.api.cost.v1.cost_service_pb2.QuoteResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -324,6 +364,14 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
             malha.api.cost.v1.cost_service_pb2.QuoteRequest,
             malha.api.cost.v1.cost_service_pb2.QuoteResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+            malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+            malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Authorize: _CostServiceAuthorizeType
@@ -352,8 +400,8 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     """
 
     GetUsage: _CostServiceGetUsageType
-    """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
-    needs the right "admin".
+    """GetUsage answers what the principal's tenant spent, day by day in its time zone, or
+    grouped otherwise. It needs the right "admin".
     """
 
     Adjust: _CostServiceAdjustType
@@ -386,6 +434,17 @@ class CostServiceStub(typing.Generic[_CostServiceAuthorizeType, _CostServiceSett
     Quote: _CostServiceQuoteType
     """Quote answers the prices in force today, where they were taken from, and what so many
     tokens would cost. Nothing is reserved. It needs the right "admin".
+    """
+
+    GetDailyReport: _CostServiceGetDailyReportType
+    """GetDailyReport answers what the principal's tenant spent on a day, on what, and what
+    would cost less. It needs the right "admin".
+    """
+
+    ExportUsage: _CostServiceExportUsageType
+    """ExportUsage answers what is to be billed, in the order in which it was committed. It
+    needs the right "admin". The same question is always answered with the same records,
+    and whoever goes on after "next" gets each of them once.
     """
 
 CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
@@ -436,6 +495,14 @@ CostServiceAsyncStub: typing_extensions.TypeAlias = CostServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.cost.v1.cost_service_pb2.QuoteRequest,
         malha.api.cost.v1.cost_service_pb2.QuoteResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        malha.api.cost.v1.cost_service_pb2.ExportUsageResponse,
     ],
 ]
 
@@ -500,8 +567,8 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
         request: malha.api.cost.v1.cost_service_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.GetUsageResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.GetUsageResponse]]:
-        """GetUsage answers what the principal's tenant spent, day by day in its time zone. It
-        needs the right "admin".
+        """GetUsage answers what the principal's tenant spent, day by day in its time zone, or
+        grouped otherwise. It needs the right "admin".
         """
 
     @abc.abstractmethod
@@ -564,6 +631,27 @@ class CostServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.QuoteResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.QuoteResponse]]:
         """Quote answers the prices in force today, where they were taken from, and what so many
         tokens would cost. Nothing is reserved. It needs the right "admin".
+        """
+
+    @abc.abstractmethod
+    def GetDailyReport(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.GetDailyReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.GetDailyReportResponse]]:
+        """GetDailyReport answers what the principal's tenant spent on a day, on what, and what
+        would cost less. It needs the right "admin".
+        """
+
+    @abc.abstractmethod
+    def ExportUsage(
+        self,
+        request: malha.api.cost.v1.cost_service_pb2.ExportUsageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.cost.v1.cost_service_pb2.ExportUsageResponse, collections.abc.Awaitable[malha.api.cost.v1.cost_service_pb2.ExportUsageResponse]]:
+        """ExportUsage answers what is to be billed, in the order in which it was committed. It
+        needs the right "admin". The same question is always answered with the same records,
+        and whoever goes on after "next" gets each of them once.
         """
 
 def add_CostServiceServicer_to_server(servicer: CostServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmalha/api/cost/v1/usage.proto\x12\x11malha.api.cost.v1\"_\n\x08\x44\x61yUsage\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x16\n\x0espent_microusd\x18\x02 \x01(\x03\x12\x19\n\x11reserved_microusd\x18\x03 \x01(\x03\x12\x13\n\x0bused_tokens\x18\x04 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmalha/api/cost/v1/usage.proto\x12\x11malha.api.cost.v1\"_\n\x08\x44\x61yUsage\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x16\n\x0espent_microusd\x18\x02 \x01(\x03\x12\x19\n\x11reserved_microusd\x18\x03 \x01(\x03\x12\x13\n\x0bused_tokens\x18\x04 \x01(\x03\"\xdc\x01\n\x08UsageRow\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x04 \x01(\x03\x12\x1b\n\x13\x63\x61\x63hed_input_tokens\x18\x05 \x01(\x03\x12\x15\n\routput_tokens\x18\x06 \x01(\x03\x12\x18\n\x10reasoning_tokens\x18\x07 \x01(\x03\x12\x17\n\x0f\x61mount_microusd\x18\x08 \x01(\x03\x12\x16\n\x0esaved_microusd\x18\t \x01(\x03\x12\r\n\x05share\x18\n \x01(\x01*\xca\x01\n\nUsageGroup\x12\x1b\n\x17USAGE_GROUP_UNSPECIFIED\x10\x00\x12\x13\n\x0fUSAGE_GROUP_DAY\x10\x01\x12\x15\n\x11USAGE_GROUP_AGENT\x10\x02\x12\x15\n\x11USAGE_GROUP_MODEL\x10\x03\x12\x14\n\x10USAGE_GROUP_TOOL\x10\x04\x12\x19\n\x15USAGE_GROUP_COMPONENT\x10\x05\x12\x16\n\x12USAGE_GROUP_TENANT\x10\x06\x12\x13\n\x0fUSAGE_GROUP_KEY\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'malha.api.cost.v1.usage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_USAGEGROUP']._serialized_start=373
+  _globals['_USAGEGROUP']._serialized_end=575
   _globals['_DAYUSAGE']._serialized_start=52
   _globals['_DAYUSAGE']._serialized_end=147
+  _globals['_USAGEROW']._serialized_start=150
+  _globals['_USAGEROW']._serialized_end=370
 # @@protoc_insertion_point(module_scope)

@@ -24,11 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from malha.api.cost.v1 import metering_pb2 as malha_dot_api_dot_cost_dot_v1_dot_metering__pb2
 from malha.api.cost.v1 import price_pb2 as malha_dot_api_dot_cost_dot_v1_dot_price__pb2
+from malha.api.cost.v1 import report_pb2 as malha_dot_api_dot_cost_dot_v1_dot_report__pb2
 from malha.api.cost.v1 import usage_pb2 as malha_dot_api_dot_cost_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/usage_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1dmalha/api/cost/v1/price.proto\x1a\x1dmalha/api/cost/v1/usage.proto\"\x7f\n\x0fGetUsageRequest\x12\x35\n\x05since\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"=\n\x10GetUsageResponse\x12)\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x1b.malha.api.cost.v1.DayUsage\"\xaf\x01\n\x11ListPricesRequest\x12\x17\n\x05model\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\"\n\x0cinput_tokens\x18\x02 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12)\n\x13\x63\x61\x63hed_input_tokens\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12#\n\routput_tokens\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\r\n\x05\x62\x61tch\x18\x05 \x01(\x08\">\n\x12ListPricesResponse\x12(\n\x06quotes\x18\x01 \x03(\x0b\x32\x18.malha.api.cost.v1.Quote2\xf1\x01\n\x0cUsageService\x12l\n\x08GetUsage\x12%.malha.api.gateway.v1.GetUsageRequest\x1a&.malha.api.gateway.v1.GetUsageResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usage\x12s\n\nListPrices\x12\'.malha.api.gateway.v1.ListPricesRequest\x1a(.malha.api.gateway.v1.ListPricesResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/pricesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(malha/api/gateway/v1/usage_service.proto\x12\x14malha.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a malha/api/cost/v1/metering.proto\x1a\x1dmalha/api/cost/v1/price.proto\x1a\x1emalha/api/cost/v1/report.proto\x1a\x1dmalha/api/cost/v1/usage.proto\"\xba\x01\n\x0fGetUsageRequest\x12\x35\n\x05since\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x39\n\x08group_by\x18\x03 \x01(\x0e\x32\x1d.malha.api.cost.v1.UsageGroupB\x08\xbaH\x05\x82\x01\x02\x10\x01\"h\n\x10GetUsageResponse\x12)\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x1b.malha.api.cost.v1.DayUsage\x12)\n\x04rows\x18\x02 \x03(\x0b\x32\x1b.malha.api.cost.v1.UsageRow\"L\n\x15GetDailyReportRequest\x12\x33\n\x03\x64\x61y\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"H\n\x16GetDailyReportResponse\x12.\n\x06report\x18\x01 \x01(\x0b\x32\x1e.malha.api.cost.v1.DailyReport\"\xb9\x01\n\x12\x45xportUsageRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x35\n\x05since\x18\x03 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x35\n\x05until\x18\x04 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"c\n\x13\x45xportUsageResponse\x12\x30\n\x07records\x18\x01 \x03(\x0b\x32\x1f.malha.api.cost.v1.MeteredUsage\x12\x0c\n\x04next\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08\"\xaf\x01\n\x11ListPricesRequest\x12\x17\n\x05model\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\"\n\x0cinput_tokens\x18\x02 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12)\n\x13\x63\x61\x63hed_input_tokens\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12#\n\routput_tokens\x18\x04 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xc2\xd7/(\x00\x12\r\n\x05\x62\x61tch\x18\x05 \x01(\x08\">\n\x12ListPricesResponse\x12(\n\x06quotes\x18\x01 \x03(\x0b\x32\x18.malha.api.cost.v1.Quote2\xf7\x03\n\x0cUsageService\x12l\n\x08GetUsage\x12%.malha.api.gateway.v1.GetUsageRequest\x1a&.malha.api.gateway.v1.GetUsageResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usage\x12s\n\nListPrices\x12\'.malha.api.gateway.v1.ListPricesRequest\x1a(.malha.api.gateway.v1.ListPricesResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/prices\x12\x85\x01\n\x0eGetDailyReport\x12+.malha.api.gateway.v1.GetDailyReportRequest\x1a,.malha.api.gateway.v1.GetDailyReportResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/usage:report\x12|\n\x0b\x45xportUsage\x12(.malha.api.gateway.v1.ExportUsageRequest\x1a).malha.api.gateway.v1.ExportUsageResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/usage:exportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +41,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSAGEREQUEST'].fields_by_name['since']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
   _globals['_GETUSAGEREQUEST'].fields_by_name['until']._loaded_options = None
   _globals['_GETUSAGEREQUEST'].fields_by_name['until']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_GETUSAGEREQUEST'].fields_by_name['group_by']._loaded_options = None
+  _globals['_GETUSAGEREQUEST'].fields_by_name['group_by']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_GETDAILYREPORTREQUEST'].fields_by_name['day']._loaded_options = None
+  _globals['_GETDAILYREPORTREQUEST'].fields_by_name['day']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['after']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['after']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\220N(\000'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['since']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['since']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['until']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['until']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
   _globals['_LISTPRICESREQUEST'].fields_by_name['model']._loaded_options = None
   _globals['_LISTPRICESREQUEST'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_LISTPRICESREQUEST'].fields_by_name['input_tokens']._loaded_options = None
@@ -51,14 +65,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGESERVICE'].methods_by_name['GetUsage']._serialized_options = b'\202\323\344\223\002\013\022\t/v1/usage'
   _globals['_USAGESERVICE'].methods_by_name['ListPrices']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['ListPrices']._serialized_options = b'\202\323\344\223\002\014\022\n/v1/prices'
-  _globals['_GETUSAGEREQUEST']._serialized_start=187
-  _globals['_GETUSAGEREQUEST']._serialized_end=314
-  _globals['_GETUSAGERESPONSE']._serialized_start=316
-  _globals['_GETUSAGERESPONSE']._serialized_end=377
-  _globals['_LISTPRICESREQUEST']._serialized_start=380
-  _globals['_LISTPRICESREQUEST']._serialized_end=555
-  _globals['_LISTPRICESRESPONSE']._serialized_start=557
-  _globals['_LISTPRICESRESPONSE']._serialized_end=619
-  _globals['_USAGESERVICE']._serialized_start=622
-  _globals['_USAGESERVICE']._serialized_end=863
+  _globals['_USAGESERVICE'].methods_by_name['GetDailyReport']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['GetDailyReport']._serialized_options = b'\202\323\344\223\002\022\022\020/v1/usage:report'
+  _globals['_USAGESERVICE'].methods_by_name['ExportUsage']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['ExportUsage']._serialized_options = b'\202\323\344\223\002\022\022\020/v1/usage:export'
+  _globals['_GETUSAGEREQUEST']._serialized_start=254
+  _globals['_GETUSAGEREQUEST']._serialized_end=440
+  _globals['_GETUSAGERESPONSE']._serialized_start=442
+  _globals['_GETUSAGERESPONSE']._serialized_end=546
+  _globals['_GETDAILYREPORTREQUEST']._serialized_start=548
+  _globals['_GETDAILYREPORTREQUEST']._serialized_end=624
+  _globals['_GETDAILYREPORTRESPONSE']._serialized_start=626
+  _globals['_GETDAILYREPORTRESPONSE']._serialized_end=698
+  _globals['_EXPORTUSAGEREQUEST']._serialized_start=701
+  _globals['_EXPORTUSAGEREQUEST']._serialized_end=886
+  _globals['_EXPORTUSAGERESPONSE']._serialized_start=888
+  _globals['_EXPORTUSAGERESPONSE']._serialized_end=987
+  _globals['_LISTPRICESREQUEST']._serialized_start=990
+  _globals['_LISTPRICESREQUEST']._serialized_end=1165
+  _globals['_LISTPRICESRESPONSE']._serialized_start=1167
+  _globals['_LISTPRICESRESPONSE']._serialized_end=1229
+  _globals['_USAGESERVICE']._serialized_start=1232
+  _globals['_USAGESERVICE']._serialized_end=1735
 # @@protoc_insertion_point(module_scope)

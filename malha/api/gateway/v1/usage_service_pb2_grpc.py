@@ -45,6 +45,16 @@ class UsageServiceStub(object):
                 request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesRequest.SerializeToString,
                 response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesResponse.FromString,
                 _registered_method=True)
+        self.GetDailyReport = channel.unary_unary(
+                '/malha.api.gateway.v1.UsageService/GetDailyReport',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetDailyReportRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetDailyReportResponse.FromString,
+                _registered_method=True)
+        self.ExportUsage = channel.unary_unary(
+                '/malha.api.gateway.v1.UsageService/ExportUsage',
+                request_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ExportUsageRequest.SerializeToString,
+                response_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ExportUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer(object):
@@ -52,7 +62,8 @@ class UsageServiceServicer(object):
     """
 
     def GetUsage(self, request, context):
-        """GetUsage answers what the caller's tenant spent, day by day in its time zone.
+        """GetUsage answers what the caller's tenant spent, day by day in its time zone, or
+        grouped otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +72,23 @@ class UsageServiceServicer(object):
     def ListPrices(self, request, context):
         """ListPrices answers the prices of models that are in force today, where they were taken
         from, and what so many tokens would cost. An unknown model is PRICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDailyReport(self, request, context):
+        """GetDailyReport answers what the caller's tenant spent on a day, on what, and what would
+        cost less.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportUsage(self, request, context):
+        """ExportUsage answers what is to be billed, in the order in which it was committed. The
+        same question is always answered with the same records, and whoever goes on after
+        "next" gets each of them once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +106,16 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.ListPrices,
                     request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesRequest.FromString,
                     response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesResponse.SerializeToString,
+            ),
+            'GetDailyReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDailyReport,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetDailyReportRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetDailyReportResponse.SerializeToString,
+            ),
+            'ExportUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportUsage,
+                    request_deserializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ExportUsageRequest.FromString,
+                    response_serializer=malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ExportUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +173,60 @@ class UsageService(object):
             '/malha.api.gateway.v1.UsageService/ListPrices',
             malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesRequest.SerializeToString,
             malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ListPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDailyReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.UsageService/GetDailyReport',
+            malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetDailyReportRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.GetDailyReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/malha.api.gateway.v1.UsageService/ExportUsage',
+            malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ExportUsageRequest.SerializeToString,
+            malha_dot_api_dot_gateway_dot_v1_dot_usage__service__pb2.ExportUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

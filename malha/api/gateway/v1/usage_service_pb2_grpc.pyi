@@ -57,7 +57,39 @@ _UsageServiceListPricesType = typing_extensions.TypeVar(
     ],
 )
 
-class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType, _UsageServiceListPricesType]):
+_UsageServiceGetDailyReportType = typing_extensions.TypeVar(
+    '_UsageServiceGetDailyReportType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportRequest,
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportRequest,
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportRequest,
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse,
+    ],
+)
+
+_UsageServiceExportUsageType = typing_extensions.TypeVar(
+    '_UsageServiceExportUsageType',
+    grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageRequest,
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageRequest,
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageRequest,
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse,
+    ],
+)
+
+class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType, _UsageServiceListPricesType, _UsageServiceGetDailyReportType, _UsageServiceExportUsageType]):
     """UsageService tells what was spent. Every call needs the scope "admin"."""
 
     @typing.overload
@@ -69,6 +101,14 @@ class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType, _UsageServiceLi
         grpc.UnaryUnaryMultiCallable[
             malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
             malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.usage_service_pb2.GetDailyReportRequest,
+            malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.usage_service_pb2.ExportUsageRequest,
+            malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -82,14 +122,35 @@ class UsageServiceStub(typing.Generic[_UsageServiceGetUsageType, _UsageServiceLi
             malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
             malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.usage_service_pb2.GetDailyReportRequest,
+            malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            malha.api.gateway.v1.usage_service_pb2.ExportUsageRequest,
+            malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetUsage: _UsageServiceGetUsageType
-    """GetUsage answers what the caller's tenant spent, day by day in its time zone."""
+    """GetUsage answers what the caller's tenant spent, day by day in its time zone, or
+    grouped otherwise.
+    """
 
     ListPrices: _UsageServiceListPricesType
     """ListPrices answers the prices of models that are in force today, where they were taken
     from, and what so many tokens would cost. An unknown model is PRICE_UNKNOWN.
+    """
+
+    GetDailyReport: _UsageServiceGetDailyReportType
+    """GetDailyReport answers what the caller's tenant spent on a day, on what, and what would
+    cost less.
+    """
+
+    ExportUsage: _UsageServiceExportUsageType
+    """ExportUsage answers what is to be billed, in the order in which it was committed. The
+    same question is always answered with the same records, and whoever goes on after
+    "next" gets each of them once.
     """
 
 UsageServiceAsyncStub: typing_extensions.TypeAlias = UsageServiceStub[
@@ -100,6 +161,14 @@ UsageServiceAsyncStub: typing_extensions.TypeAlias = UsageServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         malha.api.gateway.v1.usage_service_pb2.ListPricesRequest,
         malha.api.gateway.v1.usage_service_pb2.ListPricesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportRequest,
+        malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageRequest,
+        malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse,
     ],
 ]
 
@@ -112,7 +181,9 @@ class UsageServiceServicer(metaclass=abc.ABCMeta):
         request: malha.api.gateway.v1.usage_service_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> typing.Union[malha.api.gateway.v1.usage_service_pb2.GetUsageResponse, collections.abc.Awaitable[malha.api.gateway.v1.usage_service_pb2.GetUsageResponse]]:
-        """GetUsage answers what the caller's tenant spent, day by day in its time zone."""
+        """GetUsage answers what the caller's tenant spent, day by day in its time zone, or
+        grouped otherwise.
+        """
 
     @abc.abstractmethod
     def ListPrices(
@@ -122,6 +193,27 @@ class UsageServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[malha.api.gateway.v1.usage_service_pb2.ListPricesResponse, collections.abc.Awaitable[malha.api.gateway.v1.usage_service_pb2.ListPricesResponse]]:
         """ListPrices answers the prices of models that are in force today, where they were taken
         from, and what so many tokens would cost. An unknown model is PRICE_UNKNOWN.
+        """
+
+    @abc.abstractmethod
+    def GetDailyReport(
+        self,
+        request: malha.api.gateway.v1.usage_service_pb2.GetDailyReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse, collections.abc.Awaitable[malha.api.gateway.v1.usage_service_pb2.GetDailyReportResponse]]:
+        """GetDailyReport answers what the caller's tenant spent on a day, on what, and what would
+        cost less.
+        """
+
+    @abc.abstractmethod
+    def ExportUsage(
+        self,
+        request: malha.api.gateway.v1.usage_service_pb2.ExportUsageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse, collections.abc.Awaitable[malha.api.gateway.v1.usage_service_pb2.ExportUsageResponse]]:
+        """ExportUsage answers what is to be billed, in the order in which it was committed. The
+        same question is always answered with the same records, and whoever goes on after
+        "next" gets each of them once.
         """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from malha_cost.adapters.sqlite_audit import UnreadableError
-from malha_cost.auditing import ENTRIES, FINER_BALANCES, TOTALS, Audit, differences
+from malha_cost.auditing import ENTRIES, FINER_BALANCES, METERED, TOTALS, USAGE, Audit, differences
 from malha_cost.ledger import Entry
 
 _AT_ONCE = 2_000
@@ -31,6 +31,7 @@ async def read(url: str) -> Audit:
                 for scope, query in differences():
                     audit.take_differences(scope, await connection.fetch(query))
                 audit.take_totals(await connection.fetch(TOTALS))
+                audit.take_usage(await connection.fetch(USAGE), await connection.fetch(METERED))
                 audit.finish(await connection.fetch(FINER_BALANCES))
         finally:
             await connection.close()

@@ -36,7 +36,7 @@ from malha_cost.loaded import Loaded, Where
 from malha_cost.windows import moment, span
 
 REVISION = "0004"
-"""Of the schema that this version reads and writes."""
+"""The oldest schema that serves this version; newer ones do, too, since migrations only add."""
 ROLLING = 16
 _GROUP = 64
 _WAITING = 4096
@@ -85,10 +85,11 @@ class PostgresLedger:
             revision = await pool.fetchval("SELECT version_num FROM alembic_version")
         except (*AWAY, asyncpg.PostgresError) as error:
             raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
-        if revision != REVISION:
+        if (revision or "") < REVISION:
             await pool.close()
             raise ConfigurationError(
-                f"the ledger's schema is {revision}, not {REVISION}: run malha_cost.adapters.postgres_schema"
+                f"the ledger's schema is {revision}, older than {REVISION}:"
+                " run malha_cost.adapters.postgres_schema"
             )
         return cls(pool, house)
 

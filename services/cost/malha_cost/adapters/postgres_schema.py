@@ -18,21 +18,21 @@ from sqlalchemy.ext.asyncio import create_async_engine
 HERE = Path(__file__).parent / "postgres_migrations"
 
 
-async def migrate(url: str) -> None:
-    """Bring the database at ``url`` (postgresql://...) up to date."""
+async def migrate(url: str, *, to: str = "head") -> None:
+    """Bring the database at ``url`` (postgresql://...) up to date, or to an earlier revision."""
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, to)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from malha_cost.auditing import ENTRIES, FINER_BALANCES, TOTALS, Audit, differences
+from malha_cost.auditing import ENTRIES, FINER_BALANCES, METERED, TOTALS, USAGE, Audit, differences
 from malha_cost.ledger import Entry
 
 
@@ -30,6 +30,7 @@ def read(path: Path) -> Audit:
             for scope, query in differences():
                 audit.take_differences(scope, connection.execute(query))
             audit.take_totals(connection.execute(TOTALS))
+            audit.take_usage(connection.execute(USAGE), connection.execute(METERED))
             audit.finish(connection.execute(FINER_BALANCES))
     except sqlite3.OperationalError as error:
         raise UnreadableError(

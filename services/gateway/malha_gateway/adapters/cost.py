@@ -8,8 +8,12 @@ from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import (
     AdjustRequest,
     AdjustResponse,
+    ExportUsageRequest,
+    ExportUsageResponse,
     GetBudgetRequest,
     GetBudgetResponse,
+    GetDailyReportRequest,
+    GetDailyReportResponse,
     GetUsageRequest,
     GetUsageResponse,
     ListAlertsRequest,
@@ -22,11 +26,13 @@ from malha.api.cost.v1.cost_service_pb2 import (
 )
 from malha.api.cost.v1.cost_service_pb2_grpc import CostServiceStub
 from malha.api.cost.v1.price_pb2 import Quote
-from malha.api.cost.v1.usage_pb2 import DayUsage
+from malha.api.cost.v1.report_pb2 import DailyReport
 from malha.api.event.v1.alert_pb2 import Alert
 from malha.wire import Peer
 
 _SECONDS = 2.0
+_READING_SECONDS = 20.0
+"""For what reads many entries."""
 
 
 class CostPeer:
@@ -68,13 +74,29 @@ class CostPeer:
         )
         return response.amount_microusd
 
-    async def usage(self, since: str, until: str) -> Sequence[DayUsage]:
-        """What the tenant spent by day; both ends included."""
-        request = GetUsageRequest(since=since, until=until)
+    async def usage(self, asked: GetUsageRequest) -> GetUsageResponse:
+        """What the tenant spent, by day or grouped otherwise."""
         response: GetUsageResponse = await self._peer.call(
-            self._stub.GetUsage, request, timeout=_SECONDS, idempotent=True
+            self._stub.GetUsage, asked, timeout=_READING_SECONDS, idempotent=True
         )
-        return response.days
+        return response
+
+    async def report(self, day: str) -> DailyReport:
+        """What a day cost, on what, and what would cost less."""
+        response: GetDailyReportResponse = await self._peer.call(
+            self._stub.GetDailyReport,
+            GetDailyReportRequest(day=day),
+            timeout=_READING_SECONDS,
+            idempotent=True,
+        )
+        return response.report
+
+    async def export(self, asked: ExportUsageRequest) -> ExportUsageResponse:
+        """What is to be billed, from a place on."""
+        response: ExportUsageResponse = await self._peer.call(
+            self._stub.ExportUsage, asked, timeout=_READING_SECONDS, idempotent=True
+        )
+        return response
 
     async def quote(self, asked: QuoteRequest) -> Sequence[Quote]:
         """What so many tokens would cost, for each model that is called so."""
