@@ -52,7 +52,8 @@ class PostgresUsage:
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            return sql.figures(*[await connection.fetch(query, tenant, day) for query in sql.DAY])
+            span = await connection.fetchrow(sql.SPAN, tenant, day)
+            return sql.figures(*[await connection.fetch(query, tenant, day, *span) for query in sql.DAY])
 
     async def last(self, tenant: str) -> int:
         [(last,)] = await self._rows(sql.LAST, tenant)
