@@ -16,11 +16,13 @@ from malha_cost.ledger import Entry
 from malha_cost.ports import DayFigures
 
 _SECONDS = 30.0
+# Records are few and lead to their entries by key: to read all entries instead never pays.
+_BY_KEY = {"enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 
 
 class PostgresUsage:
     """Implements :class:`malha_cost.ports.UsageRecords`, on connections of its own: a report that reads for
-    long then keeps none from those who ask for money, and the planner may read tables as it sees fit.
+    long then keeps none from those who ask for money.
 
     Open with :meth:`open`, close with :meth:`close`.
     """
@@ -31,7 +33,7 @@ class PostgresUsage:
     @classmethod
     async def open(cls, url: str) -> PostgresUsage:
         """Be ready to connect, once somebody asks."""
-        settings = {"search_path": "cost", "application_name": "malha-cost-usage", "jit": "off"}
+        settings = {"search_path": "cost", "application_name": "malha-cost-usage", **_BY_KEY}
         pool = asyncpg.create_pool(
             url, min_size=0, max_size=2, command_timeout=_SECONDS, server_settings=settings
         )
@@ -51,7 +53,8 @@ class PostgresUsage:
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            return sql.figures(*[await connection.fetch(query, tenant, day) for query in sql.DAY])
+            span = await connection.fetchrow(sql.SPAN, tenant, day)
+            return sql.figures(*[await connection.fetch(query, tenant, day, *span) for query in sql.DAY])
 
     async def last(self, tenant: str) -> int:
         [(last,)] = await self._rows(sql.LAST, tenant)

@@ -34,7 +34,9 @@ class SqliteUsage:
         def work(connection: sqlite3.Connection) -> list[list[Any]]:
             connection.execute("BEGIN")  # all of them see one moment
             try:
-                return [connection.execute(_own(query), (tenant, day)).fetchall() for query in sql.DAY]
+                span = connection.execute(_own(sql.SPAN), (tenant, day)).fetchone()
+                asked = (tenant, day, *span)
+                return [connection.execute(_own(query), asked).fetchall() for query in sql.DAY]
             finally:
                 connection.execute("ROLLBACK")
 

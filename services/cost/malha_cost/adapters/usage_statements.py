@@ -72,8 +72,15 @@ def row(found: Sequence[Any]) -> UsageRow:
     )
 
 
+SPAN = """
+    SELECT coalesce(min(sequence), 0), coalesce(max(sequence), 0) FROM metered
+    WHERE tenant = $1 AND day = $2
+"""
+"""Between which sequences the records of a day lie; of a tenant and a day. There is no index by day, which
+every call would have to pay for: this reads the numbers alone, and what follows the few between."""
 # CROSS JOIN has SQLite begin with the few rows of the day.
-_OF_THE_DAY = "FROM metered m CROSS JOIN entries e WHERE m.tenant = $1 AND m.day = $2"
+_THE_DAY = "m.tenant = $1 AND m.day = $2 AND m.sequence BETWEEN $3 AND $4"
+_OF_THE_DAY = f"FROM metered m CROSS JOIN entries e WHERE {_THE_DAY}"
 _THE_ENTRY = "AND e.tenant = m.tenant AND e.key = m.key AND e.stage = m.stage"
 
 # Nearest rank: of n runs, the one at place n * p / 100, rounded up.
@@ -104,7 +111,7 @@ _CALLS = f"""
           PARTITION BY e.run_id, e.agent, e.provider, e.model ORDER BY e.opened_us, e.key
         ) AS earlier
       FROM metered m CROSS JOIN entries e CROSS JOIN entries o
-      WHERE m.tenant = $1 AND m.day = $2 {_THE_ENTRY}
+      WHERE {_THE_DAY} {_THE_ENTRY}
         AND o.tenant = m.tenant AND o.key = m.key AND o.stage = 0
         AND e.kind = 'settlement' AND e.component IN ('model', 'embedding')
     ), repeated AS (
@@ -137,7 +144,7 @@ _TOTALS = f"""
     ) AS e
 """  # noqa: S608  # likewise
 DAY = (_QUERY_COSTS, _CALLS, _UNKNOWN, _TOTALS)
-"""What :func:`figures` is made of; of a tenant and a day."""
+"""What :func:`figures` is made of; of a tenant, a day and its :data:`SPAN`."""
 
 
 def figures(

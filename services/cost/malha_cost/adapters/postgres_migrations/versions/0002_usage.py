@@ -20,8 +20,6 @@ CREATE TABLE cost.metered (
   PRIMARY KEY (tenant, sequence)
 );
 
-CREATE INDEX metered_by_day ON cost.metered (tenant, day);
-
 CREATE TABLE cost.usage (
   tenant TEXT COLLATE "C" NOT NULL,
   day TEXT COLLATE "C" NOT NULL,
