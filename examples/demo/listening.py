@@ -17,7 +17,7 @@ _TENANT = "dev"
 
 @asynccontextmanager
 async def events_beside(mesh: Mesh, console: Console) -> AsyncIterator[None]:
-    """Print the tenant's announced facts while the block runs."""
+    """Print what is announced of the tenant's runs while the block runs."""
 
     async def tell(message: Msg) -> None:
         event = json.loads(message.data)
@@ -26,7 +26,7 @@ async def events_beside(mesh: Mesh, console: Console) -> AsyncIterator[None]:
         console.print(f"      [magenta]NATS[/] [dim]{event['type']} {what} @{facts['position']}[/]")
 
     connection = await nats.connect(mesh.nats_url)
-    await connection.subscribe(f"malha.event.{_TENANT}.>", cb=tell)
+    await connection.subscribe(f"malha.event.{_TENANT}.run.>", cb=tell)
     try:
         yield
     finally:

@@ -119,7 +119,7 @@ async def _fetched(connection: Client, missing: set[str]) -> list[dict[str, Any]
         deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, inactive_threshold=60
     )
     subscription = await connection.jetstream().pull_subscribe(
-        f"malha.event.{TENANT}.>", stream="EVENTS", config=config
+        f"malha.event.{TENANT}.run.>", stream="EVENTS", config=config
     )
     found: list[dict[str, Any]] = []
     while True:

@@ -52,13 +52,14 @@ def reached(rules: Rules, policy: BudgetPolicy, now: Moment, denied: Denied | No
     """
     found: list[Reached] = []
     stops = denied is not None and not denied.may_free and not denied.braked
+    warn, brake = policy.warn_percent, policy.brake_percent
     for status, account, _ in rules.limits:
         if account.scope == RUN:
             continue
         spent, limit = status.spent_microusd * 100, status.budget.limit_microusd
-        if limit and spent >= limit * policy.warn_percent:
+        if spent and spent >= limit * warn:
             found.append(_reached(WARNED, account, status, now))
-        if limit and policy.brake_percent < 100 and spent >= limit * policy.brake_percent:
+        if spent and brake < 100 and spent >= limit * brake:
             found.append(_reached(BRAKED, account, status, now))
         if stops and denied is not None and denied.budget.budget == status.budget:
             found.append(_reached(STOPPED, account, status, now))

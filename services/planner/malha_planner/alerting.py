@@ -22,7 +22,7 @@ from malha_planner.timestamps import stamp
 
 RUNAWAY = "runaway_run"
 """The type of alerts about one run; with the run it makes their ids."""
-_TICK = 1.0
+_TICK = 2.0
 _LOOK = 0.05
 _SECONDS = 10.0
 
