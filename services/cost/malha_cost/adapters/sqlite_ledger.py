@@ -38,7 +38,7 @@ _POLICY = (
 _SET_POLICY = "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?)"
 _BUDGETS = (
     "SELECT scope, scope_id, window_kind, limit_microusd FROM budgets"
-    " WHERE tenant = ? AND scope_id IN ('', '*', ?, ?, ?) ORDER BY scope, window_kind"
+    " WHERE tenant = ? AND scope_id IN ('', '*', ?, ?, ?) ORDER BY scope, scope_id, window_kind"
 )
 _SET_BUDGET = (
     "INSERT INTO budgets (tenant, scope, scope_id, window_kind, limit_microusd) VALUES (?, ?, ?, ?, ?)"
