@@ -226,21 +226,24 @@ class Money(RuleBasedStateMachine):
         if back <= len(self.asked):
             self.ask(*self.asked[-back])
 
-    @rule(held=keys, share=st.integers(-3, 2))
-    def adjust(self, held: Key, share: int) -> None:
-        till, key, _ = held
+    @rule(held=keys, amount=st.sampled_from([-300, -100, -1, 1, 100]))
+    def adjust(self, held: Key, amount: int) -> None:
+        till, key, ceiling = held
         of = self.oracle.held.get((till.principal.tenant, key))
-        amount = share * of.spent // 2 if of else 0
-        if of and amount and of.end == "settled":
-            self.count += 1
-            asked = AdjustRequest(id=str(self.count), key=key, amount_microusd=amount, reason="r")
-            if of.spent + amount < 0:
-                with pytest.raises(MalhaError):
-                    self.loop.run(self.judge().adjust(till.principal, asked))
-                return
-            of.adjusted += amount
-            for _ in range(2):  # the answer may be lost
-                assert self.loop.run(self.judge().adjust(till.principal, asked)) == of.spent
+        if of is None or of.end == "released":
+            return
+        if of.end != "settled":
+            self.ask(till, [used(key, ceiling)], [])
+            of = self.oracle.held[till.principal.tenant, key]
+        self.count += 1
+        asked = AdjustRequest(id=str(self.count), key=key, amount_microusd=amount, reason="r")
+        if of.spent + amount < 0:
+            with pytest.raises(MalhaError):
+                self.loop.run(self.judge().adjust(till.principal, asked))
+            return
+        of.adjusted += amount
+        for _ in range(2):  # the answer may be lost
+            assert self.loop.run(self.judge().adjust(till.principal, asked)) == of.spent
 
     @rule(who=WHO, room=ROOM, window=WINDOWS, scope=BOUNDED)
     def set_budget(self, who: Who, room: int, window: tuple[Window, bool], scope: Scope) -> None:
