@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import aiohttp
-
 from malha import lifecycle
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.tools.v1.tools_service_pb2_grpc import add_ToolsServiceServicer_to_server
@@ -14,7 +12,6 @@ from malha.clock import Clock, SystemClock
 from malha.limits.on_valkey import ValkeyCache, ValkeyRateLimiter
 from malha.limits.valkey import Valkey
 from malha.wire import Identity, Peer, Server
-from malha_tools.adapters.price_endpoints import HttpPriceProvider
 from malha_tools.adapters.result_cache import CachedResults
 from malha_tools.adapters.retrieval import RetrievalKnowledge
 from malha_tools.adapters.sqlite_effects import SqliteEffectRecords
@@ -69,8 +66,9 @@ async def _tools(
         stack.push_async_callback(retrieval.close)
         yield SearchKnowledge(RetrievalKnowledge(retrieval))
     if settings.price_providers:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        providers = [HttpPriceProvider(name, url, session) for name, url in settings.price_providers.items()]
+        from malha_tools.adapters.price_endpoints import http_price_providers  # 7 MB that others do not need
+
+        providers = await stack.enter_async_context(http_price_providers(settings.price_providers))
         yield GpuPrices(providers, clock)
     for tool in extra_tools(settings.extra_tools):
         yield tool

@@ -4,6 +4,8 @@ where that GPU is not offered."""
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -52,6 +54,13 @@ class HttpPriceProvider:
         except aiohttp.ClientError:
             raise _unavailable("could not be reached") from None
         return _price(body)
+
+
+@asynccontextmanager
+async def http_price_providers(urls: Mapping[str, str]) -> AsyncIterator[Sequence[HttpPriceProvider]]:
+    """Providers by their names and endpoints, for the length of the block."""
+    async with aiohttp.ClientSession() as session:
+        yield [HttpPriceProvider(name, url, session) for name, url in urls.items()]
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

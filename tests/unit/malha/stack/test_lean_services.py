@@ -13,7 +13,7 @@ _HEAVY = ("aiohttp", "jsonschema", "nats", "openai", "psutil", "redis", "rich", 
     [
         ("gateway", {"nats", "redis"}),
         ("planner", {"aiohttp", "jsonschema", "nats"}),
-        ("tools", {"aiohttp", "jsonschema", "redis"}),
+        ("tools", {"jsonschema", "redis"}),
         ("retrieval", set()),
         ("guard", set()),
         ("cost", set()),
