@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -105,8 +105,9 @@ class Shop:
         wall_seconds: float = 60.0,
         model_seconds: float = 60.0,
         stream: bool = False,
+        further: Sequence[JournalEvent] = (),
     ) -> MemoryItem:
-        """Accept a run; the item that hints at it."""
+        """Accept a run, with what happens to it at once; the item that hints at it."""
         run_id = run_id_for(TENANT, None)
         wall, model = Duration(), Duration()
         wall.FromMilliseconds(int(wall_seconds * 1000))
@@ -126,19 +127,17 @@ class Shop:
         )
         sealed = await self.sealer.seal(TENANT, run_id, "accepted", Content(text=text))
         event = JournalEvent(accepted=accepted, content=sealed)
-        entry = await self.journal.append(Record(tenant=TENANT, run_id=run_id, events=[event]), expected=0)
-        return MemoryItem(TENANT, run_id, accepted=entry.sequence)
+        record = Record(tenant=TENANT, run_id=run_id, events=[event, *further])
+        entry = await self.journal.append(record, expected=0)
+        return MemoryItem(TENANT, run_id, accepted=0 if further else entry.sequence)
 
     async def parked(self, until: datetime | None) -> MemoryItem:
         """A run that was claimed and waits: until a time, or for a person."""
-        item = await self.accept()
-        claimed = JournalEvent(claimed=Claimed(worker="w", item=item.item, delivery=1))
-        await self.append(item, claimed)
         parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN)
         if until is not None:
             parked.wake_at.FromDatetime(until)
-        await self.append(item, JournalEvent(parked=parked))
-        return item
+        claimed = JournalEvent(claimed=Claimed(worker="w", item=1, delivery=1))
+        return await self.accept(further=[claimed, JournalEvent(parked=parked)])
 
     async def cancel(self, item: MemoryItem, reason: str = "") -> None:
         """Ask for the run's end, as the gateway does."""

@@ -201,7 +201,7 @@ class Follower:
             outbox.put(entry, state, accepted_sequence=known.accepted_sequence)
             if wake and entry.sequence >= announced.sequence:  # before that, its events tell, it was woken
                 name = f"{state.tenant}/{state.run_id}:{entry.sequence}"
-                accepted = entry.sequence if _begins(entry) else 0
+                accepted = entry.sequence if _only_begins(entry) else 0
                 hints.append(Hint(name, lane_of(state.accepted), state.tenant, state.run_id, accepted))
             if state.final or not goes_on(state):  # who waits holds nothing
                 self._known.pop((state.tenant, state.run_id), None)
@@ -259,6 +259,10 @@ def _alone(entry: Entry) -> bool:
 
 def _begins(entry: Entry) -> bool:
     return any(event.HasField("accepted") for event in entry.record.events)
+
+
+def _only_begins(entry: Entry) -> bool:
+    return len(entry.record.events) == 1 and _begins(entry)
 
 
 def _alarm(entry: Entry, fault: str) -> None:
