@@ -41,7 +41,8 @@ def files_with(needles: Iterable[bytes], *folders: Path) -> dict[str, int]:
 
 def _files(folder: Path) -> Iterator[Path]:
     for at, _, names in os.walk(folder, onerror=_unless_gone):
-        yield from (Path(at, name) for name in names)
+        # no sockets and pipes, which keep nothing
+        yield from (path for name in names if (path := Path(at, name)).is_file())
 
 
 def _unless_gone(error: OSError) -> None:

@@ -15,6 +15,7 @@ def test_files_are_named_with_how_many_of_the_needles_they_hold(tmp_path: Path) 
     (tmp_path / "deep" / "both").write_bytes(b"..ana..bob..")
     (tmp_path / "one").write_bytes(b"bob")
     (tmp_path / "none").write_bytes(b"carol")
+    os.mkfifo(tmp_path / "pipe")
     assert files_with([b"ana", b"bob"], tmp_path) == {"deep/both": 2, "one": 1}
 
 
