@@ -65,10 +65,12 @@ def call(
     )
 
 
-def tool(key: str, price: int, *, run: str = "r", limit: int = 10**6) -> Reservation:
-    """A call of a tool at ``price`` micro-dollars."""
+def tool(key: str, price: int, *, run: str = "r", limit: int = 10**6, agent_version: str = "") -> Reservation:
+    """A call of a tool at ``price`` micro-dollars. Planners of the version before name no agent's version."""
     priced = ToolUse(tool="t", price_microusd=price)
-    return Reservation(key=key, run_id=run, agent="a", run_limit_microusd=limit, tool=priced)
+    return Reservation(
+        key=key, run_id=run, agent="a", agent_version=agent_version, run_limit_microusd=limit, tool=priced
+    )
 
 
 def free(key: str, *, at_ceiling: bool = False, release: bool = False) -> Settlement:

@@ -94,7 +94,7 @@ class Judge:
             if asked.HasField("model"):
                 price = self._prices.find(asked.model.provider, asked.model.model, today)
             entry = entries[asked.key] = ledger.reserve(asked, payer, price, field=f"reserve[{index}]")
-            if not entry.reserved:
+            if not entry.reserved and not _of_the_version_before(asked):
                 _declared_free(price, f"reserve[{index}]")
             if price is not None:
                 if price.reasons:
@@ -232,6 +232,11 @@ def _unreserved(settlement: Settlement, field: str, payer: Payer) -> Entry:
     elif not asked.HasField("tool") or asked.tool.price_microusd:
         raise invalid(f"{field}.free.tool", "is a tool's use at price zero: anything else is reserved first")
     return ledger.reserve(asked, payer, None, field=f"{field}.free")
+
+
+def _of_the_version_before(asked: Reservation) -> bool:
+    """Whether a planner of the version before asks: it reserves what is free, and says no version."""
+    return asked.HasField("tool") and asked.run_limit_microusd > 0 and not asked.agent_version
 
 
 def _declared_free(price: Price | None, field: str) -> None:

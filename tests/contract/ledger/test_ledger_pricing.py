@@ -131,7 +131,7 @@ async def test_an_unknown_model_is_refused_without_a_ceiling(
 
 @pytest.mark.parametrize(
     ("asked", "field"),
-    [(call("k", 0), "model.input_tokens"), (tool("k", 0), "tool.price_microusd")],
+    [(call("k", 0), "model.input_tokens"), (tool("k", 0, agent_version="1"), "tool.price_microusd")],
 )
 async def test_nothing_is_reserved_only_for_what_is_declared_free(
     till: Till, asked: Reservation, field: str
@@ -140,6 +140,12 @@ async def test_nothing_is_reserved_only_for_what_is_declared_free(
     assert error.violations[0][0] == f"reserve[0].{field}"
     assert await reserved(till, call("free", 5, output=5, model="free")) == 0
     assert await till.settle(used("free", 5)) == [0]
+
+
+async def test_a_planner_of_the_version_before_still_reserves_what_is_free(till: Till) -> None:
+    """It asks for every tool, and would fail all runs with free ones while it is being replaced."""
+    assert await reserved(till, tool("k", 0)) == 0
+    assert await till.settle(Settlement(key="k", amount_microusd=0)) == [0]
 
 
 async def test_another_price_table_changes_no_entry_and_settles_by_the_price_of_the_reservation(

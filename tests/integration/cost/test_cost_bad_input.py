@@ -61,7 +61,7 @@ RESERVATIONS: list[tuple[str, pb.Reservation, int, str]] = [
     ("least output above the most", priced("min_output_tokens", 5), BAD, "model.min_output_tokens"),
     ("negative tool price", tool("new", -1), BAD, "tool.price_microusd"),
     ("overflowing tool price", tool("new", 2**62), BAD, "tool.price_microusd"),
-    ("nothing for a tool", tool("new", 0), BAD, "tool.price_microusd"),
+    ("nothing for a tool", tool("new", 0, agent_version="1"), BAD, "tool.price_microusd"),
     ("nothing for a model", call("new", 0), BAD, "model.input_tokens"),
     ("negative limit", call("new", 1, limit=-1), BAD, "run_limit_microusd"),
     ("negative further calls", call("new", 1, further=-1), BAD, "further_calls"),
