@@ -62,6 +62,7 @@ def settle(state: RunState, started: StepStarted, figures: Settlement) -> Settle
                 key=started.key,
                 run_id=state.run_id,
                 agent=state.accepted.agent,
+                session_id=state.accepted.session_id,
                 tool=ToolUse(tool=started.name),
             )
         )

@@ -146,6 +146,8 @@ class MemoryLedger:
         self.limit = limit
         self.entries: dict[str, tuple[int, int | None]] = {}
         """(reserved, settled or None) by key."""
+        self.agents: dict[str, tuple[str, str]] = {}
+        """Name and version of the agent by key."""
         self.spent = 0
         self.reserved = 0
         self.calls: list[str] = []
@@ -186,6 +188,7 @@ class MemoryLedger:
                 Denied(budget=status, wanted_microusd=sum(wanted.values()), may_free=may_free)
             )
             return response
+        self.agents |= {one.key: (one.agent, one.agent_version) for one in request.reserve}
         for key, amount in wanted.items():
             if key not in self.entries:
                 self.enter(key, amount, None)
@@ -212,6 +215,7 @@ class MemoryLedger:
         if settlement.key not in self.entries and settlement.HasField("free"):
             assert not settlement.free.tool.price_microusd, "what costs money is reserved first"
             self.enter(settlement.key, 0, None)
+            self.agents[settlement.key] = settlement.free.agent, settlement.free.agent_version
         if settlement.key not in self.entries:
             raise MalhaError(ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND, "nothing was reserved")
         reserved, settled = self.entries[settlement.key]

@@ -77,7 +77,9 @@ class Shop:
     def worker(self, boundaries: Boundaries | None = None, *, ack_wait: float = 30.0) -> Worker:
         """A worker process."""
         agent = Agent(
-            Card(name="helper", tools=["*harmless"], model="scripted/m"), "You help.", self.approvals
+            Card(name="helper", version="7", tools=["*harmless"], model="scripted/m"),
+            "You help.",
+            self.approvals,
         )
         agent.card.min_tier = Tier.TIER_FREE
         return Worker(

@@ -39,12 +39,17 @@ _UNKNOWN = {
 
 
 class Purse:
-    """What a run owes, holds and may still spend."""
+    """What a run owes, holds and may still spend.
 
-    def __init__(self, ledger: Ledger, lease: Lease, clock: Clock) -> None:
+    Args:
+        agent_version: of the agent as it is loaded, which the journal does not tell.
+    """
+
+    def __init__(self, ledger: Ledger, lease: Lease, clock: Clock, *, agent_version: str) -> None:
         self._ledger = ledger
         self._lease = lease
         self._clock = clock
+        self._agent_version = agent_version
         self._owed: list[Settlement] = []
         self._left: list[Settlement] = []
         """What earlier owners of the run left, and is not settled yet."""
@@ -54,7 +59,10 @@ class Purse:
     def owe(self, started: StepStarted, figures: Settlement) -> None:
         """Settle the step with these figures, with the next round trip."""
         self.held.pop(started.key, None)
-        self._owed.append(settle(self._lease.state, started, figures))
+        settlement = settle(self._lease.state, started, figures)
+        if settlement.HasField("free"):
+            settlement.free.agent_version = self._agent_version
+        self._owed.append(settlement)
 
     async def reserve(self, wanted: Sequence[Reservation]) -> Sequence[Reserved]:
         """Hold money for the calls, all or none; settle what is owed. What is held, in their order.

@@ -106,6 +106,7 @@ async def test_a_tool_that_costs_nothing_takes_no_round_trip_of_its_own_and_is_e
     assert shop.ledger.calls == ["authorize", "authorize", "settle"]
     state = await shop.state(item)
     assert set(shop.ledger.entries) == {step.key for step in state.steps}
+    assert set(shop.ledger.agents.values()) == {("helper", "7")}
     assert [step.cost and step.cost.amount_microusd for step in state.steps] == [10, 0, 10]
     assert state.finished is not None
     assert state.finished.cost.amount_microusd == state.cost.amount_microusd == shop.ledger.spent == 20
