@@ -188,7 +188,7 @@ def fill(path: Path, entries: int) -> None:
                 "INSERT INTO entries WITH RECURSIVE numbers(n) AS"  # noqa: S608  # constants above
                 f" (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {entries // 2})"
                 f" SELECT '{_TENANT}', printf('{_TENANT}/run%08d/%d/1/1', n / 4, n % 4), {stage}, '{kind}',"
-                f" {said}, {amounts}, 0, '', '' FROM numbers"
+                f" {said}, {amounts}, 0, '', '', 'up' FROM numbers"
             )
         for scope, column in ((1, "run_id"), (2, "key_id"), (3, "''")):
             ledger.execute(
