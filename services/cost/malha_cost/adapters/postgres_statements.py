@@ -92,5 +92,5 @@ HELD = """
           SELECT FROM entries closed
           WHERE closed.tenant = opened.tenant AND closed.key = opened.key AND closed.stage = 1
         )
-    ) AS opened WHERE youngest <= $2 ORDER BY day, tenant, run_id LIMIT $3
+    ) AS opened WHERE youngest <= $2 ORDER BY day, tenant, run_id LIMIT $3 OFFSET $4
 """
