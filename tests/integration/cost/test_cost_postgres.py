@@ -18,7 +18,7 @@ from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
 from malha.testing.money import Till, limit, tool
 from malha.testing.shop import until
 from malha_cost.accountant import Accountant
-from malha_cost.adapters import postgres_audit
+from malha_cost.adapters import postgres_audit, postgres_ledger
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
 from malha_cost.budget import House
@@ -266,6 +266,34 @@ async def test_questions_that_are_decided_in_one_transaction_see_what_those_befo
     assert [bool(answer.reserved) for answer in answers] == [True, True, False]
     transactions = "SELECT count(*) FROM entries WHERE key <> 'before' GROUP BY xmin::text"
     assert await postgres_book.rows(transactions) == [(2,)]
+
+
+async def test_tenants_that_swapped_organisations_do_not_wait_for_each_other_in_a_circle(
+    postgres_book: PostgresBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each settles under the organisation it left, whose lock it has not, and reserves under the other."""
+    monkeypatch.setattr(postgres_ledger, "_ATTEMPTS", 1)  # a circle that is broken is heard of
+    ledgers = [await postgres_book.open(House(10**6)) for _ in range(2)]
+    judges = [Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()) for ledger in ledgers]
+    tills = [Till(judge, tenant) for judge, tenant in zip(judges, ("ana", "bia"), strict=True)]
+
+    async def belong(*organisations: str) -> None:
+        for judge, till, name in zip(judges, tills, organisations, strict=True):
+            await judge.set_policy(till.principal, BudgetPolicy(organisation=name), operator=True)
+
+    await belong("acme", "umbra")
+    for till in tills:
+        await till.reserve(tool("old", 5, run="old"), tool("held", 5, run="new"))
+    await belong("umbra", "acme")
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("BEGIN; SELECT FROM balances WHERE scope_id = 'new' FOR UPDATE")
+        asking = []
+        for count, till in enumerate(tills, 1):
+            settle = [Settlement(key="old", amount_microusd=5)]
+            asking.append(asyncio.create_task(till.reserve(tool("new", 5, run="new"), settle=settle)))
+            await waiting(owner, count)
+        await owner.execute("ROLLBACK")
+    assert all([(await one).reserved for one in asking])
 
 
 @pytest.mark.parametrize("ending", ["pg_terminate_backend", "pg_cancel_backend"])

@@ -225,7 +225,8 @@ class PostgresLedger:
             await connection.execute(sql.APPEND, *map(list, zip(*entries, strict=True)))
             found = moves(entries)
             if found:
-                rows = [(*place, *move) for place, move in found.items()]
+                # in one order: money of an organisation that a tenant has left moves without its lock
+                rows = sorted((*place, *move) for place, move in found.items())
                 await connection.execute(sql.MOVE, *map(list, zip(*rows, strict=True)))
         await postgres_alerts.store(connection, alerts)
         return outcomes
