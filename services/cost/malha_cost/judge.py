@@ -36,7 +36,8 @@ from malha_cost.ports import Ledger
 from malha_cost.prices import Price, PriceTable
 from malha_cost.windows import MONTH, ends
 
-_MOST_HELD = 256
+MOST_HELD = 256
+"""Runs of one answer, by the contract."""
 
 
 class Judge:
@@ -212,9 +213,9 @@ class Judge:
             principal.tenant, self._clock.now(), lambda today: days.chosen(since, until, today)
         )
 
-    async def held(self, older_than: timedelta) -> list[HeldRun]:
-        """Runs for which something has been held for so long."""
-        return await self._book.held(self._clock.now() - older_than, limit=_MOST_HELD)
+    async def held(self, older_than: timedelta, *, skip: int = 0) -> list[HeldRun]:
+        """Runs for which something has been held for so long, but for the first ``skip`` of them."""
+        return await self._book.held(self._clock.now() - older_than, limit=MOST_HELD, skip=skip)
 
 
 def _payer(principal: Principal) -> Payer:

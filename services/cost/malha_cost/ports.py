@@ -67,8 +67,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
-        """Runs of all tenants that hold something and reserved nothing since ``before``, oldest first."""
+    async def held(self, before: datetime, *, limit: int, skip: int) -> list[HeldRun]:
+        """Runs of all tenants that hold something and reserved nothing since ``before``, oldest first.
+
+        The first ``skip`` of them are left out.
+        """
         ...
 
 

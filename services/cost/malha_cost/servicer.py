@@ -15,7 +15,7 @@ from malha.errors import ErrorReason, MalhaError
 from malha.wire import current
 from malha_cost.accountant import Accountant
 from malha_cost.accounts import ORGANISATION
-from malha_cost.judge import Judge
+from malha_cost.judge import MOST_HELD, Judge
 from malha_cost.telling import Telling
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -85,7 +85,9 @@ class CostServicer(CostServiceServicer):
     async def ListHeld(self, request: pb.ListHeldRequest, _context: Context) -> pb.ListHeldResponse:
         _only_the_planner()
         older_than = timedelta(seconds=request.older_than_seconds)
-        return pb.ListHeldResponse(runs=await self._judge.held(older_than))
+        runs = await self._judge.held(older_than, skip=request.skip)
+        more = len(runs) == MOST_HELD
+        return pb.ListHeldResponse(runs=runs, next=request.skip + len(runs) if more else 0)
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, _context: Context) -> pb.ListAlertsResponse:
         principal = _with_right(_ADMIN)

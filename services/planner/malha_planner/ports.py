@@ -18,7 +18,7 @@ from malha.api.cost.v1.cost_service_pb2 import (
     AlertName,
     AuthorizeRequest,
     AuthorizeResponse,
-    HeldRun,
+    ListHeldResponse,
     SettleRequest,
     SettleResponse,
 )
@@ -349,8 +349,8 @@ class RunsTable(Protocol):
 class HeldMoney(Protocol):
     """What the ledger holds of all tenants, and how it is let go."""
 
-    async def held(self, older_than: timedelta) -> Sequence[HeldRun]:
-        """Runs that hold something and reserved nothing for so long."""
+    async def held(self, older_than: timedelta, *, skip: int) -> ListHeldResponse:
+        """Runs that hold something and reserved nothing for so long, but for the first ``skip`` of them."""
 
     async def settle(self, request: SettleRequest) -> SettleResponse:
         """Settle reservations of the current principal's tenant."""

@@ -49,15 +49,24 @@ class Sweeper:
 
     async def sweep(self, leadership: Leadership) -> int:
         """Settle what is held for runs that are over; how many reservations there were."""
-        with self._acting(Principal(subject="planner"), timeout=_SECONDS):
-            held = await self._ledger.held(self._after)
-        over = [run for run in held if await self._is_over(run)]
+        over = [run for run in await self._held() if await self._is_over(run)]
         if not over:
             return 0
         await leadership.check()
         for run in over:
             await self._settle(run)
         return sum(len(run.keys) for run in over)
+
+    async def _held(self) -> list[HeldRun]:
+        """All of them: runs that go on, or that people look into, must hide none that is over."""
+        held: list[HeldRun] = []
+        skip, more = 0, True
+        while more:
+            with self._acting(Principal(subject="planner"), timeout=_SECONDS):
+                page = await self._ledger.held(self._after, skip=skip)
+            held += page.runs
+            skip, more = page.next, page.next > skip
+        return held
 
     async def _is_over(self, held: HeldRun) -> bool:
         entries = await self._journal.load(held.tenant, held.run_id)

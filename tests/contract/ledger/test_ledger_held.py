@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from malha.testing.clock import FakeClock
 from malha.testing.money import Till, at_ceiling, call, free, release, used
-from malha_cost.judge import Judge
+from malha_cost.judge import MOST_HELD, Judge
 
 AN_HOUR = timedelta(hours=1)
 
@@ -51,3 +51,16 @@ async def test_many_young_runs_hide_no_old_one(judge: Judge, clock: FakeClock) -
     for first in range(0, 320, 64):
         await Till(judge).reserve(*(call(f"ana/{n}/1/1/1", 1, run=str(n)) for n in range(first, first + 64)))
     assert [run.tenant for run in await judge.held(AN_HOUR)] == ["zoe"]
+
+
+async def test_more_old_runs_than_one_answer_holds_are_all_found_by_asking_on(
+    judge: Judge, clock: FakeClock
+) -> None:
+    runs = [f"{number:03}" for number in range(320)]
+    for first in range(0, 320, 64):
+        await Till(judge).reserve(*(call(f"ana/{run}/1/1/1", 1, run=run) for run in runs[first : first + 64]))
+    clock.advance(3600)
+    found = await judge.held(AN_HOUR)
+    assert len(found) == MOST_HELD
+    found += await judge.held(AN_HOUR, skip=MOST_HELD)
+    assert [run.run_id for run in found] == runs

@@ -10,14 +10,15 @@ from typing import Any
 import asyncpg
 import pytest
 
+from malha.api.cost.v1.budget_pb2 import BudgetPolicy, Scope, Window
 from malha.api.cost.v1.cost_service_pb2 import ExportUsageRequest, Settlement
 from malha.clock import SystemClock
 from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
-from malha.testing.money import Till, tool
+from malha.testing.money import Till, limit, tool
 from malha.testing.shop import until
 from malha_cost.accountant import Accountant
-from malha_cost.adapters import postgres_audit
+from malha_cost.adapters import postgres_audit, postgres_ledger
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
 from malha_cost.budget import House
@@ -206,6 +207,93 @@ async def test_who_exports_while_a_commit_is_under_way_is_told_of_nothing_behind
         await asyncio.gather(*settling)
     page = await accountant.export(first.principal, ExportUsageRequest())
     assert [(record.sequence, record.key) for record in page.records] == [(1, "first"), (2, "second")]
+
+
+async def waiting(owner: Any, wanted: int) -> None:
+    """Until so many of the service's transactions wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = $1"
+
+    async def wait() -> bool:
+        return bool(await owner.fetchval(query, SERVICE) == wanted)
+
+    await until(wait)
+
+
+@pytest.mark.parametrize(
+    ("tenants", "organisation"),
+    [(("ana", "ana"), ""), (("ana", "bia"), "acme")],
+    ids=["a tenant's", "an organisation's"],
+)
+async def test_of_two_processes_that_ask_at_once_for_what_pays_for_one_the_second_sees_what_the_first_took(
+    postgres_book: PostgresBook, tenants: tuple[str, str], organisation: str
+) -> None:
+    ledgers = [await postgres_book.open(House(10**6)) for _ in tenants]
+    judges = [Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()) for ledger in ledgers]
+    tills = [Till(judge, tenant) for judge, tenant in zip(judges, tenants, strict=True)]
+    policy = BudgetPolicy(organisation=organisation)
+    for judge, till in zip(judges, tills, strict=True):
+        await judge.set_policy(till.principal, policy, operator=True)
+    scope = Scope.SCOPE_ORGANISATION if organisation else Scope.SCOPE_TENANT
+    total = limit(5, window=Window.WINDOW_TOTAL, scope=scope)
+    await judges[0].set_budget(tills[0].principal, total)
+    async with session(postgres_book.owner_url) as owner:
+        # balances can be read and not moved: whoever need not wait decides on what stood before
+        await owner.execute("BEGIN; LOCK TABLE balances IN SHARE MODE")
+        asking = []
+        for count, till in enumerate(tills, 1):
+            asking.append(asyncio.create_task(till.reserve(tool(f"k{count}", 5))))
+            await waiting(owner, count)
+        await owner.execute("ROLLBACK")
+    first, second = await asyncio.gather(*asking)
+    assert first.reserved
+    assert second.denied.budget.budget.scope == scope
+
+
+async def test_questions_that_are_decided_in_one_transaction_see_what_those_before_them_took(
+    postgres_book: PostgresBook,
+) -> None:
+    ledger = await postgres_book.open(House(10**6))
+    till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+    await till.judge.set_budget(till.principal, limit(11, window=Window.WINDOW_TOTAL))
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("BEGIN; LOCK TABLE balances IN SHARE MODE")
+        before = asyncio.create_task(till.reserve(tool("before", 1)))
+        await waiting(owner, 1)
+        together = [asyncio.create_task(till.reserve(tool(f"k{number}", 5))) for number in range(3)]
+        await owner.execute("ROLLBACK")
+    assert (await before).reserved
+    answers = await asyncio.gather(*together)
+    assert [bool(answer.reserved) for answer in answers] == [True, True, False]
+    transactions = "SELECT count(*) FROM entries WHERE key <> 'before' GROUP BY xmin::text"
+    assert await postgres_book.rows(transactions) == [(2,)]
+
+
+async def test_tenants_that_swapped_organisations_do_not_wait_for_each_other_in_a_circle(
+    postgres_book: PostgresBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each settles under the organisation it left, whose lock it has not, and reserves under the other."""
+    monkeypatch.setattr(postgres_ledger, "_ATTEMPTS", 1)  # a circle that is broken is heard of
+    ledgers = [await postgres_book.open(House(10**6)) for _ in range(2)]
+    judges = [Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()) for ledger in ledgers]
+    tills = [Till(judge, tenant) for judge, tenant in zip(judges, ("ana", "bia"), strict=True)]
+
+    async def belong(*organisations: str) -> None:
+        for judge, till, name in zip(judges, tills, organisations, strict=True):
+            await judge.set_policy(till.principal, BudgetPolicy(organisation=name), operator=True)
+
+    await belong("acme", "umbra")
+    for till in tills:
+        await till.reserve(tool("old", 5, run="old"), tool("held", 5, run="new"))
+    await belong("umbra", "acme")
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("BEGIN; SELECT FROM balances WHERE scope_id = 'new' FOR UPDATE")
+        asking = []
+        for count, till in enumerate(tills, 1):
+            settle = [Settlement(key="old", amount_microusd=5)]
+            asking.append(asyncio.create_task(till.reserve(tool("new", 5, run="new"), settle=settle)))
+            await waiting(owner, count)
+        await owner.execute("ROLLBACK")
+    assert all([(await one).reserved for one in asking])
 
 
 @pytest.mark.parametrize("ending", ["pg_terminate_backend", "pg_cancel_backend"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
-from malha.api.cost.v1.cost_service_pb2 import HeldRun, SettleRequest, SettleResponse
+from malha.api.cost.v1.cost_service_pb2 import HeldRun, ListHeldResponse, SettleRequest, SettleResponse
 from malha.clock import SystemClock
 from malha.run.keys import run_id_for
 from malha.testing.planner import says
@@ -29,9 +28,12 @@ class Till:
         for key in keys:
             self.shop.ledger.enter(key, 70, None)
 
-    async def held(self, older_than: timedelta) -> Sequence[HeldRun]:
+    async def held(self, older_than: timedelta, *, skip: int) -> ListHeldResponse:
+        """One at a time."""
         assert older_than == AFTER
-        return [HeldRun(tenant=t, run_id=r, keys=keys) for (t, r), keys in self.runs.items()]
+        held = [HeldRun(tenant=t, run_id=r, keys=keys) for (t, r), keys in self.runs.items()]
+        more = len(held) > skip + 1
+        return ListHeldResponse(runs=held[skip : skip + 1], next=skip + 1 if more else 0)
 
     async def settle(self, request: SettleRequest) -> SettleResponse:
         assert all(one.at_ceiling for one in request.settle)
@@ -71,6 +73,16 @@ async def test_a_run_that_goes_on_keeps_what_it_holds(shop: Shop) -> None:
     till.hold(item.run_id, f"{TENANT}/{item.run_id}/1/1/1")
     assert await sweeper(shop, till).sweep(Leads()) == 0
     assert shop.ledger.reserved == 70
+
+
+async def test_runs_that_go_on_hide_none_that_is_over(shop: Shop) -> None:
+    till = Till(shop)
+    for n in range(2):
+        item = await shop.accept()
+        till.hold(item.run_id, f"{TENANT}/{item.run_id}/1/1/{n}")
+    till.hold(run_id_for("other", "gone"), "other/gone/1/1/1", tenant="other")
+    assert await sweeper(shop, till).sweep(Leads()) == 1
+    assert till.settled_as == ["other"]
 
 
 async def test_what_an_erased_run_left_is_paid_for_its_own_tenant(shop: Shop) -> None:

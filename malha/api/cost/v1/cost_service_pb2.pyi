@@ -221,10 +221,12 @@ class AdjustResponse(_message.Message):
     def __init__(self, amount_microusd: _Optional[int] = ...) -> None: ...
 
 class ListHeldRequest(_message.Message):
-    __slots__ = ("older_than_seconds",)
+    __slots__ = ("older_than_seconds", "skip")
     OLDER_THAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SKIP_FIELD_NUMBER: _ClassVar[int]
     older_than_seconds: int
-    def __init__(self, older_than_seconds: _Optional[int] = ...) -> None: ...
+    skip: int
+    def __init__(self, older_than_seconds: _Optional[int] = ..., skip: _Optional[int] = ...) -> None: ...
 
 class HeldRun(_message.Message):
     __slots__ = ("tenant", "run_id", "keys", "reserved_microusd")
@@ -239,10 +241,12 @@ class HeldRun(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., run_id: _Optional[str] = ..., keys: _Optional[_Iterable[str]] = ..., reserved_microusd: _Optional[int] = ...) -> None: ...
 
 class ListHeldResponse(_message.Message):
-    __slots__ = ("runs",)
+    __slots__ = ("runs", "next")
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedCompositeFieldContainer[HeldRun]
-    def __init__(self, runs: _Optional[_Iterable[_Union[HeldRun, _Mapping]]] = ...) -> None: ...
+    next: int
+    def __init__(self, runs: _Optional[_Iterable[_Union[HeldRun, _Mapping]]] = ..., next: _Optional[int] = ...) -> None: ...
 
 class GetUsageRequest(_message.Message):
     __slots__ = ("since", "until", "group_by")

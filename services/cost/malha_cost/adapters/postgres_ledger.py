@@ -151,12 +151,12 @@ class PostgresLedger:
             rows = await connection.fetch(sql.USAGE, tenant, *choose(today))
         return [DayUsage(**dict(row)) for row in rows]
 
-    async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
+    async def held(self, before: datetime, *, limit: int, skip: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)
         async with reachable(), self._pool.acquire() as connection:
             # a day in any time zone may be called by tomorrow's date
             tomorrow = moment(before, "Pacific/Kiritimati").day
-            rows = await connection.fetch(sql.HELD, tomorrow, before_us, limit)
+            rows = await connection.fetch(sql.HELD, tomorrow, before_us, limit, skip)
         return [HeldRun(**dict(row)) for row in rows]
 
     async def _write_forever(self) -> None:
@@ -225,7 +225,8 @@ class PostgresLedger:
             await connection.execute(sql.APPEND, *map(list, zip(*entries, strict=True)))
             found = moves(entries)
             if found:
-                rows = [(*place, *move) for place, move in found.items()]
+                # in one order: money of an organisation that a tenant has left moves without its lock
+                rows = sorted((*place, *move) for place, move in found.items())
                 await connection.execute(sql.MOVE, *map(list, zip(*rows, strict=True)))
         await postgres_alerts.store(connection, alerts)
         return outcomes

@@ -68,7 +68,7 @@ MOVE = """
       RETURNING b.tenant, b.scope, b.scope_id, b.day
     ), totalled AS (
       INSERT INTO totals AS t SELECT tenant, scope, scope_id, sum(spent), sum(reserved) FROM moved
-      WHERE scope <> 1 AND day < 'a' GROUP BY tenant, scope, scope_id
+      WHERE scope <> 1 AND day < 'a' GROUP BY tenant, scope, scope_id ORDER BY tenant, scope, scope_id
       ON CONFLICT (tenant, scope, scope_id)
       DO UPDATE SET spent = t.spent + excluded.spent, reserved = t.reserved + excluded.reserved
     )
@@ -92,5 +92,5 @@ HELD = """
           SELECT FROM entries closed
           WHERE closed.tenant = opened.tenant AND closed.key = opened.key AND closed.stage = 1
         )
-    ) AS opened WHERE youngest <= $2 ORDER BY day, tenant, run_id LIMIT $3
+    ) AS opened WHERE youngest <= $2 ORDER BY day, tenant, run_id LIMIT $3 OFFSET $4
 """

@@ -143,14 +143,14 @@ class SqliteLedger:
 
         return await self._database.read(work)
 
-    async def held(self, before: datetime, *, limit: int) -> list[HeldRun]:
+    async def held(self, before: datetime, *, limit: int, skip: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)
 
         def work(connection: sqlite3.Connection) -> list[HeldRun]:
             # a day in any time zone may be called by tomorrow's date
             holding = connection.execute(_HOLDING, (moment(before, "Pacific/Kiritimati").day,))
             runs = (_held(connection, tenant, run, before_us) for tenant, run in holding)
-            return list(islice((run for run in runs if run is not None), limit))
+            return list(islice((run for run in runs if run is not None), skip, skip + limit))
 
         return await self._database.read(work)
 

@@ -9,7 +9,6 @@ from malha.api.cost.v1.cost_service_pb2 import (
     AlertName,
     AuthorizeRequest,
     AuthorizeResponse,
-    HeldRun,
     ListHeldRequest,
     ListHeldResponse,
     ListUntoldAlertsRequest,
@@ -44,12 +43,12 @@ class CostLedger:
         )
         return answer
 
-    async def held(self, older_than: timedelta) -> Sequence[HeldRun]:
-        request = ListHeldRequest(older_than_seconds=int(older_than.total_seconds()))
+    async def held(self, older_than: timedelta, *, skip: int) -> ListHeldResponse:
+        request = ListHeldRequest(older_than_seconds=int(older_than.total_seconds()), skip=skip)
         answer: ListHeldResponse = await self._peer.call(
             self._stub.ListHeld, request, timeout=_SECONDS, idempotent=True
         )
-        return answer.runs
+        return answer
 
     async def untold(self) -> Sequence[Alert]:
         answer: ListUntoldAlertsResponse = await self._peer.call(
