@@ -78,10 +78,8 @@ def invoice(outcome: str, at: float, *, customer: str = CUSTOMER, name: str = SU
     return event(f"invoice.{outcome}", at, thing)
 
 
-def checkout(
-    at: float, reference: str, *, customer: str = CUSTOMER, payment_link: str | None = None
-) -> bytes:
-    """``checkout.session.completed`` of a subscription, for the tenant that ``reference`` names."""
+def checkout(at: float, tenant: str, *, customer: str = CUSTOMER, reference: str | None = None) -> bytes:
+    """``checkout.session.completed`` of a subscription, for a tenant. ``reference`` is the payer's word."""
     thing: dict[str, Any] = {
         "id": "cs_1",
         "object": "checkout.session",
@@ -89,7 +87,7 @@ def checkout(
         "customer": customer,
         "subscription": SUBSCRIPTION,
         "client_reference_id": reference,
-        "payment_link": payment_link,
-        "metadata": {},
+        "payment_link": None,
+        "metadata": {"tenant": tenant} if tenant else {},
     }
     return event("checkout.session.completed", at, thing)

@@ -159,9 +159,12 @@ class Delivering:
         self._tenants[tenant] -= 1
         if not self._tenants[tenant]:
             del self._tenants[tenant]
-        self.look()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:  # a part of ours is away: no reason to hurry
             log.warning("delivery_interrupted", error=type(error).__name__)
+        else:
+            self.look()
 
     async def _attempt(self, endpoint: Endpoint, due: Due) -> None:
         body = await self._feed.event(due.sequence)

@@ -109,11 +109,10 @@ def _billed(invoice: Mapping[str, Any]) -> str:
 def _tenant(thing: Mapping[str, Any]) -> str:
     """The tenant that our own side named with Stripe's secret key; empty for none.
 
-    The reference of a payment link is not ours: whoever opens the link can write one into its address.
+    The reference of a client (``client_reference_id``) is not ours: whoever opens a payment link or a page
+    with a pricing table can write one.
     """
     named = (thing.get("metadata") or {}).get("tenant")
-    if not named and not thing.get("payment_link"):
-        named = thing.get("client_reference_id")
     return named if isinstance(named, str) and _TENANT.fullmatch(named) else ""
 
 

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from malha.errors import invalid
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_PUBLIC = IPv6Network("2000::/3")
+"""All of IPv6 that is given to the internet; the library calls more of it global."""
 
 
 class Reach:
@@ -51,6 +53,8 @@ class Reach:
         meant = _meant(address)
         if any(meant in network for network in self._networks):
             return True
+        if isinstance(meant, IPv6Address) and meant not in _PUBLIC:
+            return False
         return secure and meant.is_global and not meant.is_multicast
 
 
