@@ -38,8 +38,9 @@ from malha_cost.spending import (
 from malha_cost.unusual import Rule, Usual, unusual, usual
 from malha_cost.windows import moment
 
-_BEHIND = timedelta(seconds=2)
-"""An entry's time is taken before its transaction; by now it is there."""
+BEHIND = timedelta(seconds=6)
+"""An entry's time is taken before its transaction. Callers wait five seconds for that: by now it is there,
+also where the clocks of several processes are a little apart."""
 _BATCH = 1000
 _LATE = timedelta(hours=1)
 """What is older alarms nobody any more: a watch that begins on an old ledger learns from it."""
@@ -100,7 +101,7 @@ class Watch:
     async def look(self) -> bool:
         """Take what is new; whether there was anything."""
         now = self._clock.now()
-        batch = await self._spending.spent(now - _BEHIND, limit=_BATCH)
+        batch = await self._spending.spent(now - BEHIND, limit=_BATCH)
         if not batch.spent:
             return False
         recent_us = int((now - _LATE).timestamp() * 1_000_000)

@@ -11,9 +11,10 @@ from malha.testing.money import Till, call, limit, used
 from malha_cost.alerts import Told
 from malha_cost.ports import Ledger
 from malha_cost.unusual import Rule
-from malha_cost.watching import Rules, Watch
+from malha_cost.watching import BEHIND, Rules, Watch
 
 HOUR, DAY = 3600, 86400
+SOON = BEHIND.total_seconds() + 1
 RULES = Rules(hour=Rule(3.5, 1_000, 7), run=Rule(5.0, 100, 5), calls=Rule(5.0, 10, 5))
 
 
@@ -31,7 +32,7 @@ def watch(book: Ledger, books: Book, clock: FakeClock) -> Watch:
 
 async def seen(watch: Watch, clock: FakeClock) -> None:
     """Let the watch come up to now."""
-    clock.advance(3)
+    clock.advance(SOON)
     while await watch.look():
         pass
 
@@ -58,7 +59,7 @@ async def test_an_hour_unlike_the_same_hour_of_past_days_is_told_once(
     for day in range(8):
         await rich.spend(f"d{day}", 2_000 + day)
         await seen(watch, clock)
-        clock.advance(DAY - 3)
+        clock.advance(DAY - SOON)
     await rich.spend("as-ever", 2_100)
     await seen(watch, clock)
     assert await found(books) == []
