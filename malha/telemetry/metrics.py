@@ -89,6 +89,7 @@ PLANNER_QUEUED = Gauge(
     "malha_planner_queued_items", "Work items queued or under way, of all planners.", ("work_class",)
 )
 PLANNER_BUSY = Gauge("malha_planner_busy_slots", "Runs being worked on.")
+PLANNER_RESTING = Gauge("malha_planner_resting_runs", "Runs that wait for money and take no slot.")
 PLANNER_UNHEARD = Counter(
     "malha_planner_unheard_texts_total",
     "Texts whose stream the guard did not judge to its end: told no further, and judged whole.",

@@ -404,6 +404,16 @@ class MemoryItem:
     acks: int = 0
     beats: int = 0
     given_back: int = 0
+    rests: int = 0
+    crowded: bool = False
+    """Whether too many rest already."""
+
+    @asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        if self.crowded:
+            raise MalhaError(ErrorReason.ERROR_REASON_OVERLOADED, "too many runs wait already")
+        self.rests += 1
+        yield
 
     async def ack(self) -> None:
         self.acks += 1

@@ -48,7 +48,7 @@ class Lanes:
     """
 
     def __init__(self, slots: int, shares: Mapping[str, float], cap: Callable[[str], int]) -> None:
-        self._slots = slots
+        self.slots = slots
         self._room = {name: max(1, math.ceil(share * slots)) for name, share in shares.items()}
         self._cap = cap
         self._questions: dict[str, dict[str, dict[Lane, int]]] = {}
@@ -88,11 +88,11 @@ class Lanes:
 
     def take(self) -> Lane | None:
         """The lane whose turn it is, with a slot for one of its items; None where none waits or has room."""
-        if self.taken >= self._slots:
+        if self.taken >= self.slots:
             return None
         for work_class in self._classes.order(name for name in self._questions if self._has_room(name)):
             waiting = ((work_class, tenant) for tenant in self._questions[work_class])
-            turn = self._tenants.first(who for who in waiting if self._taken_by[who] < self._cap(who[1]))
+            turn = self._tenants.first(who for who in waiting if self._may_take(*who))
             if turn is not None:
                 return self._take(*turn)
         return None
@@ -101,6 +101,13 @@ class Lanes:
         """One of the lane's items takes a slot, whether or not there is one left."""
         self._taken[lane.work_class] += 1
         self._taken_by[lane.work_class, lane.tenant] += 1
+
+    def retake(self, lane: Lane) -> bool:
+        """The same for an item that had left its slot, where there is room; whether there was."""
+        if self.taken >= self.slots or not self._may_take(lane.work_class, lane.tenant):
+            return False
+        self.occupy(lane)
+        return True
 
     def free(self, lane: Lane) -> None:
         """The slot is free again: its item is done with, or did not come."""
@@ -114,7 +121,10 @@ class Lanes:
         return self._questions.setdefault(lane.work_class, {}).setdefault(lane.tenant, {})
 
     def _has_room(self, work_class: str) -> bool:
-        return self._taken[work_class] < self._room.get(work_class, self._slots)
+        return self._taken[work_class] < self._room.get(work_class, self.slots)
+
+    def _may_take(self, work_class: str, tenant: str) -> bool:
+        return self._has_room(work_class) and self._taken_by[work_class, tenant] < self._cap(tenant)
 
     def _take(self, work_class: str, tenant: str) -> Lane:
         of_tenant = self._questions[work_class][tenant]

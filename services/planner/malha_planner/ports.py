@@ -241,6 +241,13 @@ class WorkItem(Protocol):
     async def give_back(self) -> None:
         """Have it delivered again at once, to whoever asks. A fenced worker must not."""
 
+    def resting(self) -> AbstractAsyncContextManager[None]:
+        """For a block that only waits: the item is still ours, and takes none of the slots for work.
+
+        At its end a slot is waited for. Raises MalhaError OVERLOADED before it where too many rest.
+        """
+        ...
+
     async def queued(self, item: int) -> bool:
         """Whether another hint, by its sequence, is still in the queue, delivered or not."""
 

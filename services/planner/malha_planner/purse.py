@@ -25,9 +25,11 @@ from malha.errors import ErrorReason, MalhaError
 from malha.run import settle
 from malha_planner.lease import Lease
 from malha_planner.patience import AWAY_OR_SILENT, patiently
-from malha_planner.ports import Ledger
+from malha_planner.ports import Ledger, WorkItem
 
-_ASK_AGAIN = (0.05, 0.25)
+_FIRST, _LONGEST = 0.2, 1.0
+"""Seconds between two questions for money that others hold: the ledger answers thousands a second, and a
+thousand runs may wait."""
 _CLOSING = 10.0
 """Seconds in which a run that ends settles, however late it is."""
 _AT_ONCE = 64
@@ -45,9 +47,12 @@ class Purse:
         agent_version: of the agent as it is loaded, which the journal does not tell.
     """
 
-    def __init__(self, ledger: Ledger, lease: Lease, clock: Clock, *, agent_version: str) -> None:
+    def __init__(
+        self, ledger: Ledger, lease: Lease, item: WorkItem, clock: Clock, *, agent_version: str
+    ) -> None:
         self._ledger = ledger
         self._lease = lease
+        self._item = item
         self._clock = clock
         self._agent_version = agent_version
         self._owed: list[Settlement] = []
@@ -67,7 +72,7 @@ class Purse:
     async def reserve(self, wanted: Sequence[Reservation]) -> Sequence[Reserved]:
         """Hold money for the calls, all or none; settle what is owed. What is held, in their order.
 
-        While others may give money back this waits, after writing what is noted.
+        While others may give money back this waits, after writing what is noted; it takes no slot meanwhile.
 
         Raises:
             MalhaError: BUDGET_EXCEEDED (metadata as of :func:`exceeded`), or what the ledger refuses with.
@@ -76,6 +81,7 @@ class Purse:
         limit = self._lease.state.accepted.limits.max_cost_microusd
         for one in wanted:
             one.run_limit_microusd = limit
+        pause = _FIRST
         while True:
             request = AuthorizeRequest(settle=self._owed, reserve=wanted)
             # held from now on, as far as anyone knows: the answer may be lost, and this broken off
@@ -92,11 +98,19 @@ class Purse:
                 self.held.update((one.key, one.amount_microusd) for one in answer.reserved)
                 return answer.reserved
             self._not_held(wanted)
-            if not answer.denied.may_free or self._lease.remaining() <= _ASK_AGAIN[1]:
+            if not answer.denied.may_free:
                 raise exceeded(answer.denied)
             await self._lease.write()
-            pause = random.uniform(*_ASK_AGAIN)  # noqa: S311 - jitter, no secret
-            await self._lease.pause(pause)
+            wait = random.uniform(pause / 4, pause)  # noqa: S311 - jitter, no secret
+            pause = min(pause * 2, _LONGEST)
+            try:
+                await self._lease.within(self._rest(wait), self._lease.remaining())
+            except MalhaError:  # its time is over, or too many wait
+                raise exceeded(answer.denied) from None
+
+    async def _rest(self, seconds: float) -> None:
+        async with self._item.resting():
+            await self._clock.sleep(seconds)
 
     def _not_held(self, wanted: Sequence[Reservation]) -> None:
         for one in wanted:

@@ -172,7 +172,7 @@ class Worker:
             traced.set(names.GEN_AI_OPERATION, "invoke_agent")
             traced.set(names.GEN_AI_AGENT, accepted.agent)
             traced.set(names.MALHA_RUN, state.run_id)
-            run = await self._run(lease)
+            run = await self._run(lease, item)
             async with _beating(lease, item, bell):
                 try:
                     await drive(run)
@@ -195,7 +195,7 @@ class Worker:
                 if finished.error_reason:
                     traced.fail(finished.error_reason)
 
-    async def _run(self, lease: Lease) -> ClaimedRun:
+    async def _run(self, lease: Lease, item: WorkItem) -> ClaimedRun:
         accepted = lease.state.accepted
         refusal: MalhaError | None = None
         agent = self.catalogue.default
@@ -205,7 +205,7 @@ class Worker:
             refusal = gone
         return ClaimedRun(
             lease=lease,
-            purse=Purse(self.ledger, lease, self.clock, agent_version=agent.card.version),
+            purse=Purse(self.ledger, lease, item, self.clock, agent_version=agent.card.version),
             screen=Screen(self.guard, lease, self.clock, agent=accepted.agent),
             voice=Voice(self.guard, self.deltas, self.sealer, self.clock, lease.state),
             transcript=await recall(lease.state, self.sealer),

@@ -19,7 +19,7 @@ from malha.api.run.v1.record_pb2 import (
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.errors import ErrorReason, MalhaError, reason_named
 from malha.run import Entry
-from malha.testing.planner import asks, found, says
+from malha.testing.planner import MemoryItem, asks, found, says
 from malha.testing.shop import Shop, until
 
 
@@ -269,6 +269,41 @@ async def test_without_money_no_model_is_called_and_the_run_names_the_limit(shop
         "left_microusd": "50",
     }
     assert shop.model.shown == []
+
+
+async def test_a_run_waits_for_money_that_is_held_outside_its_slot(shop: Shop) -> None:
+    shop.ledger.limit = 190
+    shop.ledger.enter("somebody/else", 100, None)
+    shop.model.script = [says("here I am")]
+    item = await shop.accept()
+    running = asyncio.create_task(shop.run(item))
+    await until(lambda: _rests(item, 2))
+    assert shop.model.shown == []
+    shop.ledger.enter("somebody/else", 100, 0)
+    await running
+    assert (await shop.answer(item)).text == "here I am"
+
+
+async def test_where_too_many_wait_for_money_a_run_is_refused_with_the_limit_it_meets(shop: Shop) -> None:
+    shop.ledger.limit = 190
+    shop.ledger.enter("somebody/else", 100, None)
+    item = await shop.accept()
+    item.crowded = True
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "BUDGET_EXCEEDED"
+
+
+async def test_a_run_waits_for_money_no_longer_than_its_time(shop: Shop) -> None:
+    shop.ledger.limit = 190
+    shop.ledger.enter("somebody/else", 100, None)
+    item = await shop.accept(wall_seconds=0.3)
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "BUDGET_EXCEEDED"
+    assert item.rests
+
+
+async def _rests(item: MemoryItem, times: int) -> bool:
+    return item.rests >= times
 
 
 async def test_an_answer_is_as_long_as_the_money_for_it(shop: Shop) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 import nats.errors
@@ -29,6 +30,7 @@ from malha.telemetry.logs import log
 from malha_planner.adapters.pipeline import Outgoing, Pipeline
 from malha_planner.lanes import Lane, Lanes
 from malha_planner.ports import Hint, WorkItem
+from malha_planner.waiting_room import WaitingRoom
 
 _MESSAGE_ID = "Nats-Msg-Id"
 _ACCEPTED = "Malha-Accepted"
@@ -70,7 +72,7 @@ class NatsWaker:
 class NatsItem:
     """`malha_planner.ports.WorkItem`: one delivery of a hint."""
 
-    def __init__(self, connection: Connection, message: Msg, lane: Lane) -> None:
+    def __init__(self, connection: Connection, message: Msg, lane: Lane, waiting: WaitingRoom) -> None:
         # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>
         fields = message.reply.split(".")
         self.lane = lane
@@ -84,6 +86,7 @@ class NatsItem:
         """Hints in the lane that were not delivered yet, by then."""
         self._connection = connection
         self._reply = message.reply
+        self._waiting = waiting
 
     async def ack(self) -> None:
         await self._send(b"+ACK")
@@ -93,6 +96,9 @@ class NatsItem:
 
     async def give_back(self) -> None:
         await self._send(b"-NAK")
+
+    def resting(self) -> AbstractAsyncContextManager[None]:
+        return self._waiting.out(self.lane)
 
     async def queued(self, item: int) -> bool:
         try:
@@ -128,6 +134,7 @@ class NatsWork:
     ) -> None:
         self._connection = connection
         self._lanes = lanes
+        self._waiting = WaitingRoom(lanes, self._pump)
         self._cap = cap
         self._ack_wait = ack_wait
         self._open: set[Lane] = set()
@@ -168,7 +175,12 @@ class NatsWork:
     # questions
 
     async def _pump(self, rang: Lane | None = None) -> None:
-        """Ask the lanes whose turn it is while there is room; the one that just rang is waited for."""
+        """Ask the lanes whose turn it is while there is room; the one that just rang is waited for.
+
+        Who comes back to work goes before whoever is new.
+        """
+        self._waiting.admit()
+        metrics.PLANNER_BUSY.set(len(self._tasks) - self._waiting.inside)
         while not self._stopping and (lane := self._lanes.take()) is not None:
             self._asked[lane].append(asyncio.get_running_loop().time() + _ANSWER_SECONDS)
             with contextlib.suppress(nats.errors.Error):  # unanswered questions lapse in the sweep
@@ -201,7 +213,7 @@ class NatsWork:
         if not message.reply:  # a status: no message, time is up, too many unacknowledged
             self._lanes.empty(lane)
             return await self._pump()
-        item = NatsItem(self._connection, message, lane)
+        item = NatsItem(self._connection, message, lane, self._waiting)
         if self._stopping:
             with contextlib.suppress(MalhaError):
                 await item.give_back()
@@ -212,7 +224,6 @@ class NatsWork:
         self._lanes.at_least(lane, max(item.more - len(self._asked[lane]), int(item.delivery > 1)))
         task = asyncio.create_task(self._work(item))
         self._tasks.add(task)
-        metrics.PLANNER_BUSY.set(len(self._tasks))
         task.add_done_callback(self._tasks.discard)
         await self._pump()
         return None
@@ -223,7 +234,6 @@ class NatsWork:
         finally:
             self._tasks.discard(asyncio.current_task())
             self._lanes.free(item.lane)
-            metrics.PLANNER_BUSY.set(len(self._tasks))
         if self._more[item.lane]:  # it may have been at its tenant's cap until now
             self._lanes.at_least(item.lane, 1)
         await self._pump()
