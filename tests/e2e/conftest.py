@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """All on one event loop, since they share a mesh; each process of pytest-xdist has one of its own."""
     if item.path.is_relative_to(Path(__file__).parent):
         item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Who reads of a failure reads what the mesh said last."""
+    report = yield
+    mesh = getattr(item, "funcargs", {}).get("mesh")
+    if report.failed and mesh is not None:
+        report.sections.append(("the mesh", mesh.log_tail()))
+    return report
 
 
 @dataclass(frozen=True)
