@@ -322,3 +322,16 @@ async def test_runs_go_on_when_a_killed_server_is_back(
     assert planner.counted == 2
     ids = [event["id"] for event in await planner.events()]
     assert len(ids) == len(set(ids))
+
+
+async def test_a_queue_that_cannot_be_swept_any_more_ends_its_process(
+    planner: PlannerOnNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise KeyError("state")
+
+    worker = planner.start_worker(lambda item: item.ack())
+    monkeypatch.setattr(planner.connection.js, "stream_info", broken)
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(asyncio.shield(worker), 10)
+    await planner.kill(worker)

@@ -150,15 +150,19 @@ class NatsWork:
     async def serve(self, handler: Handler, stop: asyncio.Event, *, grace: float) -> None:
         """Hand items to the handler until `stop`; then wait `grace` seconds for those under way.
 
-        Items still under way after that are cancelled and left to the next worker.
+        Items still under way after that are cancelled and left to the next worker. What nobody foresaw is
+        raised: a queue that is swept no more would lose items without a word.
         """
         self._handler = handler
         nc = self._connection.nc
         inbox = await nc.subscribe(f"{self._inbox}.*.*", cb=self._delivered)
         ring = await nc.subscribe(WORK_SUBJECTS, cb=self._rung)
         sweeping = asyncio.create_task(self._sweep_forever())
+        told = asyncio.create_task(stop.wait())
         try:
-            await stop.wait()
+            await asyncio.wait((told, sweeping), return_when=asyncio.FIRST_COMPLETED)
+            if sweeping.done():
+                sweeping.result()
             self._stopping = True
             await ring.unsubscribe()
             # the server forgets what was asked for; what is on its way still comes, and is given back
@@ -168,7 +172,7 @@ class NatsWork:
                 await asyncio.wait(self._tasks, timeout=grace)
         finally:
             self._stopping = True
-            await end(sweeping, *self._tasks)
+            await end(told, sweeping, *self._tasks)
             with contextlib.suppress(nats.errors.Error):
                 await inbox.unsubscribe()
 
