@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections after so many bytes of the answer, wherever that falls."""
+"""A TCP proxy that cuts connections after so many bytes of the answer, wherever that is, or holds them up."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ class CuttingProxy:
     """``async with CuttingProxy(port) as proxy:`` listens on ``proxy.port``.
 
     ``proxy.offsets`` are bytes: each connection takes one and is aborted, both ways, once that many bytes
-    of the answer have passed. Connections that find none left are not cut.
+    of the answer have passed. Connections that find none left are not cut. In the first
+    ``proxy.silent_seconds`` of a connection nothing passes.
     """
 
     def __init__(self, callee: int) -> None:
         self.port = 0
         self.offsets: deque[int] = deque()
         self.cuts = 0
+        self.silent_seconds = 0.0
         self._callee = callee
         self._server: asyncio.Server | None = None
 
@@ -37,6 +39,7 @@ class CuttingProxy:
 
     async def _serve(self, asking: asyncio.StreamReader, told: asyncio.StreamWriter) -> None:
         offset = self.offsets.popleft() if self.offsets else None
+        await asyncio.sleep(self.silent_seconds)
         answering, asked = await asyncio.open_connection("127.0.0.1", self._callee)
         ways = [
             asyncio.create_task(_pass(asking, asked, None)),

@@ -19,6 +19,7 @@ from malha.api.wire.v1.trunk_service_pb2_grpc import (
     add_TrunkServiceServicer_to_server,
 )
 from malha.errors import ErrorReason, MalhaError
+from malha.testing.cutting import CuttingProxy
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.testing.shop import until
 from malha.wire import Peer, Server, acting_for, trunk
@@ -60,6 +61,13 @@ async def test_a_call_that_takes_long_holds_no_other_up() -> None:
         await ask(peer)
         assert not slow.done()
         servicer.release.set()
+
+
+async def test_a_callee_on_a_busy_machine_may_take_its_time_to_answer_a_connection() -> None:
+    async with serving(ObedientGuard()) as (_, port), CuttingProxy(port) as proxy:
+        proxy.silent_seconds = 0.5
+        async with calling(proxy.port) as peer:
+            assert (await ask(peer, "there?")).judgements[0].text == "there?"
 
 
 async def test_a_call_given_up_by_its_caller_is_cancelled_at_the_callee() -> None:
