@@ -61,7 +61,10 @@ class Held:
 class Bookkeeper:
     """Follows every request, and says what must come of it."""
 
-    limits: dict[Bound, int]
+    daily: int
+    """A tenant's limit by calendar days where none was set for its days, by the calendar or rolling."""
+    limits: dict[Bound, int] = field(default_factory=dict)
+    """What was set."""
     held: dict[tuple[str, str], Held] = field(default_factory=dict)
     """By tenant and key."""
     zones: dict[str, str] = field(default_factory=dict)
@@ -93,7 +96,12 @@ class Bookkeeper:
     def in_force(self, accounts: Iterable[Account]) -> dict[Bound, int]:
         """The limits that bound any of these."""
         mine = set(accounts)
-        return {bound: most for bound, most in self.limits.items() if bound.account in mine}
+        limits = {bound: most for bound, most in self.limits.items() if bound.account in mine}
+        for account in mine:
+            bounds = (Bound(account, Window.WINDOW_DAY), Bound(account, Window.WINDOW_DAY, rolling=True))
+            if account[1] == Scope.SCOPE_TENANT and not any(bound in limits for bound in bounds):
+                limits[bounds[0]] = self.daily
+        return limits
 
     def under(self, bound: Bound, tenant: str, now: datetime) -> int:
         """What is spent and reserved in the window that ends now, by the tenant's calendar."""

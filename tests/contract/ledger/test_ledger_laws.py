@@ -7,6 +7,7 @@ another that serves beside it must change nothing.
 """
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
@@ -89,11 +90,7 @@ class Money(RuleBasedStateMachine):
         (Path(self.folder.name) / "prices.yaml").write_text(PRICE_FILE)
         self.prices = price_file.load(Path(self.folder.name) / "prices.yaml")
         self.clock = FakeClock(datetime(2026, 2, 27, 12, tzinfo=UTC))
-        daily = {
-            Bound((tenant, Scope.SCOPE_TENANT, ""), Window.WINDOW_DAY): DEFAULT_DAILY
-            for tenant in ("ana", "bia")
-        }
-        self.oracle = Bookkeeper(limits=daily)
+        self.oracle = Bookkeeper(daily=DEFAULT_DAILY)
         self.run_limits = {"ana": RUN_LIMIT, "bia": RUN_LIMIT}
         self.asked: list[Request] = []
         self.reservations: dict[str, Reservation] = {}
@@ -150,21 +147,24 @@ class Money(RuleBasedStateMachine):
         return self.each([till] * len(asked), asked)
 
     @rule(
-        target=keys, first=WHO, second=WHO, run=RUNS, tokens=st.tuples(TOKENS, TOKENS), together=st.booleans()
+        target=keys,
+        asking=st.lists(st.tuples(WHO, TOKENS), min_size=2, max_size=3),
+        run=RUNS,
+        window=WINDOWS,
+        together=st.booleans(),
     )
     def reserve_at_once(
-        self, first: Who, second: Who, run: str, tokens: tuple[int, int], together: bool
+        self, asking: list[tuple[Who, int]], run: str, window: tuple[Window, bool], together: bool
     ) -> MultipleResults[Key]:
-        """Two ask at once for what pays for one, different processes where there are: one came first."""
-        tills = self.till(first), self.till(second)
+        """Some ask at once for what pays for one, different processes where there are: in some order."""
+        tills = [self.till(who) for who, _ in asking]
+        first = asking[0][0]
         account = organisation("acme") if together else (first[0], Scope.SCOPE_TENANT, "")
-        bound = Bound(account, Window.WINDOW_TOTAL)
-        now = self.clock.now()
-        room = max(tokens) * self.rate(now)
+        bound = Bound(account, *window)
+        before, now = self.oracle.limits.get(bound), self.clock.now()
+        room = max(tokens for _, tokens in asking) * self.rate(now)
         self.oracle.limits[bound] = self.set(first, bound, self.oracle.under(bound, first[0], now) + room)
-        asked = [
-            self.next_call(who[0], run, number) for who, number in zip((first, second), tokens, strict=True)
-        ]
+        asked = [self.next_call(who[0], run, tokens) for who, tokens in asking]
 
         async def at_once() -> list[AuthorizeResponse]:
             return await asyncio.gather(
@@ -175,9 +175,9 @@ class Money(RuleBasedStateMachine):
             )
 
         answers = self.loop.run(at_once())
-        before, wrong = self.oracle, None
-        for order in ((0, 1), (1, 0)):
-            self.oracle = before.copy()
+        start, wrong = self.oracle, None
+        for order in itertools.permutations(range(len(asked))):
+            self.oracle = start.copy()
             try:
                 for one in order:
                     self.granted_or_denied(tills[one], [asked[one]], answers[one])
@@ -186,8 +186,8 @@ class Money(RuleBasedStateMachine):
             else:
                 break
         else:
-            raise AssertionError("no order explains both answers") from wrong
-        self.oracle.limits[bound] = self.set(first, bound, 10**6)
+            raise AssertionError("no order explains all answers") from wrong
+        self.oracle.limits[bound] = self.set(first, bound, 10**6 if before is None else before)
         return self.each(tills, asked)
 
     @rule(held=keys, tokens=TOKENS, whatever=st.booleans())
@@ -409,7 +409,10 @@ class Money(RuleBasedStateMachine):
             if budget.scope == Scope.SCOPE_ORGANISATION:
                 account = organisation("acme")
             bound = Bound(account, budget.window, budget.rolling)
-            assert budget.limit_microusd == self.oracle.limits[bound]
+            assert (
+                budget.limit_microusd
+                == self.oracle.in_force([account, (who[0], Scope.SCOPE_TENANT, "")])[bound]
+            )
             assert status.spent_microusd + status.reserved_microusd == self.oracle.under(bound, who[0], now)
 
     @invariant()
