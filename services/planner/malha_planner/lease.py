@@ -96,8 +96,8 @@ class Lease:
         self._noted: list[tuple[JournalEvent, Content | None]] = []
         self._costs: dict[str, Cost] = {}
         self._interrupted = False
-        self._scopes: set[asyncio.Timeout] = set()
-        self._call_until = 0.0
+        self._scopes: dict[asyncio.Timeout, float] = {}
+        """What is under way, and until when it should be over."""
 
     def remaining(self) -> float:
         """Seconds of the run's wall time that are left, waits for people not counted; negative once over."""
@@ -244,18 +244,18 @@ class Lease:
         await self._interruptible(self._clock.sleep(seconds), seconds + 1, None)
 
     async def _interruptible(self, call: Awaitable[T], seconds: float, until: float | None) -> T:
-        self._call_until = max(self._call_until, self._clock.monotonic() + seconds)
+        over = self._clock.monotonic() + seconds
         try:
             async with asyncio.timeout_at(
                 asyncio.get_running_loop().time() if self._interrupted else until
             ) as scope:
-                self._scopes.add(scope)
+                self._scopes[scope] = over
                 return await call
         except TimeoutError:
             if not scope.expired():
                 raise
         finally:
-            self._scopes.discard(scope)
+            self._scopes.pop(scope, None)
         if self._interrupted:
             raise Interrupted
         raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "the time allowed is used up")
@@ -305,7 +305,7 @@ class Lease:
 
     def _overrun(self) -> bool:
         """Whether something here is stuck: then someone else had better take the item."""
-        until = self._call_until + 1 if self._scopes else self._deadline + _GRACE
+        until = max(self._scopes.values()) + 1 if self._scopes else self._deadline + _GRACE
         return self._clock.monotonic() > until
 
     async def _is_mine(self) -> bool:

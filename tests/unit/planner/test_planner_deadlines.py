@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from malha.api.run.v1.record_pb2 import Abandonment
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import SystemClock
-from malha.testing.planner import CrashAt, asks, says
-from malha.testing.shop import Shop
+from malha.testing.planner import CrashAt, asks, found, says
+from malha.testing.shop import Shop, until
 from malha_planner.ports import NoAnswerError
 
 
@@ -87,3 +88,31 @@ async def test_a_process_that_stands_still_between_two_attempts_is_not_too_late(
     item = await shop.accept()
     await replace(shop.worker(), clock=StandsStill()).handle(item)
     assert (await shop.answer(item)).text == "still here"
+
+
+async def test_a_run_whose_call_heeds_no_end_is_left_to_others(shop: Shop) -> None:
+    deaf = asyncio.Event()
+
+    async def heeds_nothing(_arguments: dict[str, object]) -> ToolResult:
+        while not deaf.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await deaf.wait()
+        return found("at last")
+
+    shop.toolbox.add("deaf", heeds_nothing)
+    shop.model.script = [asks(("deaf", {})), says("done")]
+    item = await shop.accept(wall_seconds=0.3)
+    working = asyncio.create_task(shop.worker(ack_wait=0.03).handle(item))
+    beats: list[int] = []
+
+    async def quiet() -> bool:
+        beats.append(item.beats)
+        await asyncio.sleep(0.01)
+        return len(beats) > 50 and beats[-1] == beats[-50]
+
+    try:
+        await until(quiet)
+    finally:
+        deaf.set()
+        await working
+    assert item.beats > 10, "while the call had time it was kept"
