@@ -276,6 +276,7 @@ def test_a_price_that_cannot_be_trusted_stops_the_start(tmp_path: Path, row: str
         ("source: a test\nurls: here\nprices: []", "urls: says the page"),
         ("source: a test\ncurrency: EUR\nprices: []", "currency: unknown"),
         ("- a list", "is no mapping"),
+        ("source: a\nprices: [{from: 2026-02-30}]", "is no YAML: .*day is out of range"),
         ("source: [", "is no YAML"),
         ("", "is no mapping"),
     ],

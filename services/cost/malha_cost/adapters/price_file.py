@@ -68,7 +68,7 @@ def _read(path: Path) -> list[Price]:
         table = yaml.load(path.read_text(encoding="utf-8"), _Once)  # noqa: S506  # a SafeLoader
     except (OSError, UnicodeError) as error:
         raise PriceFileError(f"{path.name} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter for a date that no calendar has
         raise PriceFileError(f"{path.name} is no YAML: {error}") from error
     try:
         _known(table, _TABLE)
