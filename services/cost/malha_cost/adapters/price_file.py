@@ -55,12 +55,22 @@ class _Once(yaml.SafeLoader):
 
 
 def load(*paths: Path) -> PriceTable:
-    """The prices of the files, later files over earlier ones.
+    """The prices of the files. From the first day of a model's price in a later file, earlier files' hold no
+    more: also not those that begin after it, or a contract would end when a list price changes.
 
     Raises:
         PriceFileError: a file is not readable as prices.
     """
-    return PriceTable(price for path in paths for price in _read(path))
+    kept: list[Price] = []
+    for path in paths:
+        own = _read(path)
+        first: dict[tuple[str, str], date] = {}
+        for price in own:
+            name = price.provider, price.model
+            first[name] = min(price.effective_from, first.get(name, date.max))
+        kept = [old for old in kept if old.effective_from < first.get((old.provider, old.model), date.max)]
+        kept += own
+    return PriceTable(kept)
 
 
 def _read(path: Path) -> list[Price]:
