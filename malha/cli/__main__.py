@@ -19,6 +19,7 @@ from malha.cli.export import export
 from malha.cli.prices import prices
 from malha.cli.report import report
 from malha.cli.session import LOCAL_STATE, console, run
+from malha.cli.terminal import whole
 from malha.cli.usage import usage
 from malha.client import Client, RunText
 
@@ -140,7 +141,10 @@ def runs(
 
     async def main(client: Client) -> int:
         found = await client.runs(where, limit=limit)
-        console.print(render.listing(found) if found else "no runs")
+        if found:
+            whole(console, render.listing(found))
+        else:
+            console.print("no runs")
         return 0
 
     run(main)

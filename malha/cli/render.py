@@ -153,6 +153,8 @@ def _by_component(run: run_pb2.Run) -> str:
 def listing(runs: Sequence[run_pb2.Run]) -> Table:
     """Runs as a table, ids whole: they are there to be copied."""
     table = Table(Column("run", no_wrap=True, min_width=_ID), "agent", "status", "accepted", "tokens", "cost")
+    for column in table.columns[-2:]:
+        column.no_wrap = True
     for run in runs:
         table.add_row(
             run.run_id,
