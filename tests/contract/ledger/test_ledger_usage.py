@@ -193,6 +193,16 @@ async def test_what_a_providers_cache_saved_is_counted_at_the_rates_of_each_call
     assert report.savings.cached_input_microusd == 20 + 180 + 108, "0.5 less for short calls, 1.8 for long"
 
 
+async def test_a_provider_that_reports_absurd_usage_does_not_keep_the_day_from_being_reported(
+    accountant: Accountant, till: Till
+) -> None:
+    await till.reserve(call("absurd", 100))
+    tokens = 20_000_000_000  # times a rate, that passes 63 bits
+    await till.settle(Settlement(key="absurd", usage=Usage(input_tokens=tokens, cached_input_tokens=tokens)))
+    report = await accountant.report(till.principal, "")
+    assert report.savings.cached_input_microusd == tokens * 9 // 10
+
+
 async def test_no_model_is_recommended_that_the_days_longest_calls_would_make_dearer(
     accountant: Accountant, till: Till
 ) -> None:
