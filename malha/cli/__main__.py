@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 
 from malha.api.gateway.v1 import run_pb2
@@ -18,6 +19,7 @@ from malha.cli.export import export
 from malha.cli.prices import prices
 from malha.cli.report import report
 from malha.cli.session import LOCAL_STATE, console, run
+from malha.cli.terminal import whole
 from malha.cli.usage import usage
 from malha.client import Client, RunText
 
@@ -104,7 +106,9 @@ def ingest(path: Path) -> None:
     """Store the text files of a folder, so that agents can search them."""
     files = documents.found(path)
     if not files:
-        console.print(f"no text files ({', '.join(sorted(documents.TEXT_SUFFIXES))}) under {path}")
+        console.print(
+            f"no text files ({', '.join(sorted(documents.TEXT_SUFFIXES))}) under {path}", markup=False
+        )
         raise typer.Exit(1)
 
     async def main(client: Client) -> int:
@@ -118,7 +122,9 @@ def ingest(path: Path) -> None:
                     counts[word] += 1
                     if outcome.status == retrieval_pb2.INGEST_STATUS_REFUSED:
                         refused += 1
-                        progress.console.print(f"[red]refused[/] {outcome.name}: {outcome.reason}")
+                        progress.console.print(
+                            f"[red]refused[/] {escape(outcome.name)}: {escape(outcome.reason)}"
+                        )
                 progress.advance(task, len(batch))
         console.print(", ".join(f"{count} {word}" for word, count in counts.items()))
         return 1 if refused else 0
@@ -135,7 +141,10 @@ def runs(
 
     async def main(client: Client) -> int:
         found = await client.runs(where, limit=limit)
-        console.print(render.listing(found) if found else "no runs")
+        if found:
+            whole(console, render.listing(found))
+        else:
+            console.print("no runs")
         return 0
 
     run(main)
@@ -195,8 +204,10 @@ def agents() -> None:
     async def main(client: Client) -> int:
         for agent in await client.agents():
             mark = " (default)" if agent.is_default else ""
-            console.print(f"[bold]{agent.name}[/]{mark}: {agent.description}", highlight=False)
-            console.print(f"    [dim]{agent.model} · {', '.join(agent.tools)}[/]", highlight=False)
+            console.print(f"[bold]{agent.name}[/]{mark}: {escape(agent.description)}", highlight=False)
+            console.print(
+                f"    [dim]{escape(agent.model)} · {escape(', '.join(agent.tools))}[/]", highlight=False
+            )
         return 0
 
     run(main)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from google.protobuf.json_format import MessageToDict
+from rich.markup import escape
 from rich.table import Table
 
 from malha.api.event.v1.alert_pb2 import Alert
@@ -30,7 +31,7 @@ def alerts(
         table = Table("time", "alert", "what")
         for alert in found:
             at = alert.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-            table.add_row(at, alert.type.replace("_", " "), said(alert))
+            table.add_row(at, alert.type.replace("_", " "), escape(said(alert)))
         console.print(table if found else "no alerts")
         return 0
 

@@ -14,11 +14,11 @@ from typing import Annotated
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
 
 from malha.api.cost.v1.metering_pb2 import MeteredUsage
 from malha.cli import sheet
 from malha.cli.session import run
+from malha.cli.terminal import Terminal
 from malha.client import Client
 
 
@@ -63,7 +63,7 @@ def export(
         typer.echo(f"malha: all that is committed was exported; go on with --after {place}", err=True)
         return 0
 
-    run(main, refusals=Console(stderr=True))  # a bill holds records alone
+    run(main, refusals=Terminal(stderr=True))  # a bill holds records alone
 
 
 def values(record: MeteredUsage) -> dict[str, object]:

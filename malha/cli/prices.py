@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from malha.api.cost.v1.price_pb2 import Price, Quote
@@ -64,7 +65,7 @@ def tell(quotes: Sequence[Quote], asked: str, *, one: bool, as_json: bool) -> No
         for quote in quotes:
             shortest = quote.price.rates[0]
             amounts = map(per_million, (shortest.input, shortest.cached_input, shortest.output))
-            table.add_row(_name(quote.price), *amounts, usd(quote.amount_microusd))
+            table.add_row(escape(_name(quote.price)), *amounts, usd(quote.amount_microusd))
         console.print(table)
 
 

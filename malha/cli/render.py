@@ -101,7 +101,7 @@ def _finished(step: run_pb2.Step) -> str:
     if step.usage.input_tokens or step.usage.output_tokens:
         parts.append(f"{step.usage.input_tokens}+{step.usage.output_tokens} tokens")
     if step.tool_calls:
-        parts.append("asks for " + ", ".join(call.tool for call in step.tool_calls))
+        parts.append("asks for " + escape(", ".join(call.tool for call in step.tool_calls)))
     if step.from_cache:
         parts.append("from cache")
     if step.error.reason:
@@ -153,10 +153,12 @@ def _by_component(run: run_pb2.Run) -> str:
 def listing(runs: Sequence[run_pb2.Run]) -> Table:
     """Runs as a table, ids whole: they are there to be copied."""
     table = Table(Column("run", no_wrap=True, min_width=_ID), "agent", "status", "accepted", "tokens", "cost")
+    for column in table.columns[-2:]:
+        column.no_wrap = True
     for run in runs:
         table.add_row(
             run.run_id,
-            run.agent,
+            escape(run.agent),
             status(run),
             run.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S"),
             str(run.usage.input_tokens + run.usage.output_tokens),
@@ -170,7 +172,7 @@ def dead_listing(dead: Sequence[operator_service_pb2.DeadRun]) -> Table:
     table = Table(Column("run", no_wrap=True, min_width=_ID), "tenant", "agent", "died", "of")
     for one in dead:
         died = one.run.finish_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(one.run.run_id, one.tenant, one.run.agent, died, one.run.error.reason)
+        table.add_row(one.run.run_id, escape(one.tenant), escape(one.run.agent), died, one.run.error.reason)
     return table
 
 

@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToJson
 from malha.api.cost.v1.report_pb2 import DailyReport, Recommendation
 from malha.api.cost.v1.usage_pb2 import UsageRow
 from malha.cli.session import run
+from malha.cli.terminal import shown
 from malha.cli.usage import title, usd
 from malha.client import Client
 
@@ -90,10 +91,10 @@ def text(parts: Iterator[Section]) -> Iterator[str]:
     """The parts for a terminal."""
     for place, part in enumerate(parts):
         yield from ([""] if place else [])
-        yield part.heading
-        yield from (f"  {sentence}" for sentence in part.sentences)
+        yield shown(part.heading)
+        yield from (f"  {shown(sentence)}" for sentence in part.sentences)
         if part.columns:
-            lines = [part.columns, *part.rows]
+            lines = [[shown(cell) for cell in line] for line in (part.columns, *part.rows)]
             widths = [max(len(line[column]) for line in lines) for column in range(len(part.columns))]
             for line in lines:
                 cells = zip(line, widths, strict=True)

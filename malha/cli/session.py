@@ -9,10 +9,12 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from malha.cli.terminal import Terminal
 from malha.client import Client, ErrorReason, MalhaError
 
-console = Console()
+console = Terminal()
 LOCAL_STATE = Path(".malha")
 _HINTS = {
     ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE: "is the mesh up? start it with: malha up",
@@ -34,7 +36,7 @@ def run(command: Callable[[Client], Awaitable[int]], *, refusals: Console = cons
     try:
         code = asyncio.run(session())
     except MalhaError as error:
-        refusals.print(f"[red]{error.reason_name}[/] {error.message}", highlight=False)
+        refusals.print(f"[red]{error.reason_name}[/] {escape(error.message)}", highlight=False)
         if hint := _HINTS.get(error.reason):
             refusals.print(hint, highlight=False)
         if error.trace_id:

@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from malha.api.cost.v1.usage_pb2 import DayUsage, UsageGroup, UsageRow
 from malha.cli import sheet
 from malha.cli.session import console, run
+from malha.cli.terminal import whole
 from malha.client import Client
 
 _WIDTH = 40
@@ -138,7 +139,7 @@ def tell_grouped(rows: Sequence[UsageRow], by: By, form: Form) -> None:
     elif form == Form.CHART:
         draw(bars([(title(row), row.amount_microusd) for row in rows]))
     else:
-        console.print(table_of(rows, by.value))
+        whole(console, table_of(rows, by.value))
 
 
 def table_of(rows: Sequence[UsageRow], heading: str) -> Table:
@@ -151,9 +152,9 @@ def table_of(rows: Sequence[UsageRow], heading: str) -> Table:
         "reasoning": [row.reasoning_tokens for row in rows],
     }
     told = {kind: counts for kind, counts in kinds.items() if any(counts)}
-    table = Table(Column(heading, no_wrap=True), *told, "spent", "share", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(Column(heading, overflow="fold"), *told, "spent", "share", box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for place, row in enumerate(rows):
         counts = (f"{counts[place]:,}" for counts in told.values())
         table.add_row(escape(title(row)), *counts, usd(row.amount_microusd), f"{row.share:.1%}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from malha.cli.session import console, run
@@ -49,10 +50,10 @@ def list_() -> None:
             )
             table.add_row(
                 webhook.webhook_id,
-                webhook.url,
+                escape(webhook.url),
                 " ".join(webhook.event_types) or "all",
                 f"{webhook.waiting:,}",
-                outcome or "nothing yet",
+                escape(outcome or "nothing yet"),
             )
         console.print(table if table.row_count else "no webhooks; add one with: malha webhooks add URL")
         return 0
@@ -78,7 +79,9 @@ def test(webhook_id: str) -> None:
 
     async def main(client: Client) -> int:
         delivered, outcome = await client.test_webhook(webhook_id)
-        console.print(f"{'delivered' if delivered else 'not delivered'}: {outcome}", highlight=False)
+        console.print(
+            f"{'delivered' if delivered else 'not delivered'}: {outcome}", highlight=False, markup=False
+        )
         return 0 if delivered else 1
 
     run(main)

@@ -28,6 +28,10 @@ prices:
 - {provider: scripted, model: m, from: 2026-03-01, input: "2", cached_input: "0.1", output: "10"}
 # half of it: the model to compare with
 - {provider: named, model: half, input: "0.5", output: "5"}
+# a call with more than a hundred in is dearer; and a price that knows no length
+- {provider: stepped, model: m, input: "1", cached_input: "0.5", output: "10",
+   above: {100: {input: "2", cached_input: "0.2", output: "20"}}}
+- {provider: stepped, model: flat, input: "1.5", output: "10"}
 """
 
 MARCH = date(2026, 3, 1)

@@ -67,7 +67,7 @@ class Accountant:
         known = await self._known(principal)
         tenant, on = principal.tenant, days.day(day or known.moment.day, "day")
         asked = Days(on.isoformat(), on.isoformat())
-        figures = await self._records.figures(tenant, asked.first)
+        figures = await self._records.figures(tenant, asked.first, self._prices.lengths)
         report = DailyReport(
             day=asked.first,
             runs=sum(cost.runs for cost in figures.query_costs if not cost.component),

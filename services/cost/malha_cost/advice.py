@@ -6,7 +6,8 @@ model answers well enough is for an evaluation to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,7 +24,8 @@ _BILLION = 1_000_000_000
 class ModelCalls(NamedTuple):
     """A day's calls of one model by one agent at one price, settled by their true figures.
 
-    Where a price changes with the length of the input, all are looked at as calls of their mean length.
+    Their inputs are all of lengths between which no price of the table changes: each has one rate for all. An
+    entry whose price changed at a length that the table names no more counts at their mean length.
     """
 
     agent: str
@@ -49,6 +51,20 @@ class ModelCalls(NamedTuple):
         """Tokens of input, a call."""
         return self.input_tokens // self.calls
 
+    @property
+    def here(self) -> Rates:
+        """What they were paid at."""
+        return self.rates.at(self.mean_input)
+
+    def cost(self, rates: Rates) -> int:
+        """What they would have cost at other rates, in micro-dollars."""
+        used = Usage(
+            input_tokens=self.input_tokens,
+            cached_input_tokens=self.cached_tokens,
+            output_tokens=self.output_tokens,
+        )
+        return rates.at(self.mean_input).cost(used)
+
 
 class Unknown(NamedTuple):
     """A day's calls that are settled at their ceiling and not corrected, of one model or tool."""
@@ -64,7 +80,10 @@ def recommendations(
     calls: Iterable[ModelCalls], unknown: Iterable[Unknown], prices: PriceTable, day: date
 ) -> list[Recommendation]:
     """What to change, that which saves the most first."""
-    found = [advice for of in calls for advice in _of_calls(of, prices, day)]
+    alike: dict[object, list[ModelCalls]] = {}
+    for of in calls:
+        alike.setdefault((of.agent, of.component, of.provider, of.model, of.rates), []).append(of)
+    found = [advice for bands in alike.values() for advice in _of_calls(bands, prices, day)]
     found += [_provisional(of) for of in unknown if of.spent]
     return sorted(found, key=lambda it: (-it.saves_microusd, -it.frees_microusd, it.subject))
 
@@ -79,64 +98,85 @@ def _a_million(rate: int) -> str:
     return f"${Decimal(rate) / _BILLION:f}"
 
 
-def _of_calls(of: ModelCalls, prices: PriceTable, day: date) -> Iterator[Recommendation]:
+def _at(tokens: Mapping[int, int]) -> str:
+    """What tokens cost, told of those at each rate where there are several."""
+    if len(tokens) == 1:
+        return "".join(f"{_a_million(rate)} a million" for rate in tokens)
+    return ", ".join(f"{_a_million(rate)} a million for {count:,} of them" for rate, count in tokens.items())
+
+
+def _worth(tokens: Mapping[int, int]) -> int:
+    """What tokens cost, by the rates they have, in whole micro-dollars."""
+    return sum(rate * count for rate, count in tokens.items()) // _BILLION
+
+
+def _of_calls(bands: Sequence[ModelCalls], prices: PriceTable, day: date) -> Iterator[Recommendation]:
+    """Of calls that differ in the length of their input alone."""
+    of = bands[0]
     subject = f"{of.agent}: {of.provider}/{of.model}"
-    used = Usage(
-        input_tokens=of.input_tokens,
-        cached_input_tokens=of.cached_tokens,
-        output_tokens=of.output_tokens,
-    )
-    if cheaper := _cheaper(of, used, prices.of(of.provider, day)):
-        cost = cheaper.rates.at(of.mean_input).cost(used)
+    calls, spent = sum(band.calls for band in bands), sum(band.spent for band in bands)
+    if cheaper := _cheaper(bands, spent, prices.of(of.provider, day)):
+        cost, price = cheaper
         yield Recommendation(
             kind=Recommendation.KIND_CHEAPER_MODEL,
             subject=subject,
-            change=f"try {cheaper.provider}/{cheaper.model}, if an evaluation finds its answers good enough",
+            change=f"try {price.provider}/{price.model}, if an evaluation finds its answers good enough",
             arithmetic=(
-                f"{of.calls:,} calls used {of.input_tokens:,} input tokens, {of.cached_tokens:,} of them"
-                f" cached, and {of.output_tokens:,} output tokens: {dollars(of.spent)} here,"
+                f"{calls:,} calls used {sum(band.input_tokens for band in bands):,} input tokens,"
+                f" {sum(band.cached_tokens for band in bands):,} of them cached, and"
+                f" {sum(band.output_tokens for band in bands):,} output tokens: {dollars(spent)} here,"
                 f" {dollars(cost)} there"
             ),
-            saves_microusd=of.spent - cost,
+            saves_microusd=spent - cost,
         )
-    here = of.rates.at(of.mean_input)
-    less = here.input - here.cached_input
-    if saves := of.repeated * less // _BILLION:
+    repeated: Counter[int] = Counter()
+    for band in bands:
+        repeated[band.here.input - band.here.cached_input] += band.repeated
+    repeated = +repeated  # without bands in which nothing came again
+    if (saves := _worth(repeated)) > 0:
         yield Recommendation(
             kind=Recommendation.KIND_PROMPT_CACHE,
             subject=subject,
             change="keep the beginnings of prompts the same, so that the provider finds them cached",
             arithmetic=(
-                f"{of.repeated:,} input tokens came again in the next call of a run and were paid as new:"
-                f" times {_a_million(less)} a million tokens between new and cached"
+                f"{repeated.total():,} input tokens came again in the next call of a run and were paid as"
+                f" new: times what lies between new and cached, {_at(repeated)}"
             ),
             saves_microusd=saves,
         )
-    unused = of.reserved_output - of.calls * of.most_output
-    if 2 * unused >= of.reserved_output and (frees := unused * here.output // _BILLION):
+    reserved, longest = sum(band.reserved_output for band in bands), max(band.most_output for band in bands)
+    unused: Counter[int] = Counter()
+    for band in bands:
+        unused[band.here.output] += band.reserved_output - band.calls * longest
+    unused = +unused
+    if 2 * unused.total() >= reserved and (frees := _worth(unused)):
         yield Recommendation(
             kind=Recommendation.KIND_LOWER_CEILING,
             subject=subject,
-            change=f"lower max_output_tokens towards {of.most_output:,}, the longest answer",
+            change=f"lower max_output_tokens towards {longest:,}, the longest answer",
             arithmetic=(
-                f"{of.calls:,} calls reserved {of.reserved_output:,} output tokens, where"
-                f" {of.calls:,} times {of.most_output:,} would have done: {unused:,} tokens"
-                f" at {_a_million(here.output)} a million were held for nothing"
+                f"{calls:,} calls reserved {reserved:,} output tokens, where"
+                f" {calls:,} times {longest:,} would have done: {unused.total():,} tokens"
+                f" were held for nothing, at {_at(unused)}"
             ),
             frees_microusd=frees,
         )
 
 
-def _cheaper(of: ModelCalls, used: Usage, prices: Iterable[Price]) -> Price | None:
-    """The nearest model below in cost, among those that do the same: only completions price their output."""
-    below = of.spent * (100 - _WORTHWHILE_PERCENT) // 100
+def _cheaper(bands: Sequence[ModelCalls], spent: int, prices: Iterable[Price]) -> tuple[int, Price] | None:
+    """The nearest model below in cost, and the cost, among those that do the same: only completions price
+    their output."""
+    below = spent * (100 - _WORTHWHILE_PERCENT) // 100
     costs = [
-        (price.rates.at(of.mean_input).cost(used), price.model, price)
+        (sum(band.cost(price.rates) for band in bands), price.model, price)
         for price in prices
-        if (price.rates.output > 0) is (of.component == "model")
+        if (price.rates.output > 0) is (bands[0].component == "model")
     ]
     fitting = [one for one in costs if one[0] < below]
-    return max(fitting)[2] if fitting else None
+    if not fitting:
+        return None
+    cost, _, price = max(fitting)
+    return cost, price
 
 
 def _provisional(of: Unknown) -> Recommendation:

@@ -92,8 +92,12 @@ class UsageRecords(Protocol):
         """What was spent by group, of a tenant or of all: the dearest first, days in their order."""
         ...
 
-    async def figures(self, tenant: str, day: str) -> DayFigures:
-        """What a report needs of a day."""
+    async def figures(self, tenant: str, day: str, lengths: Sequence[int]) -> DayFigures:
+        """What a report needs of a day.
+
+        Args:
+            lengths: of an input, beyond which prices are others; calls between two of them are summed up.
+        """
         ...
 
     async def last(self, tenant: str) -> int:

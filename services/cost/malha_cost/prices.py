@@ -158,6 +158,13 @@ class PriceTable:
             for name, rows in by_model.items()
         }
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of an input beyond which some price is another, shortest first."""
+        priced = (price for rows in self._rows.values() for price in rows)
+        rates = (each for price in priced for each in (price.rates, price.batch) if each)
+        return tuple(sorted({band.above for each in rates for band in each.bands}))
+
     def of(self, provider: str, day: date) -> list[Price]:
         """What each named model of a provider costs on ``day`` (UTC)."""
         return [

@@ -1,7 +1,7 @@
 """Spending as the watch sees it: what was settled lately, summed by hour and by run.
 
-These sums are estimates beside the ledger, made off the hot path and kept for four weeks; nothing is
-decided by them but whether people are alarmed.
+These sums are estimates beside the ledger, made off the hot path; nothing is decided by them but whether
+people are alarmed. An hour is kept for four weeks, a run as one of its agent's latest and for a year at most.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ HOURS_KEPT = HOURS_A_DAY * (DAYS + 1)
 RUNS = 256
 """How many of an agent's runs are remembered, the latest."""
 _HOUR_US = 3600 * 1_000_000
+_DAY_US = HOURS_A_DAY * _HOUR_US
+_RUNS_KEPT_US = 365 * _DAY_US
 
 
 class Spent(NamedTuple):
@@ -77,6 +79,16 @@ class Findings(NamedTuple):
     runs: Mapping[Run, RunSum]
     """Changes."""
     alerts: Sequence[Alert]
+
+    @property
+    def forgotten(self) -> tuple[int, int] | None:
+        """The hour, and the time of a run, before which nothing is kept, whoever spent it.
+
+        None but once a day: agents that spend are seen to at once, and all others are read for this.
+        """
+        if self.before_us is not None and self.before_us // _DAY_US == self.after_us // _DAY_US:
+            return None
+        return hour_of(self.after_us) - HOURS_KEPT, self.after_us - _RUNS_KEPT_US
 
 
 def hour_of(at_us: int) -> int:

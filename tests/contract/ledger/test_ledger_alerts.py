@@ -151,3 +151,10 @@ async def test_what_failed_leaves_no_alert(till: Till, books: Book, book: Ledger
         await till.spend("a", spent)
     await till.refused(call("b", 1), settle=[used("nothing", 1)])
     assert await types(books) == []
+
+
+async def test_to_have_announced_nothing_changes_nothing(till: Till, books: Book, clock: FakeClock) -> None:
+    await till.spend("a", 900)
+    await till.reserve(call("b", 1))
+    await books.alerts.told([], clock.now())
+    assert await types(books) == ["budget_warned"]

@@ -11,7 +11,7 @@ from malha.api.cost.v1.usage_pb2 import UsageGroup
 from malha.errors import MalhaError
 from malha.testing.clock import FakeClock
 from malha.testing.ledgers import Book
-from malha.testing.money import Till, at_ceiling, call, release, tool, used
+from malha.testing.money import Till, at_ceiling, call, limit, release, tool, used
 from malha_cost.accountant import Accountant
 
 DAY_SECONDS = 86400
@@ -170,6 +170,49 @@ async def test_input_that_came_again_in_a_run_and_was_paid_as_new_is_what_a_prom
     [advice] = [a for a in report.recommendations if a.kind == Recommendation.KIND_PROMPT_CACHE]
     assert advice.saves_microusd == 80 * 9 // 10, "100 of the second prompt came again, 20 were cached"
     assert advice.arithmetic.startswith("80 input tokens came again")
+
+
+async def stepped(till: Till, key: str, reserved: int, model: str = "m") -> None:
+    """Reserve a call of a provider one of whose prices changes at a hundred tokens of input."""
+    asked = call(key, reserved, run=key)
+    asked.model.provider, asked.model.model = "stepped", model
+    await till.reserve(asked)
+
+
+async def test_what_a_providers_cache_saved_is_counted_at_the_rates_of_each_calls_length(
+    accountant: Accountant, till: Till
+) -> None:
+    await till.judge.set_budget(till.principal, limit(10**6))
+    for key, tokens, cached in (("short", 50, 40), ("long", 200, 100), ("corrected", 120, 60)):
+        await stepped(till, key, 150 if key == "corrected" else tokens)
+        if key == "corrected":
+            await till.settle(at_ceiling(key))
+        usage = Usage(input_tokens=tokens, cached_input_tokens=cached)
+        await till.settle(Settlement(key=key, usage=usage))
+    report = await accountant.report(till.principal, "")
+    assert report.savings.cached_input_microusd == 20 + 180 + 108, "0.5 less for short calls, 1.8 for long"
+
+
+async def test_a_provider_that_reports_absurd_usage_does_not_keep_the_day_from_being_reported(
+    accountant: Accountant, till: Till
+) -> None:
+    await till.reserve(call("absurd", 100))
+    tokens = 20_000_000_000  # times a rate, that passes 63 bits
+    await till.settle(Settlement(key="absurd", usage=Usage(input_tokens=tokens, cached_input_tokens=tokens)))
+    report = await accountant.report(till.principal, "")
+    assert report.savings.cached_input_microusd == tokens * 9 // 10
+
+
+async def test_no_model_is_recommended_that_the_days_longest_calls_would_make_dearer(
+    accountant: Accountant, till: Till
+) -> None:
+    await till.judge.set_budget(till.principal, limit(10**6))
+    for key, tokens in (("1", 50), ("2", 50), ("3", 50), ("4", 50), ("long", 300)):
+        await stepped(till, key, tokens, "flat")
+        await till.settle(Settlement(key=key, usage=Usage(input_tokens=tokens)))
+    report = await accountant.report(till.principal, "")
+    assert report.spent_microusd == 750
+    assert list(report.recommendations) == [], "stepped/m would have cost 4 * 50 + 300 * 2"
 
 
 async def test_what_the_database_sums_up_as_entries_come_is_what_they_add_up_to(

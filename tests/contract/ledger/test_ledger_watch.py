@@ -151,3 +151,28 @@ async def test_what_is_long_past_teaches_and_alarms_nobody(
     await seen(watch, clock)
     assert await found(books) == []
     assert len(await books.rows("SELECT run_id FROM run_spending")) == 7
+
+
+async def test_what_an_agent_spent_that_runs_no_more_is_forgotten_in_time(
+    rich: Till, books: Book, watch: Watch, clock: FakeClock
+) -> None:
+    async def kept() -> list[tuple[object, ...]]:
+        hours = await books.rows("SELECT agent, spent FROM hourly_spending ORDER BY agent, spent")
+        return hours + await books.rows("SELECT agent, spent FROM run_spending ORDER BY agent")
+
+    await rich.spend("old", 7)
+    await seen(watch, clock)
+    clock.advance(30 * DAY)
+    other = call("new", 5)
+    other.agent = "b"
+    await rich.reserve(other)
+    await rich.settle(used("new", 5))
+    await seen(watch, clock)
+    assert await kept() == [("", 5), ("b", 5), ("a", 7), ("b", 5)]
+    clock.advance(340 * DAY)
+    again = call("again", 3)
+    again.agent = "b"
+    await rich.reserve(again)
+    await rich.settle(used("again", 3))
+    await seen(watch, clock)
+    assert await kept() == [("", 6), ("b", 6), ("b", 11)], "a price doubled since"

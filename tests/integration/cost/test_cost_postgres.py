@@ -157,6 +157,12 @@ async def test_migrating_again_changes_nothing(filled: PostgresBook) -> None:
     assert (await postgres_audit.read(filled.url)).entries == 6
 
 
+async def test_the_schema_is_made_at_any_address_that_the_service_takes(filled: PostgresBook) -> None:
+    secured = f"{filled.owner_url}{'&' if '?' in filled.owner_url else '?'}sslmode=prefer"
+    await (await PostgresLedger.open(secured, House(10))).close()
+    await migrate(secured)
+
+
 async def test_a_newer_schema_serves_this_version(postgres_book: PostgresBook) -> None:
     async with session(postgres_book.owner_url) as owner:
         await owner.execute("UPDATE alembic_version SET version_num = '9999'")

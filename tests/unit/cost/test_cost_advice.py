@@ -6,7 +6,7 @@ from datetime import date
 
 from malha.api.cost.v1.report_pb2 import Recommendation
 from malha_cost.advice import ModelCalls, Unknown, recommendations
-from malha_cost.prices import Price, PriceTable, Rates
+from malha_cost.prices import Band, Price, PriceTable, Rates
 
 TODAY = date(2026, 1, 15)
 BILLION = 1_000_000_000
@@ -87,3 +87,21 @@ def test_calls_without_an_outcome_are_worth_no_more_than_their_ceilings_and_come
     unknown = (Unknown("b", "", "a tool", 2, 50_000), Unknown("b", "", "a free tool", 2, 0))
     kinds = [(advice.subject, advice.saves_microusd) for advice in advised(calls(), unknown=unknown)]
     assert kinds == [("b: a tool", 50_000), ("a: p/dear", 4_400)]
+
+
+LONGER = Rates(2 * BILLION, BILLION // 2, 2 * BILLION, (Band(150, 4 * BILLION, BILLION, 4 * BILLION),))
+SHORT = {"spent": 2_200, "repeated": 300, "reserved_output": 1_000}
+LONG = {"calls": 1, "input_tokens": 200, "output_tokens": 10, "spent": 840, "repeated": 50}
+
+
+def test_calls_of_two_lengths_are_one_piece_of_advice_each_at_its_own_rates() -> None:
+    cheaper, cache, ceiling = advised(calls("cheap", LONGER, **SHORT), calls("cheap", LONGER, **LONG))
+    assert (cheaper.saves_microusd, cache.saves_microusd) == (3_040 - 1_310, 450 + 150)
+    assert cheaper.arithmetic.startswith("11 calls used 1,200 input tokens")
+    assert "$1.5 a million for 300 of them, $3 a million for 50 of them" in cache.arithmetic
+    assert ceiling.frees_microusd == 2 * 900 + 4 * 90
+
+
+def test_a_cache_that_costs_more_than_it_saves_is_not_recommended() -> None:
+    rates = Rates(BILLION, 2 * BILLION, BILLION)
+    assert advised(calls("cheap", rates, spent=1_100, repeated=500)) == []

@@ -175,6 +175,31 @@ def test_an_operators_file_wins_and_adds(tmp_path: Path) -> None:
     assert table.find("openai", "gpt-4o-mini", TODAY).rates.input == 150_000_000
 
 
+def test_from_the_first_day_an_operator_names_a_models_price_no_other_files_price_of_it_holds(
+    tmp_path: Path,
+) -> None:
+    shipped, own = tmp_path / "shipped.yaml", tmp_path / "own.yaml"
+    shipped.write_text(
+        "source: a page\nprices:\n"
+        '- {provider: p, model: a, input: "1", output: "1"}\n'
+        '- {provider: p, model: a, from: 2026-06-01, input: "2", output: "2"}\n'
+        '- {provider: p, model: b, input: "3", output: "3"}\n'
+        '- {provider: p, model: b, from: 2026-06-01, input: "4", output: "4"}\n'
+    )
+    own.write_text(
+        "source: our contract\nprices:\n"
+        '- {provider: p, model: a, input: "7", output: "7"}\n'
+        '- {provider: p, model: b, from: 2026-03-01, input: "8", output: "8"}\n'
+    )
+    table = price_file.load(shipped, own)
+
+    def dollars(model: str, month: int) -> int:
+        return table.find("p", model, date(2026, month, 15)).rates.input // 10**9
+
+    assert [dollars("a", month) for month in (1, 7)] == [7, 7]
+    assert [dollars("b", month) for month in (1, 4, 7)] == [3, 8, 8]
+
+
 def test_an_operator_may_let_unknown_models_cost_a_ceiling(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(
@@ -276,6 +301,7 @@ def test_a_price_that_cannot_be_trusted_stops_the_start(tmp_path: Path, row: str
         ("source: a test\nurls: here\nprices: []", "urls: says the page"),
         ("source: a test\ncurrency: EUR\nprices: []", "currency: unknown"),
         ("- a list", "is no mapping"),
+        ("source: a\nprices: [{from: 2026-02-30}]", "is no YAML: .*day is out of range"),
         ("source: [", "is no YAML"),
         ("", "is no mapping"),
     ],

@@ -60,6 +60,8 @@ _FORGET_RUNS = """
       ORDER BY last_us DESC LIMIT 1 OFFSET $3
     )
 """
+_FORGET_ALL_HOURS = "DELETE FROM hourly_spending WHERE hour < $1"
+_FORGET_ALL_RUNS = "DELETE FROM run_spending WHERE last_us < $1"
 
 
 async def store(connection: _Connection, alerts: Sequence[Alert]) -> None:
@@ -84,9 +86,9 @@ class PostgresAlerts:
             return [Alert.FromString(row[0]) for row in await connection.fetch(_UNTOLD, limit)]
 
     async def told(self, alerts: Sequence[tuple[str, str]], now: datetime) -> None:
+        tenants, ids = [tenant for tenant, _ in alerts], [id_ for _, id_ in alerts]
         async with reachable(), self._pool.acquire() as connection:
-            tenants, ids = zip(*alerts, strict=True)
-            await connection.execute(_TOLD, int(now.timestamp() * 1_000_000), list(tenants), list(ids))
+            await connection.execute(_TOLD, int(now.timestamp() * 1_000_000), tenants, ids)
 
     async def latest(self, tenant: str, organisation: str, limit: int) -> list[Alert]:
         async with reachable(), self._pool.acquire() as connection:
@@ -135,5 +137,9 @@ class PostgresAlerts:
             await connection.execute(_FORGET_HOURS, *map(list, zip(*old, strict=True)))
             for tenant, agent in {run[:2] for run in findings.runs}:
                 await connection.execute(_FORGET_RUNS, tenant, agent, RUNS)
+            if findings.forgotten:
+                hour, run_us = findings.forgotten
+                await connection.execute(_FORGET_ALL_HOURS, hour)
+                await connection.execute(_FORGET_ALL_RUNS, run_us)
             await store(connection, findings.alerts)
         return True

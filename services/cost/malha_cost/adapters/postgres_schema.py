@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from functools import partial
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
@@ -20,7 +22,8 @@ HERE = Path(__file__).parent / "postgres_migrations"
 
 async def migrate(url: str, *, to: str = "head") -> None:
     """Bring the database at ``url`` (postgresql://...) up to date, or to an earlier revision."""
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    # the driver reads the address, as the service has it do: SQLAlchemy knows no sslmode, for one
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=partial(asyncpg.connect, url))
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade, to)

@@ -48,13 +48,17 @@ class PostgresUsage:
         rows = await self._rows(sql.grouped(group, everybody=tenant is None), *days, *whose)
         return [sql.row(row) for row in rows]
 
-    async def figures(self, tenant: str, day: str) -> DayFigures:
+    async def figures(self, tenant: str, day: str, lengths: Sequence[int]) -> DayFigures:
         async with (
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             span = await connection.fetchrow(sql.SPAN, tenant, day)
-            return sql.figures(*[await connection.fetch(query, tenant, day, *span) for query in sql.DAY])
+            found = [
+                await connection.fetch(query, tenant, day, *span, *further)
+                for query, further in sql.day(lengths)
+            ]
+            return sql.figures(*found)
 
     async def last(self, tenant: str) -> int:
         [(last,)] = await self._rows(sql.LAST, tenant)

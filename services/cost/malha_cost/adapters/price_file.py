@@ -55,12 +55,22 @@ class _Once(yaml.SafeLoader):
 
 
 def load(*paths: Path) -> PriceTable:
-    """The prices of the files, later files over earlier ones.
+    """The prices of the files. From the first day of a model's price in a later file, earlier files' hold no
+    more: also not those that begin after it, or a contract would end when a list price changes.
 
     Raises:
         PriceFileError: a file is not readable as prices.
     """
-    return PriceTable(price for path in paths for price in _read(path))
+    kept: list[Price] = []
+    for path in paths:
+        own = _read(path)
+        first: dict[tuple[str, str], date] = {}
+        for price in own:
+            name = price.provider, price.model
+            first[name] = min(price.effective_from, first.get(name, date.max))
+        kept = [old for old in kept if old.effective_from < first.get((old.provider, old.model), date.max)]
+        kept += own
+    return PriceTable(kept)
 
 
 def _read(path: Path) -> list[Price]:
@@ -68,7 +78,7 @@ def _read(path: Path) -> list[Price]:
         table = yaml.load(path.read_text(encoding="utf-8"), _Once)  # noqa: S506  # a SafeLoader
     except (OSError, UnicodeError) as error:
         raise PriceFileError(f"{path.name} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter for a date that no calendar has
         raise PriceFileError(f"{path.name} is no YAML: {error}") from error
     try:
         _known(table, _TABLE)

@@ -40,6 +40,8 @@ _FORGET_RUNS = (
     " (SELECT last_us FROM run_spending WHERE tenant = ? AND agent = ?"
     "  ORDER BY last_us DESC LIMIT 1 OFFSET ?)"
 )
+_FORGET_ALL_HOURS = "DELETE FROM hourly_spending WHERE hour < ?"
+_FORGET_ALL_RUNS = "DELETE FROM run_spending WHERE last_us < ?"
 
 
 def store(connection: sqlite3.Connection, alerts: Iterable[Alert]) -> None:
@@ -120,6 +122,10 @@ class SqliteAlerts:
                 connection.execute(_FORGET_HOURS, (tenant, agent, hour - HOURS_KEPT))
             for tenant, agent in {run[:2] for run in findings.runs}:
                 connection.execute(_FORGET_RUNS, (tenant, agent, tenant, agent, RUNS))
+            if findings.forgotten:
+                hour, run_us = findings.forgotten
+                connection.execute(_FORGET_ALL_HOURS, (hour,))
+                connection.execute(_FORGET_ALL_RUNS, (run_us,))
             store(connection, findings.alerts)
             return True
 

@@ -30,13 +30,15 @@ class SqliteUsage:
         rows = await self._rows(sql.grouped(group, everybody=tenant is None), *days, *whose)
         return [sql.row(row) for row in rows]
 
-    async def figures(self, tenant: str, day: str) -> DayFigures:
+    async def figures(self, tenant: str, day: str, lengths: Sequence[int]) -> DayFigures:
         def work(connection: sqlite3.Connection) -> list[list[Any]]:
             connection.execute("BEGIN")  # all of them see one moment
             try:
                 span = connection.execute(_own(sql.SPAN), (tenant, day)).fetchone()
-                asked = (tenant, day, *span)
-                return [connection.execute(_own(query), asked).fetchall() for query in sql.DAY]
+                return [
+                    connection.execute(_own(query), (tenant, day, *span, *further)).fetchall()
+                    for query, further in sql.day(lengths)
+                ]
             finally:
                 connection.execute("ROLLBACK")
 

@@ -125,7 +125,7 @@ _CALLS = f"""
     SELECT agent, component, provider, model, input_rate, cached_rate, output_rate, terms, count(*),
       {_sum("input_tokens")}, {_sum("cached_tokens")}, {_sum("output_tokens")}, {_sum("spent")},
       max(output_tokens), {_sum("reserved_output")}, {_sum("repeated")}
-    FROM repeated GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+    FROM repeated GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, {{length}} ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
 """  # noqa: S608  # likewise
 _UNKNOWN = f"""
     SELECT e.agent, e.provider, e.model, count(*), {_sum("e.spent")}
@@ -135,26 +135,48 @@ _UNKNOWN = f"""
 """  # noqa: S608  # likewise
 # An entry that closes a key gives back what was reserved; a correction follows one that took all of it.
 _TOTALS = f"""
-    SELECT coalesce({_sum("e.cached_tokens * (e.input_rate - e.cached_rate) / 1000000000")}, 0),
-      coalesce({_sum("CASE WHEN above THEN 1 ELSE 0 END")}, 0),
+    SELECT coalesce({_sum("CASE WHEN above THEN 1 ELSE 0 END")}, 0),
       coalesce({_sum("CASE WHEN above THEN e.spent + e.reserved ELSE 0 END")}, 0)
     FROM (
       SELECT e.*, e.kind IN ('settlement', 'correction') AND e.spent + e.reserved > 0 AS above
       {_OF_THE_DAY} {_THE_ENTRY}
     ) AS e
 """  # noqa: S608  # likewise
-DAY = (_QUERY_COSTS, _CALLS, _UNKNOWN, _TOTALS)
-"""What :func:`figures` is made of; of a tenant, a day and its :data:`SPAN`."""
+# A correction has the difference to the figures that closed its key; a price goes by the length of both.
+_CACHED = f"""
+    WITH cached AS (
+      SELECT e.input_rate, e.cached_rate, e.output_rate, e.terms, e.cached_tokens,
+        e.input_tokens + CASE WHEN e.kind = 'correction' THEN (
+          SELECT c.input_tokens FROM entries c WHERE c.tenant = e.tenant AND c.key = e.key AND c.stage = 1
+        ) ELSE 0 END AS input_tokens
+      {_OF_THE_DAY} {_THE_ENTRY} AND e.cached_tokens <> 0
+    )
+    SELECT input_rate, cached_rate, output_rate, terms, max(input_tokens), {_sum("cached_tokens")}
+    FROM cached GROUP BY 1, 2, 3, 4, {{length}}
+"""  # noqa: S608  # likewise
+
+
+def day(lengths: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
+    """What :func:`figures` is made of; of a tenant, a day, its :data:`SPAN`, and what stands beside each.
+
+    Args:
+        lengths: of an input, beyond which prices are others; calls between two of them are summed up.
+    """
+    beyond = (f"CASE WHEN input_tokens > ${place} THEN 1 ELSE 0 END" for place, _ in enumerate(lengths, 5))
+    length = " + ".join(beyond) or "terms"  # by which they are grouped anyhow
+    by_length = [(query.format(length=length), lengths) for query in (_CALLS, _CACHED)]
+    return [(_QUERY_COSTS, ()), (_UNKNOWN, ()), (_TOTALS, ()), *by_length]
 
 
 def figures(
     costs: Sequence[Sequence[Any]],
-    calls: Sequence[Sequence[Any]],
     unknown: Sequence[Sequence[Any]],
     totals: Sequence[Sequence[Any]],
+    calls: Sequence[Sequence[Any]],
+    cached: Sequence[Sequence[Any]],
 ) -> DayFigures:
-    """The answers to :data:`DAY`, in its order."""
-    [(cached, overruns, overrun)] = totals
+    """The answers to :func:`day`, in its order."""
+    [(overruns, overrun)] = totals
     without_outcome = [Unknown(*found) for found in unknown]
     return DayFigures(
         query_costs=[
@@ -170,7 +192,7 @@ def figures(
         ],
         calls=[ModelCalls._make((*found[:4], Rates.kept(*found[4:8]), *found[8:])) for found in calls],
         unknown=without_outcome,
-        savings=CacheSavings(cached_input_microusd=cached),
+        savings=CacheSavings(cached_input_microusd=_saved(cached)),
         uncertain=Uncertain(
             provisional_calls=sum(of.calls for of in without_outcome),
             provisional_microusd=sum(of.spent for of in without_outcome),
@@ -178,6 +200,15 @@ def figures(
             overrun_microusd=overrun,
         ),
     )
+
+
+def _saved(cached: Sequence[Sequence[Any]]) -> int:
+    """What cached tokens would have cost more as new ones, in micro-dollars."""
+    exact = 0
+    for *kept, length, tokens in cached:
+        rates = Rates.kept(*kept).at(length)
+        exact += tokens * (rates.input - rates.cached_input)
+    return exact // 1_000_000_000
 
 
 LAST = "SELECT coalesce(max(sequence), 0) FROM metered WHERE tenant = $1"
