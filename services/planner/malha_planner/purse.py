@@ -6,6 +6,7 @@ needs none of its own: nobody could be denied it, and the ledger enters it with 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ from malha.api.run.v1.record_pb2 import StepStarted
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
 from malha.run import settle
-from malha_planner.lease import Lease
+from malha_planner.lease import HandedOver, Lease
 from malha_planner.patience import AWAY_OR_SILENT, patiently
 from malha_planner.ports import Ledger, WorkItem
 
@@ -45,16 +46,25 @@ class Purse:
 
     Args:
         agent_version: of the agent as it is loaded, which the journal does not tell.
+        leaving: set when this process is to end: what waits for money then waits elsewhere.
     """
 
     def __init__(
-        self, ledger: Ledger, lease: Lease, item: WorkItem, clock: Clock, *, agent_version: str
+        self,
+        ledger: Ledger,
+        lease: Lease,
+        item: WorkItem,
+        clock: Clock,
+        *,
+        agent_version: str,
+        leaving: asyncio.Event,
     ) -> None:
         self._ledger = ledger
         self._lease = lease
         self._item = item
         self._clock = clock
         self._agent_version = agent_version
+        self._leaving = leaving
         self._owed: list[Settlement] = []
         self._left: list[Settlement] = []
         """What earlier owners of the run left, and is not settled yet."""
@@ -76,6 +86,7 @@ class Purse:
 
         Raises:
             MalhaError: BUDGET_EXCEEDED (metadata as of :func:`exceeded`), or what the ledger refuses with.
+            HandedOver: this process ends while it waits.
             Interrupted, CancelSeen, Lost: as `Lease.within` and `Lease.write`.
         """
         limit = self._lease.state.accepted.limits.max_cost_microusd
@@ -101,6 +112,8 @@ class Purse:
             if not answer.denied.may_free:
                 raise exceeded(answer.denied)
             await self._lease.write()
+            if self._leaving.is_set():
+                raise HandedOver
             wait = random.uniform(pause / 4, pause)  # noqa: S311 - jitter, no secret
             pause = min(pause * 2, _LONGEST)
             try:

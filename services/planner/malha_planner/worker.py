@@ -205,7 +205,11 @@ class Worker:
             refusal = gone
         return ClaimedRun(
             lease=lease,
-            purse=Purse(self.ledger, lease, item, self.clock, agent_version=agent.card.version),
+            purse=Purse(
+                *(self.ledger, lease, item, self.clock),
+                agent_version=agent.card.version,
+                leaving=self.leaving,
+            ),
             screen=Screen(self.guard, lease, self.clock, agent=accepted.agent),
             voice=Voice(self.guard, self.deltas, self.sealer, self.clock, lease.state),
             transcript=await recall(lease.state, self.sealer),

@@ -9,7 +9,7 @@ from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.run import MAX_CLAIMS
 from malha.testing.planner import HoldAt, MemoryItem, asks, found, says
-from malha.testing.shop import Shop
+from malha.testing.shop import Shop, until
 
 
 async def test_the_step_under_way_ends_and_the_next_worker_goes_on_after_it(shop: Shop) -> None:
@@ -46,6 +46,28 @@ async def test_a_step_that_takes_longer_than_the_process_may_stay_is_left_with_t
     working.cancel()
     await asyncio.wait((working,))
     assert (item.acks, item.given_back) == (0, 1)
+
+
+async def test_a_run_that_waits_for_money_is_left_at_once_and_waits_elsewhere(shop: Shop) -> None:
+    shop.ledger.limit = 190
+    shop.ledger.enter("somebody/else", 100, None)
+    shop.model.script = [says("hello")]
+    item = await shop.accept()
+    worker = shop.worker()
+    working = asyncio.create_task(worker.handle(item))
+    await until(lambda: _rests(item))
+    worker.leaving.set()
+    async with asyncio.timeout(10):
+        await working
+    assert (item.acks, item.given_back) == (0, 1)
+    shop.ledger.enter("somebody/else", 100, 0)
+    await shop.run(replace(item, delivery=2))
+    assert (await shop.answer(item)).text == "hello"
+    assert shop.ledger.reserved == 0
+
+
+async def _rests(item: MemoryItem) -> bool:
+    return item.rests > 0
 
 
 async def test_a_run_that_was_taken_over_is_not_given_back(shop: Shop) -> None:
