@@ -317,6 +317,8 @@ async def test_of_several_documents_the_bad_are_refused_with_reasons_and_the_oth
 
 
 async def test_health_needs_no_key_and_names_what_is_away(door: Door) -> None:
+    # a part that is asked for the first time may take longer than it is given
+    await _until_answered(lambda: door.health.CheckHealth(health_pb.CheckHealthRequest()))
     assert (await door.health.CheckHealth(health_pb.CheckHealthRequest())).status == "ready"
     await door.peers.stop("guard")
     error = await _until_refused(lambda: door.health.CheckHealth(health_pb.CheckHealthRequest()))
