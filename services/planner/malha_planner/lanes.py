@@ -49,6 +49,7 @@ class Lanes:
 
     def __init__(self, slots: int, shares: Mapping[str, float], cap: Callable[[str], int]) -> None:
         self.slots = slots
+        """How many there are."""
         self._room = {name: max(1, math.ceil(share * slots)) for name, share in shares.items()}
         self._cap = cap
         self._questions: dict[str, dict[str, dict[Lane, int]]] = {}
@@ -92,7 +93,7 @@ class Lanes:
             return None
         for work_class in self._classes.order(name for name in self._questions if self._has_room(name)):
             waiting = ((work_class, tenant) for tenant in self._questions[work_class])
-            turn = self._tenants.first(who for who in waiting if self._may_take(*who))
+            turn = self._tenants.first(who for who in waiting if self._below_cap(*who))
             if turn is not None:
                 return self._take(*turn)
         return None
@@ -104,7 +105,8 @@ class Lanes:
 
     def retake(self, lane: Lane) -> bool:
         """The same for an item that had left its slot, where there is room; whether there was."""
-        if self.taken >= self.slots or not self._may_take(lane.work_class, lane.tenant):
+        room = self.taken < self.slots and self._has_room(lane.work_class)
+        if not room or not self._below_cap(lane.work_class, lane.tenant):
             return False
         self.occupy(lane)
         return True
@@ -123,8 +125,8 @@ class Lanes:
     def _has_room(self, work_class: str) -> bool:
         return self._taken[work_class] < self._room.get(work_class, self.slots)
 
-    def _may_take(self, work_class: str, tenant: str) -> bool:
-        return self._has_room(work_class) and self._taken_by[work_class, tenant] < self._cap(tenant)
+    def _below_cap(self, work_class: str, tenant: str) -> bool:
+        return self._taken_by[work_class, tenant] < self._cap(tenant)
 
     def _take(self, work_class: str, tenant: str) -> Lane:
         of_tenant = self._questions[work_class][tenant]

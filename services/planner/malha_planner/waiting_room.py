@@ -46,7 +46,7 @@ class WaitingRoom:
         """
         if self.inside >= _FOR_EACH_SLOT * self._lanes.slots:
             raise MalhaError(ErrorReason.ERROR_REASON_OVERLOADED, "too many runs wait already")
-        self._enter(1)
+        self._counted(1)
         self._lanes.free(lane)
         back = False
         try:
@@ -55,7 +55,7 @@ class WaitingRoom:
             await self._slot(lane)
             back = True
         finally:
-            self._enter(-1)
+            self._counted(-1)
             if not back:
                 self._lanes.occupy(lane)
 
@@ -69,8 +69,8 @@ class WaitingRoom:
             if not waiting:
                 del self._returning[lane]
 
-    def _enter(self, runs: int) -> None:
-        self.inside += runs
+    def _counted(self, more: int) -> None:
+        self.inside += more
         metrics.PLANNER_RESTING.set(self.inside)
 
     async def _slot(self, lane: Lane) -> None:
