@@ -144,11 +144,12 @@ def _of_calls(bands: Sequence[ModelCalls], prices: PriceTable, day: date) -> Ite
             ),
             saves_microusd=saves,
         )
-    reserved, longest = sum(band.reserved_output for band in bands), max(band.most_output for band in bands)
+    longest = max(band.most_output for band in bands)
+    above = [band for band in bands if band.reserved_output > band.calls * longest]
+    calls, reserved = sum(band.calls for band in above), sum(band.reserved_output for band in above)
     unused: Counter[int] = Counter()
-    for band in bands:
+    for band in above:
         unused[band.here.output] += band.reserved_output - band.calls * longest
-    unused = +unused
     if 2 * unused.total() >= reserved and (frees := _worth(unused)):
         yield Recommendation(
             kind=Recommendation.KIND_LOWER_CEILING,

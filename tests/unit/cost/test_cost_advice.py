@@ -83,6 +83,16 @@ def test_a_ceiling_far_above_the_longest_answer_frees_money_and_saves_none() -> 
     assert advised(calls("cheap", CHEAP, spent=1_100, reserved_output=190)) == []
 
 
+def test_what_was_held_for_nothing_is_told_of_the_calls_that_held_it_alone() -> None:
+    stepped = Rates(BILLION, BILLION, BILLION, (Band(1000, 2 * BILLION, 2 * BILLION, 2 * BILLION),))
+    short = calls("cheap", stepped, spent=1_100, most_output=10, reserved_output=1_000)
+    long = calls("cheap", stepped, input_tokens=20_000, spent=40_200, most_output=20, reserved_output=150)
+    [advice] = [one for one in advised(short, long) if one.kind == Recommendation.KIND_LOWER_CEILING]
+    assert "10 calls reserved 1,000 output tokens, where 10 times 20 would have done" in advice.arithmetic
+    assert "800 tokens" in advice.arithmetic
+    assert advice.frees_microusd == 800
+
+
 def test_calls_without_an_outcome_are_worth_no_more_than_their_ceilings_and_come_by_what_they_save() -> None:
     unknown = (Unknown("b", "", "a tool", 2, 50_000), Unknown("b", "", "a free tool", 2, 0))
     kinds = [(advice.subject, advice.saves_microusd) for advice in advised(calls(), unknown=unknown)]
