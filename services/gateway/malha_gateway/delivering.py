@@ -133,18 +133,19 @@ class Delivering:
     async def _begin(self, endpoint: Endpoint) -> None:
         """Begin as many of the endpoint's deliveries as there is room for."""
         name, manners = endpoint.webhook.webhook_id, self._manners
-        mine = sum(1 for webhook_id, _ in self._under_way if webhook_id == name)
+        begun = {sequence for webhook_id, sequence in self._under_way if webhook_id == name}
         most = 1 if endpoint.failures else manners.of_endpoint
         room = min(
-            most - mine,
+            most - len(begun),
             manners.of_tenant - self._tenants[endpoint.tenant],
             manners.of_all - len(self._under_way),
             manners.of_failing - len(self._failing) if endpoint.failures else manners.of_all,
         )
         if room <= 0:
             return
-        for due in await self._store.due(name, self._clock.now(), limit=room + mine):
-            if room and (name, due.sequence) not in self._under_way:
+        # one that ends meanwhile may still be in the answer
+        for due in await self._store.due(name, self._clock.now(), limit=room + len(begun)):
+            if room and due.sequence not in begun:
                 room -= 1
                 self._tenants[endpoint.tenant] += 1
                 task = asyncio.create_task(self._attempt(endpoint, due))

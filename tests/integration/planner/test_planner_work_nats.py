@@ -154,7 +154,7 @@ async def test_batches_leave_room_for_interactive_runs(planner: PlannerOnNats) -
     planner.start_worker(gate, concurrency=8, shares={"batch": 0.5})
     await until(lambda: _busy(planner, 4))
     await wake(planner, "acme", 3)
-    await until(lambda: _busy(planner, 7))
+    await until(lambda: _holds(lambda: len(gate.begun) >= 7))
     assert sorted(item.lane.work_class for item in gate.begun) == ["batch"] * 4 + ["interactive"] * 3  # type: ignore[attr-defined] # NatsItems
     gate.open()
     await until(lambda: empty(planner))
@@ -167,7 +167,7 @@ async def test_a_tenants_cap_is_its_own_and_holds_from_the_next_start_on(planner
     for tenant in caps:
         await wake(planner, tenant, 20)
     worker = planner.start_worker(gate, caps=caps.__getitem__)
-    await until(lambda: _busy(planner, 7))
+    await until(lambda: _holds(lambda: len(gate.begun) >= 7))
     assert Counter(item.tenant for item in gate.begun) == caps
     await planner.kill(worker)
     caps["small"] = 4

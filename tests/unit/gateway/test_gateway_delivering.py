@@ -16,7 +16,7 @@ from malha.testing.clock import FakeClock
 from malha_gateway.delivering import Delivering, Manners
 from malha_gateway.ports import WebhookStore
 from malha_gateway.sending import Sending
-from malha_gateway.webhook_endpoint import Due, Endpoint, Heard
+from malha_gateway.webhook_endpoint import Due, Endpoint, Heard, Outcome
 
 LOOK_SECONDS = 0.25
 
@@ -68,6 +68,64 @@ async def test_a_delivery_that_a_part_of_ours_holds_up_is_begun_again_after_a_pa
         clock.advance(LOOK_SECONDS)
         await _others_go_on()
         assert feed.asked == 2
+    finally:
+        await end(running)
+
+
+class SlowToRead(OneDue):
+    """A store whose second answer is as old as the question, which is when the delivery was still due."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+        self._questions = 0
+        self._done = False
+
+    async def due(self, _webhook_id: str, _now: datetime, *, limit: int) -> Sequence[Due]:
+        found = [] if self._done else await super().due(_webhook_id, _now, limit=limit)
+        self._questions += 1
+        if self._questions == 2:
+            await self.answer.wait()
+        return found
+
+    async def delivered(self, _due: Due, _outcome: Outcome) -> None:
+        self._done = True
+
+
+class OneEvent(Away):
+    """An event that can be read."""
+
+    async def event(self, _sequence: int) -> bytes | None:
+        return b'{"id": "1"}'
+
+
+class Receiver:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.answer = asyncio.Event()
+
+    async def send(self, _endpoint: Endpoint, _event_id: str, _body: bytes) -> Outcome:
+        self.sent += 1
+        await self.answer.wait()
+        return Outcome("HTTP 200", delivered=True)
+
+
+async def test_a_delivery_that_ends_while_the_next_are_looked_for_is_not_sent_again() -> None:
+    store, receiver = SlowToRead(), Receiver()
+    delivering = Delivering(
+        cast(WebhookStore, store), OneEvent(), cast(Sending, receiver), FakeClock(), Manners()
+    )
+    running = asyncio.create_task(delivering.run())
+    try:
+        await _others_go_on()
+        delivering.look()
+        await _others_go_on()
+        receiver.answer.set()
+        await _others_go_on()
+        store.answer.set()
+        await _others_go_on()
+        assert receiver.sent == 1
     finally:
         await end(running)
 
