@@ -64,20 +64,13 @@ from malha_gateway.remembered import Remembered
 from malha_gateway.revocation import Revocation
 from malha_gateway.runs import House, Runs
 from malha_gateway.sending import Sending
-from malha_gateway.servicer import (
-    AdminServicer,
-    AgentServicer,
-    AlertServicer,
-    BillingServicer,
-    EventStreamServicer,
-    HealthServicer,
-    KnowledgeServicer,
-    OperatorServicer,
-    RunServicer,
-    TenantServicer,
-    UsageServicer,
-    WebhookServicer,
-)
+from malha_gateway.servicer.admin import AdminServicer
+from malha_gateway.servicer.knowledge import KnowledgeServicer
+from malha_gateway.servicer.operator import OperatorServicer, TenantServicer
+from malha_gateway.servicer.outside import BillingServicer, HealthServicer
+from malha_gateway.servicer.runs import AgentServicer, EventStreamServicer, RunServicer
+from malha_gateway.servicer.spending import AlertServicer, UsageServicer
+from malha_gateway.servicer.webhooks import WebhookServicer
 from malha_gateway.settings import Settings
 from malha_gateway.view import View
 from malha_gateway.webhook_address import Reach
