@@ -157,7 +157,7 @@ def show(run_id: str) -> None:
     async def main(client: Client) -> int:
         run = await client.run(run_id)
         console.print(f"{render.status(run)} · {run.input}", highlight=False, markup=False)
-        console.print(render.steps(run))
+        whole(console, render.steps(run))
         render.outcome(console, run)
         return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from malha.api.event.v1.alert_pb2 import Alert
 from malha.cli.session import console, run
+from malha.cli.terminal import whole
 from malha.cli.usage import usd
 from malha.client import Client
 
@@ -28,14 +30,22 @@ def alerts(
             for alert in found:
                 typer.echo(json.dumps(MessageToDict(alert, preserving_proto_field_name=True)))
             return 0
-        table = Table("time", "alert", "what")
-        for alert in found:
-            at = alert.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-            table.add_row(at, alert.type.replace("_", " "), escape(said(alert)))
-        console.print(table if found else "no alerts")
+        if found:
+            whole(console, listing(found))
+        else:
+            console.print("no alerts")
         return 0
 
     run(main)
+
+
+def listing(alerts: Sequence[Alert]) -> Table:
+    """Alerts as a table."""
+    table = Table("time", "alert", "what")
+    for alert in alerts:
+        at = alert.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(at, alert.type.replace("_", " "), escape(said(alert)))
+    return table
 
 
 def said(alert: Alert) -> str:

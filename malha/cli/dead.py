@@ -8,6 +8,7 @@ import typer
 
 from malha.cli import render
 from malha.cli.session import console, run
+from malha.cli.terminal import whole
 from malha.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="Look after runs that were given up. Needs the scope operator.")
@@ -25,7 +26,10 @@ def list_(
 
     async def main(client: Client) -> int:
         found = await client.dead_runs(tenant, limit=limit)
-        console.print(render.dead_listing(found) if found else "no dead runs")
+        if found:
+            whole(console, render.dead_listing(found))
+        else:
+            console.print("no dead runs")
         return 0
 
     run(main)
@@ -37,8 +41,8 @@ def show(run_id: str, tenant: Tenant = LOCAL_TENANT) -> None:
 
     async def main(client: Client) -> int:
         found = await client.dead_run(tenant, run_id)
-        console.print(render.claims(found))
-        console.print(render.steps(found.run))
+        whole(console, render.claims(found))
+        whole(console, render.steps(found.run))
         render.outcome(console, found.run)
         return 0
 

@@ -50,17 +50,20 @@ def export(
         raise typer.Exit(2)
 
     async def main(client: Client) -> int:
-        place, heading = after, form == Form.CSV
-        async for page in client.metered_usage(after=after, since=since, until=until):
-            if form == Form.CSV:
-                write_sheet(page.records, heading=heading)
-                heading = False
-            else:
-                for record in page.records:
-                    told = values(record) if form == Form.JSONL else meter_event(record, event, customer)
-                    typer.echo(line(told))
-            place = page.next
-        typer.echo(f"malha: all that is committed was exported; go on with --after {place}", err=True)
+        place, heading, outcome = after, form == Form.CSV, "the export broke off"
+        try:
+            async for page in client.metered_usage(after=after, since=since, until=until):
+                if form == Form.CSV:
+                    write_sheet(page.records, heading=heading)
+                    heading = False
+                else:
+                    for record in page.records:
+                        told = values(record) if form == Form.JSONL else meter_event(record, event, customer)
+                        typer.echo(line(told))
+                place = page.next
+            outcome = "all that is committed was exported"
+        finally:
+            typer.echo(f"malha: {outcome}; go on with --after {place}", err=True)
         return 0
 
     run(main, refusals=Terminal(stderr=True))  # a bill holds records alone

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from malha.api.cost.v1.price_pb2 import Price, Quote
 from malha.cli.session import console, run
+from malha.cli.terminal import whole
 from malha.cli.usage import usd
 from malha.client import Client
 
@@ -59,14 +60,13 @@ def tell(quotes: Sequence[Quote], asked: str, *, one: bool, as_json: bool) -> No
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
     else:
         table = Table("model", "input", "cached", "output", asked, caption="dollars per million tokens")
-        table.columns[0].overflow = "fold"
         for column in table.columns[1:]:
-            column.justify = "right"
+            column.justify, column.no_wrap = "right", True
         for quote in quotes:
             shortest = quote.price.rates[0]
             amounts = map(per_million, (shortest.input, shortest.cached_input, shortest.output))
             table.add_row(escape(_name(quote.price)), *amounts, usd(quote.amount_microusd))
-        console.print(table)
+        whole(console, table)
 
 
 def _plain(quote: Quote) -> dict[str, object]:

@@ -23,7 +23,6 @@ _MARKS = {
     run_pb2.STEP_STATUS_ABANDONED: "[yellow]~[/]",
 }
 _SHOWN = 160
-_ID = 52
 
 
 def usd(microusd: int) -> str:
@@ -152,7 +151,7 @@ def _by_component(run: run_pb2.Run) -> str:
 
 def listing(runs: Sequence[run_pb2.Run]) -> Table:
     """Runs as a table, ids whole: they are there to be copied."""
-    table = Table(Column("run", no_wrap=True, min_width=_ID), "agent", "status", "accepted", "tokens", "cost")
+    table = Table(Column("run", no_wrap=True), "agent", "status", "accepted", "tokens", "cost")
     for column in table.columns[-2:]:
         column.no_wrap = True
     for run in runs:
@@ -169,7 +168,7 @@ def listing(runs: Sequence[run_pb2.Run]) -> Table:
 
 def dead_listing(dead: Sequence[operator_service_pb2.DeadRun]) -> Table:
     """Dead runs of several tenants as a table."""
-    table = Table(Column("run", no_wrap=True, min_width=_ID), "tenant", "agent", "died", "of")
+    table = Table(Column("run", no_wrap=True), "tenant", "agent", "died", "of")
     for one in dead:
         died = one.run.finish_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(one.run.run_id, escape(one.tenant), escape(one.run.agent), died, one.run.error.reason)

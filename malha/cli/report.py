@@ -165,5 +165,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escaped(cell: str) -> str:
-    """Text that stays text on a page."""
-    return "".join(f"\\{letter}" if letter in r"\`*_[]<>|" else letter for letter in cell)
+    """Text that stays text on a page, and orders a terminal nothing."""
+    return "".join(f"\\{letter}" if letter in r"\`*_[]<>|" else letter for letter in shown(cell))

@@ -30,9 +30,10 @@ class Terminal(Console):
 
 
 def whole(console: Console, table: Table) -> None:
-    """Print a table whose columns that do not wrap are never cut, if need be wider than the terminal: half of
-    an amount is another amount, and half of an id is none."""
+    """Print a table of which nothing is cut. Columns that wrap go on in the next line; those that do not are
+    kept whole, if need be wider than the terminal: half of an amount is another amount."""
     for column in table.columns:
+        column.overflow = "fold"
         longest = max(len(str(cell)) for cell in (column.header, *column.cells))
         column.min_width = longest if column.no_wrap else min(longest, _NAME)
     least = sum((column.min_width or 0) + _BETWEEN for column in table.columns) + 1

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from malha.api.cost.v1.usage_pb2 import DayUsage, UsageGroup, UsageRow
 from malha.cli import sheet
@@ -96,6 +96,8 @@ def tell(days: Sequence[DayUsage], form: Form) -> None:
         draw(chart(days))
     else:
         table = Table("day", "spent", "held", "tokens")
+        for column in table.columns:
+            column.no_wrap = True
         for column in table.columns[1:]:
             column.justify = "right"
         for day in days:
@@ -109,7 +111,7 @@ def tell(days: Sequence[DayUsage], form: Form) -> None:
             usd(sum(day.reserved_microusd for day in days)),
             f"{sum(day.used_tokens for day in days):,}",
         )
-        console.print(table)
+        whole(console, table)
 
 
 _MEASURES = (
@@ -152,7 +154,7 @@ def table_of(rows: Sequence[UsageRow], heading: str) -> Table:
         "reasoning": [row.reasoning_tokens for row in rows],
     }
     told = {kind: counts for kind, counts in kinds.items() if any(counts)}
-    table = Table(Column(heading, overflow="fold"), *told, "spent", "share", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(heading, *told, "spent", "share", box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     for place, row in enumerate(rows):

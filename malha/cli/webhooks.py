@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
+from malha.api.gateway.v1.webhook_service_pb2 import Webhook
 from malha.cli.session import console, run
+from malha.cli.terminal import whole
 from malha.client import Client
 
-_ID = 26
-"""Characters of an id: it is there to be copied."""
 app = typer.Typer(no_args_is_help=True, help="Have events posted to a URL, signed. Needs the scope admin.")
 
 
@@ -41,24 +42,28 @@ def list_() -> None:
     """List the endpoints and how their deliveries go."""
 
     async def main(client: Client) -> int:
-        table = Table("webhook", "url", "events", "waiting", "last")
-        table.columns[0].no_wrap, table.columns[0].min_width = True, _ID
-        table.columns[1].overflow = "fold"
-        for webhook in await client.webhooks():
-            outcome = (
-                f"disabled: {webhook.disabled_reason}" if webhook.disabled_reason else webhook.last_outcome
-            )
-            table.add_row(
-                webhook.webhook_id,
-                escape(webhook.url),
-                " ".join(webhook.event_types) or "all",
-                f"{webhook.waiting:,}",
-                escape(outcome or "nothing yet"),
-            )
-        console.print(table if table.row_count else "no webhooks; add one with: malha webhooks add URL")
+        if found := await client.webhooks():
+            whole(console, listing(found))
+        else:
+            console.print("no webhooks; add one with: malha webhooks add URL")
         return 0
 
     run(main)
+
+
+def listing(webhooks: Sequence[Webhook]) -> Table:
+    """Endpoints as a table, ids whole: they are there to be copied."""
+    table = Table(Column("webhook", no_wrap=True), "url", "events", "waiting", "last")
+    for webhook in webhooks:
+        outcome = f"disabled: {webhook.disabled_reason}" if webhook.disabled_reason else webhook.last_outcome
+        table.add_row(
+            webhook.webhook_id,
+            escape(webhook.url),
+            " ".join(webhook.event_types) or "all",
+            f"{webhook.waiting:,}",
+            escape(outcome or "nothing yet"),
+        )
+    return table
 
 
 @app.command()

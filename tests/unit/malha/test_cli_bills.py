@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import cast
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,11 +19,13 @@ from malha.api.cost.v1.metering_pb2 import MeteredUsage
 from malha.api.cost.v1.report_pb2 import DailyReport, QueryCost, Recommendation, Uncertain
 from malha.api.cost.v1.usage_pb2 import UsageRow
 from malha.api.gateway.v1.run_pb2 import Run
+from malha.api.gateway.v1.usage_service_pb2 import ExportUsageResponse
 from malha.api.run.v1.record_pb2 import StepKind
 from malha.cli import export, sheet
 from malha.cli.render import figures
 from malha.cli.report import markdown, sections, text
 from malha.cli.usage import By, Form, bars, tell_grouped
+from malha.client import Client, ErrorReason, MalhaError
 
 ROWS = [
     UsageRow(name="writer", version="2", calls=3, input_tokens=1_500, amount_microusd=750_000, share=0.75),
@@ -71,6 +76,28 @@ def test_a_bar_is_as_long_as_its_group_is_dear_and_money_given_back_has_none() -
     lines = bars([("a", 400), ("longer", 100), ("back", -5)])
     assert [line.count("█") for line in lines] == [40, 10, 0]
     assert lines[2].endswith("-$0.000005")
+
+
+class BreaksOff:
+    """A client that gives one page, and then the mesh is away."""
+
+    async def metered_usage(self, **_: object) -> AsyncIterator[ExportUsageResponse]:
+        yield ExportUsageResponse(records=[RECORD], next=7, more=True)
+        raise MalhaError(ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, "the mesh is away")
+
+
+def test_an_export_that_breaks_off_says_where_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(command: Callable[[Client], Coroutine[None, None, int]], **_: object) -> None:
+        asyncio.run(command(cast(Client, BreaksOff())))
+
+    monkeypatch.setattr(export, "run", run)
+    with pytest.raises(MalhaError):
+        export.export()
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert said.err == "malha: the export broke off; go on with --after 7\n"
 
 
 def test_a_record_is_a_line_of_the_contracts_fields_with_a_time_to_the_microsecond() -> None:

@@ -76,3 +76,8 @@ def test_a_terminals_own_colours_and_growing_texts_are_left_alone() -> None:
 def test_a_report_orders_a_terminal_nothing() -> None:
     [heading, *_] = report.text(iter([report.Section(ORDER)]))
     assert "\x1b" not in heading
+
+
+def test_a_report_as_a_page_orders_a_terminal_nothing() -> None:
+    page = report.markdown(iter([report.Section("Tools", [ORDER], ["name"], [[ORDER]])]))
+    assert not set("".join(page)) & set("\x1b\x9b\x07\u202e\u202c")
