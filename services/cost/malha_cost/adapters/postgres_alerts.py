@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -32,10 +32,9 @@ _SPENT = f"SELECT {', '.join(Spent._fields)} FROM entries WHERE spent <> 0 AND a
 _BETWEEN = f"{_SPENT} > $1 AND at_us <= $2 ORDER BY at_us LIMIT $3"
 _AT = f"{_SPENT} = $1"
 _HOURS = "SELECT hour, spent FROM hourly_spending WHERE tenant = $1 AND agent = $2 AND hour BETWEEN $3 AND $4"
-_RUNS = """
-    SELECT run_id, spent, calls, last_us FROM run_spending
-    WHERE tenant = $1 AND agent = $2 ORDER BY last_us DESC LIMIT $3
-"""
+_THEIRS = "SELECT run_id, spent, calls, last_us FROM run_spending WHERE tenant = $1 AND agent = $2"
+_RUNS = f"{_THEIRS} ORDER BY last_us DESC LIMIT $3"
+_NAMED = f"{_THEIRS} AND run_id = ANY($3::text[])"
 _BEFORE = "SELECT at_us FROM watched"
 _BEGIN = "INSERT INTO watched VALUES (1, $1) ON CONFLICT (one) DO NOTHING"
 _GO_ON = "UPDATE watched SET at_us = $1 WHERE at_us = $2"
@@ -55,7 +54,7 @@ _FORGET_HOURS = """
     WHERE h.tenant = said.tenant AND h.agent = said.agent AND h.hour < said.hour
 """
 _FORGET_RUNS = """
-    DELETE FROM run_spending WHERE tenant = $1 AND agent = $2 AND last_us < (
+    DELETE FROM run_spending WHERE tenant = $1 AND agent = $2 AND last_us < $4 AND last_us < (
       SELECT last_us FROM run_spending WHERE tenant = $1 AND agent = $2
       ORDER BY last_us DESC LIMIT 1 OFFSET $3
     )
@@ -116,9 +115,10 @@ class PostgresAlerts:
         async with reachable(), self._pool.acquire() as connection:
             return {row[0]: row[1] for row in await connection.fetch(_HOURS, *values)}
 
-    async def runs(self, tenant: str, agent: str) -> dict[str, RunSum]:
+    async def runs(self, tenant: str, agent: str, named: Collection[str]) -> dict[str, RunSum]:
         async with reachable(), self._pool.acquire() as connection:
             rows = await connection.fetch(_RUNS, tenant, agent, RUNS)
+            rows += await connection.fetch(_NAMED, tenant, agent, list(named))
         return {row[0]: RunSum(row[1], row[2], row[3]) for row in rows}
 
     async def follow(self, findings: Findings) -> bool:
@@ -136,7 +136,7 @@ class PostgresAlerts:
             old = [(tenant, agent, hour - HOURS_KEPT) for tenant, agent, hour in findings.hours]
             await connection.execute(_FORGET_HOURS, *map(list, zip(*old, strict=True)))
             for tenant, agent in {run[:2] for run in findings.runs}:
-                await connection.execute(_FORGET_RUNS, tenant, agent, RUNS)
+                await connection.execute(_FORGET_RUNS, tenant, agent, RUNS, findings.going_on_us)
             if findings.forgotten:
                 hour, run_us = findings.forgotten
                 await connection.execute(_FORGET_ALL_HOURS, hour)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from malha.api.event.v1.alert_pb2 import Alert
@@ -22,10 +23,9 @@ _SPENT = f"SELECT {', '.join(Spent._fields)} FROM entries WHERE spent <> 0 AND a
 _BETWEEN = f"{_SPENT} > ? AND at_us <= ? ORDER BY at_us LIMIT ?"
 _AT = f"{_SPENT} = ?"
 _HOURS = "SELECT hour, spent FROM hourly_spending WHERE tenant = ? AND agent = ? AND hour BETWEEN ? AND ?"
-_RUNS = (
-    "SELECT run_id, spent, calls, last_us FROM run_spending"
-    " WHERE tenant = ? AND agent = ? ORDER BY last_us DESC LIMIT ?"
-)
+_THEIRS = "SELECT run_id, spent, calls, last_us FROM run_spending WHERE tenant = ? AND agent = ?"
+_RUNS = f"{_THEIRS} ORDER BY last_us DESC LIMIT ?"
+_NAMED = f"{_THEIRS} AND run_id IN (SELECT value FROM json_each(?))"
 _ADD_HOUR = (
     "INSERT INTO hourly_spending VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET spent = spent + excluded.spent"
 )
@@ -36,7 +36,7 @@ _ADD_RUN = (
 )
 _FORGET_HOURS = "DELETE FROM hourly_spending WHERE tenant = ? AND agent = ? AND hour < ?"
 _FORGET_RUNS = (
-    "DELETE FROM run_spending WHERE tenant = ? AND agent = ? AND last_us <"
+    "DELETE FROM run_spending WHERE tenant = ? AND agent = ? AND last_us < ? AND last_us <"
     " (SELECT last_us FROM run_spending WHERE tenant = ? AND agent = ?"
     "  ORDER BY last_us DESC LIMIT 1 OFFSET ?)"
 )
@@ -104,9 +104,10 @@ class SqliteAlerts:
 
         return await self._database.read(work)
 
-    async def runs(self, tenant: str, agent: str) -> dict[str, RunSum]:
+    async def runs(self, tenant: str, agent: str, named: Collection[str]) -> dict[str, RunSum]:
         def work(connection: sqlite3.Connection) -> dict[str, RunSum]:
-            rows = connection.execute(_RUNS, (tenant, agent, RUNS))
+            rows = connection.execute(_RUNS, (tenant, agent, RUNS)).fetchall()
+            rows += connection.execute(_NAMED, (tenant, agent, json.dumps(list(named)))).fetchall()
             return {row[0]: RunSum(*row[1:]) for row in map(tuple, rows)}
 
         return await self._database.read(work)
@@ -121,7 +122,8 @@ class SqliteAlerts:
             for tenant, agent, hour in findings.hours:
                 connection.execute(_FORGET_HOURS, (tenant, agent, hour - HOURS_KEPT))
             for tenant, agent in {run[:2] for run in findings.runs}:
-                connection.execute(_FORGET_RUNS, (tenant, agent, tenant, agent, RUNS))
+                values = tenant, agent, findings.going_on_us, tenant, agent, RUNS
+                connection.execute(_FORGET_RUNS, values)
             if findings.forgotten:
                 hour, run_us = findings.forgotten
                 connection.execute(_FORGET_ALL_HOURS, (hour,))
