@@ -25,7 +25,7 @@ _AT = f"{_SPENT} = ?"
 _HOURS = "SELECT hour, spent FROM hourly_spending WHERE tenant = ? AND agent = ? AND hour BETWEEN ? AND ?"
 _THEIRS = "SELECT run_id, spent, calls, last_us FROM run_spending WHERE tenant = ? AND agent = ?"
 _RUNS = f"{_THEIRS} ORDER BY last_us DESC LIMIT ?"
-_NAMED = f"{_THEIRS} AND run_id IN (SELECT value FROM json_each(?))"
+_NAMED = f"{_THEIRS} AND run_id IN (SELECT value FROM json_each(?))"  # noqa: S608  # constants
 _ADD_HOUR = (
     "INSERT INTO hourly_spending VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET spent = spent + excluded.spent"
 )
