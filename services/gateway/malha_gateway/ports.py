@@ -160,6 +160,8 @@ class Taken(NamedTuple):
     tenant: str
     paid: Paid
     changed: bool
+    repeated: bool
+    """It was kept before."""
 
 
 class TenantStore(Protocol):
@@ -168,10 +170,10 @@ class TenantStore(Protocol):
     ``judge`` says what all events of a customer come to, in the transaction that keeps it.
     """
 
-    async def take(self, event: Event, judge: Callable[[Sequence[Event]], Paid]) -> Taken | None:
+    async def take(self, event: Event, judge: Callable[[Sequence[Event]], Paid]) -> Taken:
         """Keep an event, and link its customer where it names a tenant and both are free.
 
-        None where it was kept before.
+        One that was kept before links nobody, but is judged anew: settings may have changed since.
         """
         ...
 
