@@ -222,8 +222,11 @@ class EventFeed(Protocol):
         """The sequence of the last event; 0 for none."""
         ...
 
-    async def event(self, sequence: int) -> bytes | None:
-        """The CloudEvent at a place; None where it was erased, or is kept no more."""
+    async def event(self, tenant: str, sequence: int) -> bytes | None:
+        """The tenant's CloudEvent at a place; None where it was erased, or is kept no more.
+
+        In a stream that was made anew another tenant's event may stand there.
+        """
         ...
 
 
@@ -288,7 +291,7 @@ class WebhookStore(Protocol):
         ...
 
     async def ready(self, now: datetime) -> Sequence[Endpoint]:
-        """Endpoints that may be posted to and have something due, those that do not fail first."""
+        """Endpoints that may be posted to and have something due."""
         ...
 
     async def due(self, webhook_id: str, now: datetime, *, limit: int) -> Sequence[Due]:
