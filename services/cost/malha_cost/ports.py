@@ -126,8 +126,11 @@ class Spending(Protocol):
         """The agent's latest runs that spent something, and the named ones of its runs, by their ids."""
         ...
 
-    async def follow(self, findings: Findings) -> bool:
-        """Store sums, alerts and how far they go; False, and nothing, where another process was first."""
+    async def follow(self, findings: Findings) -> list[Alert] | None:
+        """Store sums, alerts and how far they go; which alerts were not stored before.
+
+        None, and nothing is stored, where another process was first.
+        """
         ...
 
 

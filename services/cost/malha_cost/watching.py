@@ -8,7 +8,7 @@ twice, also where several processes watch one ledger.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -43,7 +43,6 @@ also where the clocks of several processes are a little apart."""
 _BATCH = 1000
 _LATE = timedelta(hours=1)
 """What is older alarms nobody any more: a watch that begins on an old ledger learns from it."""
-_REMEMBERED = 4096
 
 
 class Rules(NamedTuple):
@@ -83,7 +82,6 @@ class Watch:
         self._told = told
         self._clock = clock
         self._every = every
-        self._found: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
         """Watch for ever; a database that is away is looked at again."""
@@ -110,13 +108,12 @@ class Watch:
         alerts = [alert_of(found, moment(now, "")) for found in marks]
         alerts += await self._anomalies(hours, by_hour(recent), now)
         alerts += await self._runaways(runs, by_run(recent), now)
-        new = [alert for alert in alerts if alert.id not in self._found]
         after_us = batch.spent[-1].at_us
-        if await self._spending.follow(Findings(batch.before_us, after_us, hours, runs, new)):
+        new = await self._spending.follow(Findings(batch.before_us, after_us, hours, runs, alerts))
+        if new is not None:
             self._told.took(marks)
             for alert in new:
                 alarm(alert)
-                self._remember(alert.id)
         return True
 
     async def _marks(self, spent: Iterable[Spent], now: datetime) -> list[Reached]:
@@ -188,8 +185,3 @@ class Watch:
             alert.time.FromDatetime(now)
             alerts.append(alert)
         return alerts
-
-    def _remember(self, alert: str) -> None:
-        self._found[alert] = None
-        if len(self._found) > _REMEMBERED:
-            self._found.popitem(last=False)

@@ -143,7 +143,8 @@ async def test_a_run_whose_agent_has_hundreds_of_others_at_a_time_is_known_as_on
     await seen(watch, clock)
     [(at_us,)] = await books.rows("SELECT at_us FROM watched")
     others = {Run("ana", "a", f"r{n}"): RunSum(2, 1, at_us + 1 + n) for n in range(2 * RUNS)}
-    assert await books.alerts.follow(Findings(at_us, at_us + 2 * RUNS, {Hour("ana", "a", 0): 1}, others, []))
+    sums = Findings(at_us, at_us + 2 * RUNS, {Hour("ana", "a", 0): 1}, others, [])
+    assert await books.alerts.follow(sums) == []
     for step in range(8, 12):
         await rich.spend(f"busy/{step}", 1, run="busy")
     await seen(watch, clock)

@@ -18,7 +18,7 @@ _Connection: TypeAlias = Any
 _STORE = """
     INSERT INTO alerts (tenant, id, at_us, organisation, body)
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[])
-    ON CONFLICT (tenant, id) DO NOTHING
+    ON CONFLICT (tenant, id) DO NOTHING RETURNING tenant, id
 """
 _UNTOLD = "SELECT body FROM alerts WHERE told_us IS NULL AND tenant <> '' ORDER BY at_us LIMIT $1"
 _TOLD = """
@@ -63,15 +63,17 @@ _FORGET_ALL_HOURS = "DELETE FROM hourly_spending WHERE hour < $1"
 _FORGET_ALL_RUNS = "DELETE FROM run_spending WHERE last_us < $1"
 
 
-async def store(connection: _Connection, alerts: Sequence[Alert]) -> None:
-    """Keep alerts that are not there yet."""
-    if alerts:
-        rows = [
-            (one.tenant, one.id, one.time.ToMicroseconds(), organisation_of(one), one.SerializeToString())
-            for one in alerts
-        ]
-        rows.sort()  # in one order, so that nobody waits in a circle
-        await connection.execute(_STORE, *map(list, zip(*rows, strict=True)))
+async def store(connection: _Connection, alerts: Sequence[Alert]) -> set[tuple[str, str]]:
+    """Keep alerts that are not there yet; which those are, by tenant and id."""
+    if not alerts:
+        return set()
+    rows = [
+        (one.tenant, one.id, one.time.ToMicroseconds(), organisation_of(one), one.SerializeToString())
+        for one in alerts
+    ]
+    rows.sort()  # in one order, so that nobody waits in a circle
+    stored = await connection.fetch(_STORE, *map(list, zip(*rows, strict=True)))
+    return {tuple(row) for row in stored}
 
 
 class PostgresAlerts:
@@ -121,14 +123,14 @@ class PostgresAlerts:
             rows += await connection.fetch(_NAMED, tenant, agent, list(named))
         return {row[0]: RunSum(row[1], row[2], row[3]) for row in rows}
 
-    async def follow(self, findings: Findings) -> bool:
+    async def follow(self, findings: Findings) -> list[Alert] | None:
         async with reachable(), self._pool.acquire() as connection, connection.transaction():
             if findings.before_us is None:
                 moved = await connection.execute(_BEGIN, findings.after_us)
             else:
                 moved = await connection.execute(_GO_ON, findings.after_us, findings.before_us)
             if moved.endswith(" 0"):
-                return False
+                return None
             hours = [(*place, spent) for place, spent in findings.hours.items()]
             runs = [(*run, *sums) for run, sums in findings.runs.items()]
             await connection.execute(_ADD_HOURS, *map(list, zip(*hours, strict=True)))
@@ -141,5 +143,5 @@ class PostgresAlerts:
                 hour, run_us = findings.forgotten
                 await connection.execute(_FORGET_ALL_HOURS, hour)
                 await connection.execute(_FORGET_ALL_RUNS, run_us)
-            await store(connection, findings.alerts)
-        return True
+            stored = await store(connection, findings.alerts)
+        return [alert for alert in findings.alerts if (alert.tenant, alert.id) in stored]

@@ -44,11 +44,14 @@ _FORGET_ALL_HOURS = "DELETE FROM hourly_spending WHERE hour < ?"
 _FORGET_ALL_RUNS = "DELETE FROM run_spending WHERE last_us < ?"
 
 
-def store(connection: sqlite3.Connection, alerts: Iterable[Alert]) -> None:
-    """Keep alerts that are not there yet."""
+def store(connection: sqlite3.Connection, alerts: Iterable[Alert]) -> list[Alert]:
+    """Keep alerts that are not there yet; which those are."""
+    new = []
     for alert in alerts:
         values = alert.tenant, alert.id, alert.time.ToMicroseconds(), organisation_of(alert)
-        connection.execute(_STORE, (*values, alert.SerializeToString()))
+        if connection.execute(_STORE, (*values, alert.SerializeToString())).rowcount:
+            new.append(alert)
+    return new
 
 
 class SqliteAlerts:
@@ -112,10 +115,10 @@ class SqliteAlerts:
 
         return await self._database.read(work)
 
-    async def follow(self, findings: Findings) -> bool:
-        def work(connection: sqlite3.Connection) -> bool:
+    async def follow(self, findings: Findings) -> list[Alert] | None:
+        def work(connection: sqlite3.Connection) -> list[Alert] | None:
             if _before(connection) != findings.before_us:
-                return False
+                return None
             connection.execute("INSERT OR REPLACE INTO watched VALUES (1, ?)", (findings.after_us,))
             connection.executemany(_ADD_HOUR, [(*place, spent) for place, spent in findings.hours.items()])
             connection.executemany(_ADD_RUN, [(*run, *sums) for run, sums in findings.runs.items()])
@@ -128,8 +131,7 @@ class SqliteAlerts:
                 hour, run_us = findings.forgotten
                 connection.execute(_FORGET_ALL_HOURS, (hour,))
                 connection.execute(_FORGET_ALL_RUNS, (run_us,))
-            store(connection, findings.alerts)
-            return True
+            return store(connection, findings.alerts)
 
         return await self._database.write(work, durable=bool(findings.alerts))
 
