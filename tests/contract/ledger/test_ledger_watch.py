@@ -54,6 +54,14 @@ async def test_a_mark_that_a_last_settlement_passed_is_found_soon_after(
     assert len(await found(books)) == 1, "whoever else finds it finds it told"
 
 
+async def test_a_budget_that_is_used_up_to_the_last_is_said_to_stop_people_before_anything_more_is_asked(
+    till: Till, books: Book, watch: Watch, clock: FakeClock
+) -> None:
+    await till.spend("a", 1_000)
+    await seen(watch, clock)
+    assert [alert.type for alert in await found(books)] == ["budget_warned", "budget_stopped"]
+
+
 async def test_an_hour_unlike_the_same_hour_of_past_days_is_told_once(
     rich: Till, books: Book, watch: Watch, clock: FakeClock
 ) -> None:
