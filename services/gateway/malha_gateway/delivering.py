@@ -189,17 +189,16 @@ class Delivering:
         now = self._clock.now()
         again = now + timedelta(seconds=backoff(due.attempts, self._manners.retry_seconds, _LONGEST))
         rest = now + timedelta(seconds=backoff(endpoint.failures, self._manners.retry_seconds, _LONGEST_REST))
-        await self._store.failed(due, outcome, now, again=again, rest=rest)
+        # not since when it failed as the delivery began: a test may have ended that meanwhile
+        since = await self._store.failed(due, outcome, now, again=again, rest=rest)
         given_up = now - _time(due.first_us) >= self._manners.give_up
         if given_up:
             await self._store.dropped(due)
         metrics.GATEWAY_DELIVERIES.labels("given_up" if given_up else "failed").inc()
-        since = endpoint.failing_since_us
         if outcome.over:
             await self._disable(endpoint, outcome.text)
-        elif since is not None and now - _time(since) >= self._manners.disable_after:
-            began = f"{_time(since):%Y-%m-%d %H:%M} UTC"
-            await self._disable(endpoint, f"it failed since {began}: {outcome.text}")
+        elif now - since >= self._manners.disable_after:
+            await self._disable(endpoint, f"it failed since {since:%Y-%m-%d %H:%M} UTC: {outcome.text}")
 
     async def _disable(self, endpoint: Endpoint, reason: str) -> None:
         await self._store.disable(endpoint.webhook.webhook_id, reason)

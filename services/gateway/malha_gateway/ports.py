@@ -308,8 +308,8 @@ class WebhookStore(Protocol):
 
     async def failed(
         self, due: Due, outcome: Outcome, now: datetime, *, again: datetime, rest: datetime
-    ) -> None:
-        """Try it again, and not before; and let the endpoint rest until then."""
+    ) -> datetime:
+        """Try it again, and not before; and let the endpoint rest until then. Since when it fails."""
         ...
 
     async def disable(self, webhook_id: str, reason: str) -> None:

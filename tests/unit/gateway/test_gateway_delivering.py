@@ -184,6 +184,50 @@ async def test_room_that_slow_receivers_leave_goes_to_who_has_least_under_way() 
         await end(running)
 
 
+class Enabled(OneDue):
+    """A store in which a test that arrived has just ended days of failing."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.disabled = False
+
+    async def ready(self, _now: datetime) -> Sequence[Endpoint]:
+        return [Endpoint("ana", Webhook(webhook_id="hook"), Sealed(), failures=99)]
+
+    async def failed(
+        self, _due: Due, _outcome: Outcome, now: datetime, *, again: datetime, rest: datetime
+    ) -> datetime:
+        self.failures += 1
+        return now
+
+    async def dropped(self, _due: Due) -> None:
+        pass
+
+    async def disable(self, _webhook_id: str, _reason: str) -> None:
+        self.disabled = True
+
+
+class Refusing(Receiver):
+    """Answers that it will not have it."""
+
+    async def send(self, _endpoint: Endpoint, _event_id: str, _body: bytes) -> Outcome:
+        return Outcome("HTTP 503", delivered=False)
+
+
+async def test_a_delivery_that_was_under_way_does_not_disable_what_a_test_has_just_enabled() -> None:
+    store = Enabled()
+    delivering = Delivering(
+        cast(WebhookStore, store), OneEvent(), cast(Sending, Refusing()), FakeClock(), Manners()
+    )
+    running = asyncio.create_task(delivering.run())
+    try:
+        await _others_go_on()
+        assert store.failures > 0
+        assert not store.disabled
+    finally:
+        await end(running)
+
+
 async def _others_go_on() -> None:
     for _ in range(200):
         await asyncio.sleep(0)

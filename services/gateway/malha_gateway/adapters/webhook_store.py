@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from malha.api.gateway.v1.webhook_service_pb2 import Webhook
 from malha.api.run.v1.record_pb2 import Sealed
 from malha.sqlite import Database
 from malha_gateway.webhook_endpoint import Due, Endpoint, Heard, Outcome, wants
 
-_COLUMNS = (
-    "webhook_id, tenant, url, event_types, secret, create_us, disabled_reason, last_outcome, failures,"
-    " failing_since_us"
-)
+_COLUMNS = "webhook_id, tenant, url, event_types, secret, create_us, disabled_reason, last_outcome, failures"
 _ADD = (
     "INSERT INTO webhook (webhook_id, tenant, url, event_types, secret, create_us, after_sequence)"
     " SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM webhook WHERE tenant = ?) < ?"
@@ -42,6 +39,7 @@ _AGAIN = "UPDATE delivery SET attempts = attempts + 1, due_us = ? WHERE webhook_
 _FAILED = (
     "UPDATE webhook SET last_outcome = ?, failures = failures + 1,"
     " failing_since_us = coalesce(failing_since_us, ?), retry_us = ? WHERE webhook_id = ?"
+    " RETURNING failing_since_us"
 )
 
 
@@ -178,12 +176,14 @@ class SqliteWebhooks:
 
     async def failed(
         self, due: Due, outcome: Outcome, now: datetime, *, again: datetime, rest: datetime
-    ) -> None:
-        def work(connection: sqlite3.Connection) -> None:
+    ) -> datetime:
+        def work(connection: sqlite3.Connection) -> datetime:
             connection.execute(_AGAIN, (_us(again), due.webhook_id, due.sequence))
-            connection.execute(_FAILED, (outcome.text, _us(now), _us(rest), due.webhook_id))
+            values = outcome.text, _us(now), _us(rest), due.webhook_id
+            row = connection.execute(_FAILED, values).fetchone()
+            return now if row is None else datetime.fromtimestamp(row[0] / 1_000_000, UTC)  # None: removed
 
-        await self._database.write(work, durable=False)
+        return await self._database.write(work, durable=False)
 
     async def disable(self, webhook_id: str, reason: str) -> None:
         await self._database.write(
@@ -202,9 +202,7 @@ def _endpoint(row: sqlite3.Row) -> Endpoint:
         last_outcome=row["last_outcome"],
     )
     webhook.create_time.FromMicroseconds(row["create_us"])
-    return Endpoint(
-        row["tenant"], webhook, Sealed.FromString(row["secret"]), row["failures"], row["failing_since_us"]
-    )
+    return Endpoint(row["tenant"], webhook, Sealed.FromString(row["secret"]), row["failures"])
 
 
 def _us(time: datetime) -> int:
