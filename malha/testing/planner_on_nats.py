@@ -53,6 +53,8 @@ class PlannerOnNats(Shop):
         """What followers made from now on do besides."""
         self.lanes: list[Lanes] = []
         """Of each worker started."""
+        self.recording: asyncio.Lock = asyncio.Lock()
+        """Shared by chores that must not write at once."""
         self.state_dir = state
         self._stack = AsyncExitStack()
         self._tasks: dict[asyncio.Task[None], asyncio.Event | None] = {}
@@ -115,6 +117,7 @@ class PlannerOnNats(Shop):
             streams=self.streams,
             effects=self.toolbox,
             acting=acting_for,
+            recording=self.recording,
             disk=self.disk,
             clock=SystemClock(),
         )

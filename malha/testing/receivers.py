@@ -68,6 +68,13 @@ class Receiver:
                 self._came.clear()
                 await self._came.wait()
 
+    async def until_type(self, event_type: str) -> None:
+        """Return once one of this type was taken."""
+        async with asyncio.timeout(_SECONDS):
+            while all(event["type"] != event_type for event in self.taken):
+                self._came.clear()
+                await self._came.wait()
+
     async def until_refused(self, count: int) -> None:
         """Return once so many were refused."""
         async with asyncio.timeout(_SECONDS):

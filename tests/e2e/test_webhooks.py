@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from malha.api.cost.v1.budget_pb2 import Budget, Scope, Window
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Scope, Window
 from malha.api.gateway.v1 import run_pb2
-from malha.api.gateway.v1.admin_service_pb2 import SetBudgetRequest
+from malha.api.gateway.v1.admin_service_pb2 import SetBudgetPolicyRequest, SetBudgetRequest
 from malha.errors import MalhaError
 from malha.testing import scripted_agents
 from malha.testing.mesh import Mesh
@@ -55,6 +55,10 @@ async def spend_to_the_end(mesh: Mesh, receiver: Receiver) -> None:
                 await receiver.until_refused(2)
                 await mesh.kill("gateway")
         receiver.answers = []
+        await receiver.until_type("malha.alert.budget_braked")
+        # without its brake, so that the ledger is asked for what does not fit, and not the gateway alone
+        policy = SetBudgetPolicyRequest(policy=BudgetPolicy(brake_percent=100))
+        await client._call(client.admin.SetBudgetPolicy, policy)
         assert await refused(client.ask("One too many", agent="terse")) == "BUDGET_EXCEEDED"
         told = await client.alerts()
         await receiver.until([alert.id for alert in told])

@@ -9,7 +9,7 @@ from malha_cost.authorization import Decision
 
 
 class Alarms:
-    """Counts decisions, and says what an alert tells; after a restart it may be said again."""
+    """Counts decisions, and says what an alert tells that was not stored before."""
 
     def decided(self, decision: Decision) -> None:
         """Take note of a decision that was committed."""

@@ -48,7 +48,8 @@ class Reached(NamedTuple):
 def reached(rules: Rules, policy: BudgetPolicy, now: Moment, denied: Denied | None = None) -> list[Reached]:
     """The marks that budgets of people, not of runs, have reached, and the one that stopped somebody.
 
-    A denial that waiting may cure stops nobody, and the brake is told of when it is reached.
+    A denial that waiting may cure stops nobody, and the brake is told of when it is reached. Under a limit
+    that is used up nobody asks any more: runs are refused before they begin.
     """
     found: list[Reached] = []
     stops = denied is not None and not denied.may_free and not denied.braked
@@ -61,7 +62,8 @@ def reached(rules: Rules, policy: BudgetPolicy, now: Moment, denied: Denied | No
             found.append(_reached(WARNED, account, status, now))
         if spent and brake < 100 and spent >= limit * brake:
             found.append(_reached(BRAKED, account, status, now))
-        if stops and denied is not None and denied.budget.budget == status.budget:
+        refused = stops and denied is not None and denied.budget.budget == status.budget
+        if refused or (spent and spent >= limit * 100):
             found.append(_reached(STOPPED, account, status, now))
     if stops and denied is not None and denied.HasField("quota") and rules.limits:
         tenant = next(account.tenant for _, account, _ in rules.limits if account.scope == TENANT)

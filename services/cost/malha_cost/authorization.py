@@ -73,7 +73,7 @@ class Decision(NamedTuple):
     """Settlements that went above their reservation just now."""
     reached: Sequence[Reached] = ()
     alerts: Sequence[Alert] = ()
-    """Of what was reached, those to be stored with the entries."""
+    """Of what was reached, those to be stored with the entries; once they are, those that were not there."""
 
 
 def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Price | None) -> Decision:

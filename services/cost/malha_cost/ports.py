@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -122,12 +122,15 @@ class Spending(Protocol):
         """What was spent there in that hour and so many before it; hours without spending are left out."""
         ...
 
-    async def runs(self, tenant: str, agent: str) -> dict[str, RunSum]:
-        """The agent's latest runs that spent something, by their ids."""
+    async def runs(self, tenant: str, agent: str, named: Collection[str]) -> dict[str, RunSum]:
+        """The agent's latest runs that spent something, and the named ones of its runs, by their ids."""
         ...
 
-    async def follow(self, findings: Findings) -> bool:
-        """Store sums, alerts and how far they go; False, and nothing, where another process was first."""
+    async def follow(self, findings: Findings) -> list[Alert] | None:
+        """Store sums, alerts and how far they go; which alerts were not stored before.
+
+        None, and nothing is stored, where another process was first.
+        """
         ...
 
 

@@ -1,7 +1,8 @@
 """Spending as the watch sees it: what was settled lately, summed by hour and by run.
 
 These sums are estimates beside the ledger, made off the hot path; nothing is decided by them but whether
-people are alarmed. An hour is kept for four weeks, a run as one of its agent's latest and for a year at most.
+people are alarmed. An hour is kept for four weeks, a run for an hour, and then as one of its agent's latest
+for a year at most.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ DAYS = 28
 HOURS_A_DAY = 24
 HOURS_KEPT = HOURS_A_DAY * (DAYS + 1)
 RUNS = 256
-"""How many of an agent's runs are remembered, the latest."""
+"""How many of an agent's runs say what is usual, the latest."""
 _HOUR_US = 3600 * 1_000_000
 _DAY_US = HOURS_A_DAY * _HOUR_US
 _RUNS_KEPT_US = 365 * _DAY_US
@@ -79,6 +80,11 @@ class Findings(NamedTuple):
     runs: Mapping[Run, RunSum]
     """Changes."""
     alerts: Sequence[Alert]
+
+    @property
+    def going_on_us(self) -> int:
+        """Runs that spent something since then may go on, however many others their agent had since."""
+        return self.after_us - _HOUR_US
 
     @property
     def forgotten(self) -> tuple[int, int] | None:

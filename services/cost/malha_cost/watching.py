@@ -8,8 +8,8 @@ twice, also where several processes watch one ledger.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -32,7 +32,6 @@ from malha_cost.spending import (
     Spent,
     by_hour,
     by_run,
-    hour_of,
     same_hour,
 )
 from malha_cost.unusual import Rule, Usual, unusual, usual
@@ -44,7 +43,6 @@ also where the clocks of several processes are a little apart."""
 _BATCH = 1000
 _LATE = timedelta(hours=1)
 """What is older alarms nobody any more: a watch that begins on an old ledger learns from it."""
-_REMEMBERED = 4096
 
 
 class Rules(NamedTuple):
@@ -56,7 +54,7 @@ class Rules(NamedTuple):
 
 
 class _Agent(NamedTuple):
-    """An agent's latest runs, and what is usual among them."""
+    """Runs of an agent, and what is usual among them."""
 
     runs: Mapping[str, RunSum]
     spent: Usual
@@ -84,7 +82,6 @@ class Watch:
         self._told = told
         self._clock = clock
         self._every = every
-        self._found: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
         """Watch for ever; a database that is away is looked at again."""
@@ -109,15 +106,14 @@ class Watch:
         hours, runs = by_hour(batch.spent), by_run(batch.spent)
         marks = await self._marks(recent, now)
         alerts = [alert_of(found, moment(now, "")) for found in marks]
-        alerts += await self._anomalies(hours, now)
+        alerts += await self._anomalies(hours, by_hour(recent), now)
         alerts += await self._runaways(runs, by_run(recent), now)
-        new = [alert for alert in alerts if alert.id not in self._found]
         after_us = batch.spent[-1].at_us
-        if await self._spending.follow(Findings(batch.before_us, after_us, hours, runs, new)):
+        new = await self._spending.follow(Findings(batch.before_us, after_us, hours, runs, alerts))
+        if new is not None:
             self._told.took(marks)
             for alert in new:
                 alarm(alert)
-                self._remember(alert.id)
         return True
 
     async def _marks(self, spent: Iterable[Spent], now: datetime) -> list[Reached]:
@@ -132,18 +128,20 @@ class Watch:
             found += self._told.new(reached(known.rules, known.policy, known.moment))
         return found
 
-    async def _anomalies(self, changes: Mapping[Hour, int], now: datetime) -> list[Alert]:
-        """At most one a tenant: of all its agents together before that of one."""
-        this = hour_of(int(now.timestamp() * 1_000_000))
+    async def _anomalies(
+        self, changes: Mapping[Hour, int], recent: Iterable[Hour], now: datetime
+    ) -> list[Alert]:
+        """At most one of a tenant's hour: of all its agents together before that of one."""
         alerts: dict[str, Alert] = {}
-        for place in sorted(place for place in changes if place.hour == this):
+        for place in sorted(recent):
             past = await self._spending.hours(place, HOURS_KEPT)
-            spent = past.pop(this, 0) + changes[place]
-            stands_out = unusual(spent, usual(same_hour(past, this)), self._rules.hour)
-            if stands_out is None or place.tenant in alerts:
+            spent = past.pop(place.hour, 0) + changes[place]
+            stands_out = unusual(spent, usual(same_hour(past, place.hour)), self._rules.hour)
+            name = alert_id(place.tenant, ANOMALY, str(place.hour))
+            if stands_out is None or name in alerts:
                 continue
             alert = Alert(
-                id=alert_id(place.tenant, ANOMALY, str(this)),
+                id=name,
                 tenant=place.tenant,
                 type=ANOMALY,
                 agent=place.agent,
@@ -151,20 +149,21 @@ class Watch:
                 usual_microusd=stands_out.median,
                 score=stands_out.score,
             )
-            alert.hour.FromSeconds(this * 3600)
+            alert.hour.FromSeconds(place.hour * 3600)
             alert.time.FromDatetime(now)
-            alerts[place.tenant] = alert
+            alerts[name] = alert
         return list(alerts.values())
 
     async def _runaways(
-        self, changes: Mapping[Run, RunSum], recent: Iterable[Run], now: datetime
+        self, changes: Mapping[Run, RunSum], recent: Collection[Run], now: datetime
     ) -> list[Alert]:
         alerts = []
-        agents: dict[tuple[str, str], _Agent] = {}
+        theirs: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for run in recent:
-            agent = agents.get(run[:2])
-            if agent is None:
-                agent = agents[run[:2]] = _Agent.of(await self._spending.runs(run.tenant, run.agent))
+            theirs[run[:2]].append(run.run_id)
+        agents = {who: _Agent.of(await self._spending.runs(*who, names)) for who, names in theirs.items()}
+        for run in recent:
+            agent = agents[run[:2]]
             before, change = agent.runs.get(run.run_id, RunSum(0, 0, 0)), changes[run]
             spent, calls = before.spent + change.spent, before.calls + change.calls
             dear = unusual(spent, agent.spent, self._rules.run)
@@ -186,8 +185,3 @@ class Watch:
             alert.time.FromDatetime(now)
             alerts.append(alert)
         return alerts
-
-    def _remember(self, alert: str) -> None:
-        self._found[alert] = None
-        if len(self._found) > _REMEMBERED:
-            self._found.popitem(last=False)

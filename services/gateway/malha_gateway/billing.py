@@ -94,17 +94,15 @@ class Billing:
         if event.prices and not self._tiers.keys() & event.prices:
             log.error("billing_price_without_a_tier", prices=event.prices, billing_event=event.event_id)
         taken = await self._store.take(event, self._paid)
-        if taken is None:
+        if taken.changed:
+            log.info("tier_changed", tenant=taken.tenant, tier=Tier.Name(taken.paid.tier))
+        await self._everywhere(taken.changed)
+        if taken.repeated:
             return "repeated"
         if event.tenant and taken.tenant != event.tenant:
             # only an operator moves a customer from one tenant to another
             log.error("billing_customer_of_another_tenant", tenant=event.tenant, billing_event=event.event_id)
-        if not taken.tenant:
-            return "unlinked"
-        if taken.changed:
-            log.info("tier_changed", tenant=taken.tenant, tier=Tier.Name(taken.paid.tier))
-        await self._everywhere(taken.changed)
-        return "applied"
+        return "applied" if taken.tenant else "unlinked"
 
     async def _everywhere(self, changed: bool) -> None:
         if changed:

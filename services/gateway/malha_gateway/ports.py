@@ -160,6 +160,8 @@ class Taken(NamedTuple):
     tenant: str
     paid: Paid
     changed: bool
+    repeated: bool
+    """It was kept before."""
 
 
 class TenantStore(Protocol):
@@ -168,10 +170,10 @@ class TenantStore(Protocol):
     ``judge`` says what all events of a customer come to, in the transaction that keeps it.
     """
 
-    async def take(self, event: Event, judge: Callable[[Sequence[Event]], Paid]) -> Taken | None:
+    async def take(self, event: Event, judge: Callable[[Sequence[Event]], Paid]) -> Taken:
         """Keep an event, and link its customer where it names a tenant and both are free.
 
-        None where it was kept before.
+        One that was kept before links nobody, but is judged anew: settings may have changed since.
         """
         ...
 
@@ -220,8 +222,11 @@ class EventFeed(Protocol):
         """The sequence of the last event; 0 for none."""
         ...
 
-    async def event(self, sequence: int) -> bytes | None:
-        """The CloudEvent at a place; None where it was erased, or is kept no more."""
+    async def event(self, tenant: str, sequence: int) -> bytes | None:
+        """The tenant's CloudEvent at a place; None where it was erased, or is kept no more.
+
+        In a stream that was made anew another tenant's event may stand there.
+        """
         ...
 
 
@@ -286,7 +291,7 @@ class WebhookStore(Protocol):
         ...
 
     async def ready(self, now: datetime) -> Sequence[Endpoint]:
-        """Endpoints that may be posted to and have something due, those that do not fail first."""
+        """Endpoints that may be posted to and have something due."""
         ...
 
     async def due(self, webhook_id: str, now: datetime, *, limit: int) -> Sequence[Due]:
@@ -303,8 +308,8 @@ class WebhookStore(Protocol):
 
     async def failed(
         self, due: Due, outcome: Outcome, now: datetime, *, again: datetime, rest: datetime
-    ) -> None:
-        """Try it again, and not before; and let the endpoint rest until then."""
+    ) -> datetime:
+        """Try it again, and not before; and let the endpoint rest until then. Since when it fails."""
         ...
 
     async def disable(self, webhook_id: str, reason: str) -> None:

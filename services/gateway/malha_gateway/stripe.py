@@ -67,6 +67,8 @@ def read(body: bytes) -> Event | None:
     """
     try:
         said = json.loads(body)
+        if said.get("account"):  # a connected account's, which has customers and metadata of its own
+            return None
         kind, thing = said["type"], said["data"]["object"]
         prices: list[str] = []
         if kind == "checkout.session.completed":
@@ -85,13 +87,20 @@ def read(body: bytes) -> Event | None:
         else:
             return None
         return Event(
-            *(str(said["id"]), str(thing["customer"]), str(subscription), int(said["created"])),
+            *(_id(said["id"]), _id(thing["customer"]), _id(subscription), int(said["created"])),
             standing=standing,
             prices=tuple(prices),
             tenant=_tenant(thing),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a webhook of Stripe as it is known here: {error!r}") from error
+
+
+def _id(name: object) -> str:
+    """Stripe's id of something; what has none must not be taken for another that has none."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"{type(name).__name__} in place of an id")
+    return name
 
 
 def _prices(subscription: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,6 @@ class Endpoint(NamedTuple):
     secret: Sealed
     failures: int = 0
     """In a row."""
-    failing_since_us: int | None = None
 
 
 class Heard(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -20,8 +21,6 @@ from malha_gateway.webhook_endpoint import Endpoint, Outcome
 
 _MOST = 16
 """Of a tenant."""
-_AT_ONCE = 16
-"""Tests under way."""
 
 
 class Webhooks:
@@ -47,7 +46,8 @@ class Webhooks:
         self._reach = reach
         self._clock = clock
         self._made = made
-        self._trying = asyncio.Semaphore(_AT_ONCE)
+        self._trying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By tenant: its tests are made one after the other."""
 
     async def create(self, admin: Principal, asked: CreateWebhookRequest) -> tuple[Webhook, str]:
         """A new endpoint, and its secret, which is told this once.
@@ -95,7 +95,8 @@ class Webhooks:
             "data": {"tenant": admin.tenant, "webhook_id": webhook_id},
         }
         body = orjson.dumps(event, option=orjson.OPT_UTC_Z)
-        async with self._trying:
+        turn = self._trying.setdefault(admin.tenant, asyncio.Lock())
+        async with turn:
             outcome = await self._sending.send(endpoint, str(event["id"]), body)
         await self._store.tested(webhook_id, outcome)
         if outcome.delivered:

@@ -4,11 +4,12 @@ Events stand behind one fence, in the order of the journal, so that two follower
 same ones at the same places; what else is to be announced must be in the journal, too. A record under the
 alert's id is written once, whoever tries, and the follower announces it as it does all others. Then the
 ledger is told so, and the record leaves the stream; one about a run stays, so that it is found when the
-run is erased.
+run is erased. One is not written while an erasure is recorded: each would miss the other.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from malha.api.common.v1.principal_pb2 import Principal
@@ -32,15 +33,24 @@ class Alerter:
 
     Args:
         journal: the stream's own, without the archive behind it.
+        recording: held by the one of alerter and eraser that writes, from its look to its record.
     """
 
     def __init__(
-        self, *, journal: Journal, alerts: Alerts, streams: Streams, acting: Acting, clock: Clock
+        self,
+        *,
+        journal: Journal,
+        alerts: Alerts,
+        streams: Streams,
+        acting: Acting,
+        recording: asyncio.Lock,
+        clock: Clock,
     ) -> None:
         self._journal = journal
         self._alerts = alerts
         self._streams = streams
         self._acting = acting
+        self._recording = recording
         self._clock = clock
 
     async def run(self, leadership: Leadership) -> None:
@@ -66,18 +76,19 @@ class Alerter:
 
     async def _record(self, alert: Alert) -> int:
         """The sequence of the alert's record; zero for one about a run that was erased meanwhile."""
-        if alert.run_id and await self._journal.load(alert.tenant, erased_id(alert.tenant, alert.run_id)):
-            return 0
-        record = Record(
-            tenant=alert.tenant,
-            run_id=alert.id,
-            events=[JournalEvent(alerted=alert)],
-            written_at=stamp(self._clock.now()),
-        )
-        try:
-            return (await self._journal.append(record, expected=0)).sequence
-        except Fenced as fenced:
-            return fenced.entries[-1].sequence
+        async with self._recording:
+            if alert.run_id and await self._journal.load(alert.tenant, erased_id(alert.tenant, alert.run_id)):
+                return 0
+            record = Record(
+                tenant=alert.tenant,
+                run_id=alert.id,
+                events=[JournalEvent(alerted=alert)],
+                written_at=stamp(self._clock.now()),
+            )
+            try:
+                return (await self._journal.append(record, expected=0)).sequence
+            except Fenced as fenced:
+                return fenced.entries[-1].sequence
 
     async def _clear(self, alerts: Sequence[Alert], sequences: Sequence[int]) -> None:
         for alert, sequence in zip(alerts, sequences, strict=True):

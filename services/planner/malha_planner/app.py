@@ -152,6 +152,7 @@ async def main(
             clock=clock,
             after=timedelta(seconds=settings.archive_after_seconds),
         )
+        recording = asyncio.Lock()
         eraser = Eraser(
             journal=stream_journal,
             shelf=shelf,
@@ -160,6 +161,7 @@ async def main(
             streams=streams,
             effects=tools,
             acting=acting_for,
+            recording=recording,
             disk=disk,
             clock=clock,
         )
@@ -171,7 +173,12 @@ async def main(
             after=timedelta(seconds=settings.sweep_after_seconds),
         )
         alerter = Alerter(
-            journal=stream_journal, alerts=ledger, streams=streams, acting=acting_for, clock=clock
+            journal=stream_journal,
+            alerts=ledger,
+            streams=streams,
+            acting=acting_for,
+            recording=recording,
+            clock=clock,
         )
         requests = EraseRequests(
             journal=stream_journal,

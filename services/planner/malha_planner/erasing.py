@@ -7,6 +7,8 @@ record under a hash of the run's id: who had it erased, and when. Each step may 
 
 from __future__ import annotations
 
+import asyncio
+
 from malha.api.planner.v1.erasure_pb2 import Erasure
 from malha.api.run.v1.record_pb2 import Erased, JournalEvent, Record
 from malha.clock import Clock
@@ -38,6 +40,7 @@ class Eraser:
 
     Args:
         journal: the stream's own, without the archive behind it.
+        recording: held while an erasure is recorded; no alert about a run is written meanwhile.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Eraser:
         streams: Streams,
         effects: Effects,
         acting: Acting,
+        recording: asyncio.Lock,
         disk: Disk,
         clock: Clock,
     ) -> None:
@@ -60,6 +64,7 @@ class Eraser:
         self._streams = streams
         self._effects = effects
         self._acting = acting
+        self._recording = recording
         self._disk = disk
         self._clock = clock
         self._queue_clear = False
@@ -108,7 +113,9 @@ class Eraser:
         await self._shelf.remove(tenant, run_id, through=through)
         await self._table.remove(tenant, run_id, through=through)
         # An event carries the follower's position, so the last one must stay: first a later one is told.
-        if await self._record(erasure) > leadership.told:
+        async with self._recording:
+            recorded = await self._record(erasure)
+        if recorded > leadership.told:
             return False
         await self._streams.erase_events(erasure.sequences)
         await self._erase_alert(tenant, run_id)

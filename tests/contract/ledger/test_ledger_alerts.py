@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Tier
@@ -10,10 +12,12 @@ from malha.api.event.v1.alert_pb2 import Alert
 from malha.testing.clock import FakeClock
 from malha.testing.ledgers import Book
 from malha.testing.money import Till, call, limit, used
+from malha_cost.authorization import Decision
 from malha_cost.budget import House
 from malha_cost.judge import Judge
 from malha_cost.ports import Ledger
 from malha_cost.prices import PriceTable
+from malha_cost.spending import Findings, Hour, Run, RunSum
 
 DAY_SECONDS = 86400
 
@@ -69,6 +73,29 @@ async def test_a_process_that_starts_anew_tells_nothing_again(
     )
     await again.reserve(call("c", 10))
     assert await untold(books) == [before]
+
+
+async def test_what_several_find_is_said_by_one_of_them(
+    book: Ledger, books: Book, prices: PriceTable, clock: FakeClock
+) -> None:
+    said: list[str] = []
+
+    def decided(decision: Decision) -> None:
+        said.extend(alert.type for alert in decision.alerts)
+
+    replicas = [Judge(book, prices, reference=None, clock=clock, decided=decided) for _ in range(2)]
+    await Till(replicas[0]).spend("a", 900)
+    for turn in range(2):
+        await asyncio.gather(
+            *(Till(judge).reserve(call(f"b{turn}{number}", 1)) for number, judge in enumerate(replicas))
+        )
+    assert said == await types(books) == ["budget_warned"]
+    [alert] = await untold(books)
+    hours = {Hour("ana", "a", 0): 1}
+    runs = {Run("ana", "a", "r"): RunSum(1, 1, 1)}
+    other = Alert(id="other", tenant="ana", type="spend_anomaly")
+    assert await books.alerts.follow(Findings(None, 1, hours, runs, [alert, other])) == [other]
+    assert await books.alerts.follow(Findings(None, 1, hours, runs, [alert])) is None, "another was first"
 
 
 async def test_a_new_day_and_a_changed_limit_are_told_anew(till: Till, books: Book, clock: FakeClock) -> None:

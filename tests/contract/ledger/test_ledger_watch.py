@@ -10,6 +10,7 @@ from malha.testing.ledgers import Book
 from malha.testing.money import Till, call, limit, used
 from malha_cost.alerts import Told
 from malha_cost.ports import Ledger
+from malha_cost.spending import RUNS, Findings, Hour, Run, RunSum
 from malha_cost.unusual import Rule
 from malha_cost.watching import BEHIND, Rules, Watch
 
@@ -53,6 +54,14 @@ async def test_a_mark_that_a_last_settlement_passed_is_found_soon_after(
     assert len(await found(books)) == 1, "whoever else finds it finds it told"
 
 
+async def test_a_budget_that_is_used_up_to_the_last_is_said_to_stop_people_before_anything_more_is_asked(
+    till: Till, books: Book, watch: Watch, clock: FakeClock
+) -> None:
+    await till.spend("a", 1_000)
+    await seen(watch, clock)
+    assert [alert.type for alert in await found(books)] == ["budget_warned", "budget_stopped"]
+
+
 async def test_an_hour_unlike_the_same_hour_of_past_days_is_told_once(
     rich: Till, books: Book, watch: Watch, clock: FakeClock
 ) -> None:
@@ -74,6 +83,21 @@ async def test_an_hour_unlike_the_same_hour_of_past_days_is_told_once(
     await rich.spend("later", 4_000)
     await seen(watch, clock)
     assert len(await found(books)) == 2, "an hour in which nothing was ever spent"
+
+
+async def test_what_is_spent_in_an_hours_last_moment_is_judged_with_its_hour(
+    rich: Till, books: Book, watch: Watch, clock: FakeClock
+) -> None:
+    clock.advance(HOUR - 2)
+    for day in range(8):
+        await rich.spend(f"d{day}", 2_000 + day)
+        await seen(watch, clock)
+        clock.advance(DAY - SOON)
+    await rich.spend("burst", 9_000)
+    await seen(watch, clock)
+    [alert] = await found(books)
+    assert (alert.type, alert.spent_microusd) == ("spend_anomaly", 9_000)
+    assert alert.hour.ToDatetime().isoformat() == "2026-01-23T12:00:00"
 
 
 async def test_another_tenants_past_makes_nothing_unusual(
@@ -117,6 +141,23 @@ async def test_a_run_of_far_more_calls_than_others_is_told_though_they_are_cheap
     await seen(watch, clock)
     [alert] = await found(books)
     assert (alert.run_id, alert.calls, alert.usual_calls) == ("busy", 10, 1)
+
+
+async def test_a_run_whose_agent_has_hundreds_of_others_at_a_time_is_known_as_one_run(
+    rich: Till, books: Book, watch: Watch, clock: FakeClock
+) -> None:
+    for step in range(8):
+        await rich.spend(f"busy/{step}", 1, run="busy")
+    await seen(watch, clock)
+    [(at_us,)] = await books.rows("SELECT at_us FROM watched")
+    others = {Run("ana", "a", f"r{n}"): RunSum(2, 1, at_us + 1 + n) for n in range(2 * RUNS)}
+    sums = Findings(at_us, at_us + 2 * RUNS, {Hour("ana", "a", 0): 1}, others, [])
+    assert await books.alerts.follow(sums) == []
+    for step in range(8, 12):
+        await rich.spend(f"busy/{step}", 1, run="busy")
+    await seen(watch, clock)
+    [alert] = await found(books)
+    assert (alert.run_id, alert.calls, alert.usual_calls) == ("busy", 12, 1)
 
 
 async def test_two_watches_count_nothing_twice_and_a_new_one_goes_on(

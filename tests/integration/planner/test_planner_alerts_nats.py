@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 
@@ -11,7 +13,9 @@ from malha.api.cost.v1.cost_service_pb2 import AlertName
 from malha.api.event.v1.alert_pb2 import Alert
 from malha.clock import SystemClock
 from malha.errors import unavailable
-from malha.run import alert_id
+from malha.run import Entry, Journal, alert_id, erased_id
+from malha.run.nats_journal import Connection, NatsJournal
+from malha.tasks import end
 from malha.testing.planner import says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.shop import until
@@ -55,12 +59,18 @@ class Ledger:
 
 @pytest.fixture
 def ledger(planner: PlannerOnNats) -> Ledger:
+    return told_by(planner, planner.stream_journal)
+
+
+def told_by(planner: PlannerOnNats, journal: Journal) -> Ledger:
+    """A ledger whose alerts the planner's followers announce."""
     made = Ledger()
     alerter = Alerter(
-        journal=planner.stream_journal,
+        journal=journal,
         alerts=made,
         streams=planner.streams,
         acting=acting_for,
+        recording=planner.recording,
         clock=SystemClock(),
     )
     planner.chores = [alerter, planner.eraser()]
@@ -145,4 +155,57 @@ async def test_what_people_were_told_of_a_run_is_erased_with_it(
     assert [event["type"] for event in await planner.events()] == ["malha.run.erased"]
     ledger.wants(RUNAWAY, item.run_id, run_id=item.run_id)
     await until(ledger.silent)
+    assert [event["type"] for event in await planner.events()] == ["malha.run.erased"]
+
+
+class Awaited(asyncio.Lock):
+    """A lock that says when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.somebody = asyncio.Event()
+
+    async def acquire(self) -> Literal[True]:
+        if self.locked():
+            self.somebody.set()
+        return await super().acquire()
+
+
+class SlowToAnswer(NatsJournal):
+    """A journal whose answer to the question whether a run was erased is old when it comes."""
+
+    def __init__(self, connection: Connection, run_id: str) -> None:
+        super().__init__(connection)
+        self._erased = erased_id("acme", run_id)
+        self.asked, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        entries = await super().load(tenant, run_id, after=after)
+        if run_id == self._erased:
+            self.asked.set()
+            await self.answer.wait()
+        return entries
+
+
+async def test_an_alert_about_a_run_that_is_erased_in_the_same_moment_does_not_outlive_it(
+    planner: PlannerOnNats,
+) -> None:
+    planner.model.script = [says("done")]
+    planner.start_worker()
+    item = await planner.accept()
+    journal = SlowToAnswer(planner.connection, item.run_id)
+    planner.recording = lock = Awaited()
+    ledger = told_by(planner, journal)
+    planner.start_follower()
+    await planner.until_finished(1)
+    alert = ledger.wants(RUNAWAY, item.run_id, run_id=item.run_id)
+    await journal.asked.wait()
+    erasing = asyncio.create_task(planner.erase_requests().erase_run(ANA, item.run_id))
+    waiting = asyncio.create_task(lock.somebody.wait())
+    await asyncio.wait((erasing, waiting), return_when=asyncio.FIRST_COMPLETED)
+    journal.answer.set()
+    await end(waiting)
+    await erasing
+    await until(ledger.silent)
+    assert not await planner.stream_journal.load("acme", alert.id)
     assert [event["type"] for event in await planner.events()] == ["malha.run.erased"]

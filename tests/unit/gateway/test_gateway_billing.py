@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,15 +44,20 @@ class Office:
         self.keys = SqliteKeyStore(database)
         # another gateway's: nobody tells it anything
         self.elsewhere = Authenticator(self.keys, self.clock, memory_seconds=MEMORY_SECONDS)
-        self.billing = Billing(
-            SqliteTenantStore(database),
+        self._database = database
+        self.billing = self.bill({"price_pro": PRO, "team": ENTERPRISE})
+        self.api_key = ""
+
+    def bill(self, tiers: Mapping[str, Tier]) -> Billing:
+        """A gateway's billing, by these settings."""
+        return Billing(
+            SqliteTenantStore(self._database),
             self.clock,
             secrets=[SECRET],
-            tiers={"price_pro": PRO, "team": ENTERPRISE},
+            tiers=tiers,
             grace=timedelta(days=7),
             memory_seconds=MEMORY_SECONDS,
         )
-        self.api_key = ""
 
     @property
     def now(self) -> float:
@@ -121,6 +126,17 @@ async def test_an_event_that_comes_again_counts_once_and_an_older_one_undoes_not
     assert await office.hear(sent.subscription("updated", begun + 1)) == "applied"
     assert await office.hear(first) == "repeated"
     assert await office.tier() == FREE
+
+
+async def test_a_price_that_was_given_its_tier_too_late_counts_when_the_event_is_sent_again(
+    office: Office,
+) -> None:
+    body = sent.subscription("created", office.now, price="price_new", tenant="ana")
+    assert await office.hear(body) == "applied"
+    assert await office.tier() == FREE
+    restarted = office.bill({"price_new": PRO})
+    assert await restarted.receive(body, signature(body, office.now)) == "repeated"
+    assert await office.tier() == PRO
 
 
 async def test_what_comes_before_the_tenant_is_named_counts_once_it_is(office: Office) -> None:

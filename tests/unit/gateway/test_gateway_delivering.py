@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -51,7 +52,7 @@ class Away:
         await asyncio.Event().wait()
         yield []
 
-    async def event(self, _sequence: int) -> bytes | None:
+    async def event(self, _tenant: str, _sequence: int) -> bytes | None:
         self.asked += 1
         raise unavailable("nats")
 
@@ -94,7 +95,7 @@ class SlowToRead(OneDue):
 class OneEvent(Away):
     """An event that can be read."""
 
-    async def event(self, _sequence: int) -> bytes | None:
+    async def event(self, _tenant: str, _sequence: int) -> bytes | None:
         return b'{"id": "1"}'
 
 
@@ -126,6 +127,103 @@ async def test_a_delivery_that_ends_while_the_next_are_looked_for_is_not_sent_ag
         store.answer.set()
         await _others_go_on()
         assert receiver.sent == 1
+    finally:
+        await end(running)
+
+
+class Crowd:
+    """Endpoints of a tenant, and one of another that comes later; there is always something due."""
+
+    def __init__(self) -> None:
+        self.another = False
+        self._numbers = itertools.count(1)
+
+    async def hold(self, _holder: str, _now: datetime, _until: datetime) -> int | None:
+        return 0
+
+    async def let_go(self, _holder: str) -> None:
+        pass
+
+    async def ready(self, _now: datetime) -> Sequence[Endpoint]:
+        names = ["busy/1", "busy/2", "busy/3"] + ["ana/1"] * self.another
+        return [Endpoint(name.split("/")[0], Webhook(webhook_id=name), Sealed()) for name in names]
+
+    async def due(self, webhook_id: str, _now: datetime, *, limit: int) -> Sequence[Due]:
+        return [Due(webhook_id, next(self._numbers), 0, 0) for _ in range(limit)]
+
+    async def delivered(self, _due: Due, _outcome: Outcome) -> None:
+        pass
+
+
+class Slow:
+    """Receivers that answer one by one, when they are told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.answer = asyncio.Semaphore(0)
+
+    async def send(self, endpoint: Endpoint, _event_id: str, _body: bytes) -> Outcome:
+        self.sent.append(endpoint.tenant)
+        await self.answer.acquire()
+        return Outcome("HTTP 200", delivered=True)
+
+
+async def test_room_that_slow_receivers_leave_goes_to_who_has_least_under_way() -> None:
+    crowd, slow = Crowd(), Slow()
+    manners = Manners(of_endpoint=2, of_tenant=4, of_all=4)
+    delivering = Delivering(cast(WebhookStore, crowd), OneEvent(), cast(Sending, slow), FakeClock(), manners)
+    running = asyncio.create_task(delivering.run())
+    try:
+        await _others_go_on()
+        assert slow.sent == ["busy"] * 4, "all there is"
+        crowd.another = True
+        slow.answer.release()
+        await _others_go_on()
+        assert slow.sent == ["busy"] * 4 + ["ana"]
+    finally:
+        await end(running)
+
+
+class Enabled(OneDue):
+    """A store in which a test that arrived has just ended days of failing."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.disabled = False
+
+    async def ready(self, _now: datetime) -> Sequence[Endpoint]:
+        return [Endpoint("ana", Webhook(webhook_id="hook"), Sealed(), failures=99)]
+
+    async def failed(
+        self, _due: Due, _outcome: Outcome, now: datetime, *, again: datetime, rest: datetime
+    ) -> datetime:
+        self.failures += 1
+        return now
+
+    async def dropped(self, _due: Due) -> None:
+        pass
+
+    async def disable(self, _webhook_id: str, _reason: str) -> None:
+        self.disabled = True
+
+
+class Refusing(Receiver):
+    """Answers that it will not have it."""
+
+    async def send(self, _endpoint: Endpoint, _event_id: str, _body: bytes) -> Outcome:
+        return Outcome("HTTP 503", delivered=False)
+
+
+async def test_a_delivery_that_was_under_way_does_not_disable_what_a_test_has_just_enabled() -> None:
+    store = Enabled()
+    delivering = Delivering(
+        cast(WebhookStore, store), OneEvent(), cast(Sending, Refusing()), FakeClock(), Manners()
+    )
+    running = asyncio.create_task(delivering.run())
+    try:
+        await _others_go_on()
+        assert store.failures > 0
+        assert not store.disabled
     finally:
         await end(running)
 

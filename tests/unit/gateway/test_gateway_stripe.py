@@ -128,6 +128,20 @@ def test_other_events_say_nothing_here(body: bytes) -> None:
     assert read(body) is None
 
 
+def test_what_an_account_that_is_only_connected_tells_is_not_about_our_customers() -> None:
+    said = json.loads(sent.subscription("created", AT, tenant="ana")) | {"account": "acct_Eve"}
+    assert read(json.dumps(said).encode()) is None
+
+
+@pytest.mark.parametrize("nobody", [None, "", {"id": "cus_Ana"}])
+def test_whoever_is_no_customer_of_stripes_pays_for_nobody(nobody: object) -> None:
+    for body in (sent.subscription("created", AT), sent.invoice("paid", AT), sent.checkout(AT, "ana")):
+        said = json.loads(body)
+        said["data"]["object"]["customer"] = nobody
+        with pytest.raises(ValueError, match="not a webhook of Stripe"):
+            read(json.dumps(said).encode())
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"nonsense", b"[]", b"{}", b"null", b"\xff", sent.event("invoice.paid", AT, {"subscription": "s"})],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ _Connection: TypeAlias = Any
 _STORE = """
     INSERT INTO alerts (tenant, id, at_us, organisation, body)
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[])
-    ON CONFLICT (tenant, id) DO NOTHING
+    ON CONFLICT (tenant, id) DO NOTHING RETURNING tenant, id
 """
 _UNTOLD = "SELECT body FROM alerts WHERE told_us IS NULL AND tenant <> '' ORDER BY at_us LIMIT $1"
 _TOLD = """
@@ -32,10 +32,9 @@ _SPENT = f"SELECT {', '.join(Spent._fields)} FROM entries WHERE spent <> 0 AND a
 _BETWEEN = f"{_SPENT} > $1 AND at_us <= $2 ORDER BY at_us LIMIT $3"
 _AT = f"{_SPENT} = $1"
 _HOURS = "SELECT hour, spent FROM hourly_spending WHERE tenant = $1 AND agent = $2 AND hour BETWEEN $3 AND $4"
-_RUNS = """
-    SELECT run_id, spent, calls, last_us FROM run_spending
-    WHERE tenant = $1 AND agent = $2 ORDER BY last_us DESC LIMIT $3
-"""
+_THEIRS = "SELECT run_id, spent, calls, last_us FROM run_spending WHERE tenant = $1 AND agent = $2"
+_RUNS = f"{_THEIRS} ORDER BY last_us DESC LIMIT $3"
+_NAMED = f"{_THEIRS} AND run_id = ANY($3::text[])"
 _BEFORE = "SELECT at_us FROM watched"
 _BEGIN = "INSERT INTO watched VALUES (1, $1) ON CONFLICT (one) DO NOTHING"
 _GO_ON = "UPDATE watched SET at_us = $1 WHERE at_us = $2"
@@ -55,7 +54,7 @@ _FORGET_HOURS = """
     WHERE h.tenant = said.tenant AND h.agent = said.agent AND h.hour < said.hour
 """
 _FORGET_RUNS = """
-    DELETE FROM run_spending WHERE tenant = $1 AND agent = $2 AND last_us < (
+    DELETE FROM run_spending WHERE tenant = $1 AND agent = $2 AND last_us < $4 AND last_us < (
       SELECT last_us FROM run_spending WHERE tenant = $1 AND agent = $2
       ORDER BY last_us DESC LIMIT 1 OFFSET $3
     )
@@ -64,15 +63,17 @@ _FORGET_ALL_HOURS = "DELETE FROM hourly_spending WHERE hour < $1"
 _FORGET_ALL_RUNS = "DELETE FROM run_spending WHERE last_us < $1"
 
 
-async def store(connection: _Connection, alerts: Sequence[Alert]) -> None:
-    """Keep alerts that are not there yet."""
-    if alerts:
-        rows = [
-            (one.tenant, one.id, one.time.ToMicroseconds(), organisation_of(one), one.SerializeToString())
-            for one in alerts
-        ]
-        rows.sort()  # in one order, so that nobody waits in a circle
-        await connection.execute(_STORE, *map(list, zip(*rows, strict=True)))
+async def store(connection: _Connection, alerts: Sequence[Alert]) -> set[tuple[str, str]]:
+    """Keep alerts that are not there yet; which those are, by tenant and id."""
+    if not alerts:
+        return set()
+    rows = [
+        (one.tenant, one.id, one.time.ToMicroseconds(), organisation_of(one), one.SerializeToString())
+        for one in alerts
+    ]
+    rows.sort()  # in one order, so that nobody waits in a circle
+    stored = await connection.fetch(_STORE, *map(list, zip(*rows, strict=True)))
+    return {tuple(row) for row in stored}
 
 
 class PostgresAlerts:
@@ -116,19 +117,20 @@ class PostgresAlerts:
         async with reachable(), self._pool.acquire() as connection:
             return {row[0]: row[1] for row in await connection.fetch(_HOURS, *values)}
 
-    async def runs(self, tenant: str, agent: str) -> dict[str, RunSum]:
+    async def runs(self, tenant: str, agent: str, named: Collection[str]) -> dict[str, RunSum]:
         async with reachable(), self._pool.acquire() as connection:
             rows = await connection.fetch(_RUNS, tenant, agent, RUNS)
+            rows += await connection.fetch(_NAMED, tenant, agent, list(named))
         return {row[0]: RunSum(row[1], row[2], row[3]) for row in rows}
 
-    async def follow(self, findings: Findings) -> bool:
+    async def follow(self, findings: Findings) -> list[Alert] | None:
         async with reachable(), self._pool.acquire() as connection, connection.transaction():
             if findings.before_us is None:
                 moved = await connection.execute(_BEGIN, findings.after_us)
             else:
                 moved = await connection.execute(_GO_ON, findings.after_us, findings.before_us)
             if moved.endswith(" 0"):
-                return False
+                return None
             hours = [(*place, spent) for place, spent in findings.hours.items()]
             runs = [(*run, *sums) for run, sums in findings.runs.items()]
             await connection.execute(_ADD_HOURS, *map(list, zip(*hours, strict=True)))
@@ -136,10 +138,10 @@ class PostgresAlerts:
             old = [(tenant, agent, hour - HOURS_KEPT) for tenant, agent, hour in findings.hours]
             await connection.execute(_FORGET_HOURS, *map(list, zip(*old, strict=True)))
             for tenant, agent in {run[:2] for run in findings.runs}:
-                await connection.execute(_FORGET_RUNS, tenant, agent, RUNS)
+                await connection.execute(_FORGET_RUNS, tenant, agent, RUNS, findings.going_on_us)
             if findings.forgotten:
                 hour, run_us = findings.forgotten
                 await connection.execute(_FORGET_ALL_HOURS, hour)
                 await connection.execute(_FORGET_ALL_RUNS, run_us)
-            await store(connection, findings.alerts)
-        return True
+            stored = await store(connection, findings.alerts)
+        return [alert for alert in findings.alerts if (alert.tenant, alert.id) in stored]

@@ -228,8 +228,8 @@ class PostgresLedger:
                 # in one order: money of an organisation that a tenant has left moves without its lock
                 rows = sorted((*place, *move) for place, move in found.items())
                 await connection.execute(sql.MOVE, *map(list, zip(*rows, strict=True)))
-        await postgres_alerts.store(connection, alerts)
-        return outcomes
+        new = await postgres_alerts.store(connection, alerts)
+        return [_first_to_say(outcome, new) for outcome in outcomes]
 
     async def _load(
         self,
@@ -289,6 +289,15 @@ def _lock(kind: str, name: str) -> int:
     """An advisory lock's number: 63 bits of a hash, the same in every process."""
     digest = hashlib.sha256(f"malha cost {kind} {name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _first_to_say(outcome: Decision | Exception, new: set[tuple[str, str]]) -> Decision | Exception:
+    """The outcome with those of its alerts that are new; to the next one they are not."""
+    if isinstance(outcome, Exception):
+        return outcome
+    alerts = [alert for alert in outcome.alerts if (alert.tenant, alert.id) in new]
+    new.difference_update((alert.tenant, alert.id) for alert in alerts)
+    return outcome._replace(alerts=alerts)
 
 
 async def _standings(connection: _Connection, wheres: Sequence[Where]) -> dict[Where, list[int]]:

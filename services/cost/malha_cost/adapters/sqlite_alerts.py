@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from malha.api.event.v1.alert_pb2 import Alert
@@ -22,10 +23,9 @@ _SPENT = f"SELECT {', '.join(Spent._fields)} FROM entries WHERE spent <> 0 AND a
 _BETWEEN = f"{_SPENT} > ? AND at_us <= ? ORDER BY at_us LIMIT ?"
 _AT = f"{_SPENT} = ?"
 _HOURS = "SELECT hour, spent FROM hourly_spending WHERE tenant = ? AND agent = ? AND hour BETWEEN ? AND ?"
-_RUNS = (
-    "SELECT run_id, spent, calls, last_us FROM run_spending"
-    " WHERE tenant = ? AND agent = ? ORDER BY last_us DESC LIMIT ?"
-)
+_THEIRS = "SELECT run_id, spent, calls, last_us FROM run_spending WHERE tenant = ? AND agent = ?"
+_RUNS = f"{_THEIRS} ORDER BY last_us DESC LIMIT ?"
+_NAMED = f"{_THEIRS} AND run_id IN (SELECT value FROM json_each(?))"  # noqa: S608  # constants
 _ADD_HOUR = (
     "INSERT INTO hourly_spending VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET spent = spent + excluded.spent"
 )
@@ -36,7 +36,7 @@ _ADD_RUN = (
 )
 _FORGET_HOURS = "DELETE FROM hourly_spending WHERE tenant = ? AND agent = ? AND hour < ?"
 _FORGET_RUNS = (
-    "DELETE FROM run_spending WHERE tenant = ? AND agent = ? AND last_us <"
+    "DELETE FROM run_spending WHERE tenant = ? AND agent = ? AND last_us < ? AND last_us <"
     " (SELECT last_us FROM run_spending WHERE tenant = ? AND agent = ?"
     "  ORDER BY last_us DESC LIMIT 1 OFFSET ?)"
 )
@@ -44,11 +44,14 @@ _FORGET_ALL_HOURS = "DELETE FROM hourly_spending WHERE hour < ?"
 _FORGET_ALL_RUNS = "DELETE FROM run_spending WHERE last_us < ?"
 
 
-def store(connection: sqlite3.Connection, alerts: Iterable[Alert]) -> None:
-    """Keep alerts that are not there yet."""
+def store(connection: sqlite3.Connection, alerts: Iterable[Alert]) -> list[Alert]:
+    """Keep alerts that are not there yet; which those are."""
+    new = []
     for alert in alerts:
         values = alert.tenant, alert.id, alert.time.ToMicroseconds(), organisation_of(alert)
-        connection.execute(_STORE, (*values, alert.SerializeToString()))
+        if connection.execute(_STORE, (*values, alert.SerializeToString())).rowcount:
+            new.append(alert)
+    return new
 
 
 class SqliteAlerts:
@@ -104,30 +107,31 @@ class SqliteAlerts:
 
         return await self._database.read(work)
 
-    async def runs(self, tenant: str, agent: str) -> dict[str, RunSum]:
+    async def runs(self, tenant: str, agent: str, named: Collection[str]) -> dict[str, RunSum]:
         def work(connection: sqlite3.Connection) -> dict[str, RunSum]:
-            rows = connection.execute(_RUNS, (tenant, agent, RUNS))
+            rows = connection.execute(_RUNS, (tenant, agent, RUNS)).fetchall()
+            rows += connection.execute(_NAMED, (tenant, agent, json.dumps(list(named)))).fetchall()
             return {row[0]: RunSum(*row[1:]) for row in map(tuple, rows)}
 
         return await self._database.read(work)
 
-    async def follow(self, findings: Findings) -> bool:
-        def work(connection: sqlite3.Connection) -> bool:
+    async def follow(self, findings: Findings) -> list[Alert] | None:
+        def work(connection: sqlite3.Connection) -> list[Alert] | None:
             if _before(connection) != findings.before_us:
-                return False
+                return None
             connection.execute("INSERT OR REPLACE INTO watched VALUES (1, ?)", (findings.after_us,))
             connection.executemany(_ADD_HOUR, [(*place, spent) for place, spent in findings.hours.items()])
             connection.executemany(_ADD_RUN, [(*run, *sums) for run, sums in findings.runs.items()])
             for tenant, agent, hour in findings.hours:
                 connection.execute(_FORGET_HOURS, (tenant, agent, hour - HOURS_KEPT))
             for tenant, agent in {run[:2] for run in findings.runs}:
-                connection.execute(_FORGET_RUNS, (tenant, agent, tenant, agent, RUNS))
+                values = tenant, agent, findings.going_on_us, tenant, agent, RUNS
+                connection.execute(_FORGET_RUNS, values)
             if findings.forgotten:
                 hour, run_us = findings.forgotten
                 connection.execute(_FORGET_ALL_HOURS, (hour,))
                 connection.execute(_FORGET_ALL_RUNS, (run_us,))
-            store(connection, findings.alerts)
-            return True
+            return store(connection, findings.alerts)
 
         return await self._database.write(work, durable=bool(findings.alerts))
 

@@ -100,8 +100,7 @@ class SqliteLedger:
                 known.histories[key] = [Entry(*row) for row in rows]
             decision = decide(question, known)
             _store(connection, decision.entries)
-            sqlite_alerts.store(connection, decision.alerts)
-            return decision
+            return decision._replace(alerts=sqlite_alerts.store(connection, decision.alerts))
 
         return await self._database.write(work)
 

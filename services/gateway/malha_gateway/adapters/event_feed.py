@@ -43,7 +43,7 @@ class NatsEventFeed:
         except _AWAY as error:
             raise errors.unavailable("nats") from error
 
-    async def event(self, sequence: int) -> bytes | None:
+    async def event(self, tenant: str, sequence: int) -> bytes | None:
         question = orjson.dumps({"seq": sequence})
         try:
             reply = await self._connection.request(
@@ -53,7 +53,9 @@ class NatsEventFeed:
             raise errors.unavailable("nats") from error
         answer: dict[str, Any] = orjson.loads(reply.data)
         if "message" in answer:
-            return b64decode(answer["message"].get("data", ""))
+            message = answer["message"]
+            owner, _ = _what(message["subject"])
+            return b64decode(message.get("data", "")) if owner == tenant else None
         if answer["error"].get("err_code") == _NO_MESSAGE:
             return None
         raise errors.unavailable("nats")
@@ -143,10 +145,15 @@ class _Reader:
             if metadata.sequence.consumer != self._delivered:
                 self._broken = True  # a gap: what was under way when the connection broke is gone
             else:
-                _, _, tenant, event_type = message.subject.split(".", 3)
-                self._arrived.append(Heard(metadata.sequence.stream, tenant, event_type))
+                self._arrived.append(Heard(metadata.sequence.stream, *_what(message.subject)))
         self._something.set()
 
     def _break(self) -> None:
         self._broken = True
         self._something.set()
+
+
+def _what(subject: str) -> tuple[str, str]:
+    """Whose event it is, and of which type."""
+    _, _, tenant, event_type = subject.split(".", 3)
+    return tenant, event_type

@@ -34,18 +34,18 @@ class SqliteTenantStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, event: Event, judge: Judge) -> Taken | None:
-        def work(connection: sqlite3.Connection) -> Taken | None:
+    async def take(self, event: Event, judge: Judge) -> Taken:
+        def work(connection: sqlite3.Connection) -> Taken:
             row = *event[:4], int(event.standing), json.dumps(event.prices)
-            if connection.execute(_KEEP, row).rowcount == 0:
-                return None
-            if event.tenant:
+            repeated = connection.execute(_KEEP, row).rowcount == 0
+            if event.tenant and not repeated:
                 connection.execute(_LINK_IF_FREE, (event.tenant, event.customer))
             linked = connection.execute(_BY_CUSTOMER, (event.customer,)).fetchone()
             if linked is None:
-                return Taken("", UNPAID, changed=False)
+                return Taken("", UNPAID, changed=False, repeated=repeated)
             now = _given(connection, linked["tenant"], event.customer, judge)
-            return Taken(linked["tenant"], now, changed=now != _payer(linked).paid)
+            changed = now != _payer(linked).paid
+            return Taken(linked["tenant"], now, changed=changed, repeated=repeated)
 
         return await self._database.write(work)
 

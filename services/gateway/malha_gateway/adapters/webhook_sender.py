@@ -36,7 +36,7 @@ class HttpSender:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-        secure = url.startswith("https:")
+        secure = url[:6].lower() == "https:"
         session = self._sessions.get(secure) or self._open(secure)
         try:
             async with (

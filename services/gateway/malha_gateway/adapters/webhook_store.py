@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from malha.api.gateway.v1.webhook_service_pb2 import Webhook
 from malha.api.run.v1.record_pb2 import Sealed
 from malha.sqlite import Database
 from malha_gateway.webhook_endpoint import Due, Endpoint, Heard, Outcome, wants
 
-_COLUMNS = (
-    "webhook_id, tenant, url, event_types, secret, create_us, disabled_reason, last_outcome, failures,"
-    " failing_since_us"
-)
+_COLUMNS = "webhook_id, tenant, url, event_types, secret, create_us, disabled_reason, last_outcome, failures"
 _ADD = (
     "INSERT INTO webhook (webhook_id, tenant, url, event_types, secret, create_us, after_sequence)"
     " SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM webhook WHERE tenant = ?) < ?"
@@ -26,15 +23,12 @@ _OF = (
 _FIND = f"SELECT {_COLUMNS} FROM webhook WHERE webhook_id = ?"  # noqa: S608  # a constant
 _WELL = "failures = 0, failing_since_us = NULL, retry_us = 0"
 _HOLD = "UPDATE delivering SET holder = ?, until_us = ? WHERE holder = ? OR until_us < ? RETURNING sequence"
-_KEEP = (
-    "INSERT OR IGNORE INTO delivery (webhook_id, sequence, first_us, due_us)"
-    " SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM delivery WHERE webhook_id = ?) < ?"
-)
+_KEEP = "INSERT OR IGNORE INTO delivery (webhook_id, sequence, first_us, due_us) VALUES (?, ?, ?, ?)"
+_WAITING = "SELECT count(*) FROM delivery WHERE webhook_id = ?"
 _ENABLED = "SELECT webhook_id, tenant, event_types, after_sequence FROM webhook WHERE disabled_reason = ''"
 _READY = (
     f"SELECT {_COLUMNS} FROM webhook w WHERE disabled_reason = '' AND retry_us <= ? AND EXISTS"  # noqa: S608  # a constant
     " (SELECT 1 FROM delivery d WHERE d.webhook_id = w.webhook_id AND d.due_us <= ?)"
-    " ORDER BY failures > 0, retry_us"
 )
 _DUE = (
     "SELECT webhook_id, sequence, attempts, first_us FROM delivery"
@@ -45,6 +39,7 @@ _AGAIN = "UPDATE delivery SET attempts = attempts + 1, due_us = ? WHERE webhook_
 _FAILED = (
     "UPDATE webhook SET last_outcome = ?, failures = failures + 1,"
     " failing_since_us = coalesce(failing_since_us, ?), retry_us = ? WHERE webhook_id = ?"
+    " RETURNING failing_since_us"
 )
 
 
@@ -135,12 +130,19 @@ class SqliteWebhooks:
             endpoints: dict[str, list[tuple[str, list[str], int]]] = {}
             for name, tenant, types, after in connection.execute(_ENABLED):
                 endpoints.setdefault(tenant, []).append((name, types.split(), after))
+            room: dict[str, int] = {}  # counted once: thousands may wait, and a batch has hundreds
             dropped = 0
             for event in heard:
                 for name, types, after in endpoints.get(event.tenant, ()):
-                    if event.sequence > after and wants(types, event.type):
-                        values = name, event.sequence, _us(now), _us(now), name, most
-                        dropped += connection.execute(_KEEP, values).rowcount == 0
+                    if event.sequence <= after or not wants(types, event.type):
+                        continue
+                    if name not in room:
+                        room[name] = most - connection.execute(_WAITING, (name,)).fetchone()[0]
+                    if room[name] > 0:
+                        values = name, event.sequence, _us(now), _us(now)
+                        room[name] -= connection.execute(_KEEP, values).rowcount
+                    else:
+                        dropped += 1
             return dropped
 
         return await self._database.write(work)
@@ -174,12 +176,14 @@ class SqliteWebhooks:
 
     async def failed(
         self, due: Due, outcome: Outcome, now: datetime, *, again: datetime, rest: datetime
-    ) -> None:
-        def work(connection: sqlite3.Connection) -> None:
+    ) -> datetime:
+        def work(connection: sqlite3.Connection) -> datetime:
             connection.execute(_AGAIN, (_us(again), due.webhook_id, due.sequence))
-            connection.execute(_FAILED, (outcome.text, _us(now), _us(rest), due.webhook_id))
+            values = outcome.text, _us(now), _us(rest), due.webhook_id
+            row = connection.execute(_FAILED, values).fetchone()
+            return now if row is None else datetime.fromtimestamp(row[0] / 1_000_000, UTC)  # None: removed
 
-        await self._database.write(work, durable=False)
+        return await self._database.write(work, durable=False)
 
     async def disable(self, webhook_id: str, reason: str) -> None:
         await self._database.write(
@@ -198,9 +202,7 @@ def _endpoint(row: sqlite3.Row) -> Endpoint:
         last_outcome=row["last_outcome"],
     )
     webhook.create_time.FromMicroseconds(row["create_us"])
-    return Endpoint(
-        row["tenant"], webhook, Sealed.FromString(row["secret"]), row["failures"], row["failing_since_us"]
-    )
+    return Endpoint(row["tenant"], webhook, Sealed.FromString(row["secret"]), row["failures"])
 
 
 def _us(time: datetime) -> int:
