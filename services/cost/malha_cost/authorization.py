@@ -19,11 +19,11 @@ from malha.api.cost.v1.cost_service_pb2 import (
     Settlement,
 )
 from malha.api.event.v1.alert_pb2 import Alert
-from malha_cost import budget, ledger
+from malha_cost import adjusting, budget, reserving, settling
 from malha_cost.accounts import RUN, Account, accounts, changes
 from malha_cost.alerts import Reached, reached
 from malha_cost.budget import Limit, Rules, Who
-from malha_cost.ledger import Entry, Kind
+from malha_cost.ledger import CLOSED, Entry, Kind
 from malha_cost.open_runs import OpenRuns
 from malha_cost.prices import Price
 from malha_cost.shortening import most_output
@@ -80,7 +80,7 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
     """Settle all, then reserve all or nothing.
 
     Raises:
-        MalhaError: as :func:`ledger.settle` and :func:`ledger.asked_before` do; nothing is written then.
+        MalhaError: as :func:`settling.settle` and :func:`reserving.asked_before` do; nothing is written then.
     """
     added: list[Entry] = []
     settled: list[Settled] = []
@@ -89,7 +89,7 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
     for index, settlement in enumerate(question.settle):
         history = known.histories[settlement.key]
         if not history and settlement.key in question.unreserved:
-            opened = ledger.dated(
+            opened = reserving.dated(
                 question.unreserved[settlement.key],
                 at_us=moment.at_us,
                 day=moment.day,
@@ -97,13 +97,13 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
             )
             history.append(opened)
             added.append(opened)
-        entry = ledger.settle(
+        entry = settling.settle(
             settlement, history, at_us=moment.at_us, reference=reference, field=f"settle[{index}]"
         )
         if entry is not None:
             added.append(entry)
             history.append(entry)
-        settled.append(Settled(key=settlement.key, cost=ledger.held(history)))
+        settled.append(Settled(key=settlement.key, cost=settling.held(history)))
         if entry is not None and settled[-1].cost.overrun_microusd:
             overruns.append(settled[-1])
     count(added, known)
@@ -112,11 +112,11 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
     for limit in known.rules.limits:
         grains |= fine(limit.status.budget)
     new = [
-        ledger.dated(
+        reserving.dated(
             asked, at_us=moment.at_us, day=moment.day, organisation=policy.organisation, grains=grains
         )
         for index, asked in enumerate(question.reserve)
-        if not ledger.asked_before(
+        if not reserving.asked_before(
             asked,
             known.histories[asked.key],
             question.shortest.get(asked.key, 0),
@@ -144,12 +144,12 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
 
 
 def adjust(question: Question, known: Known) -> Decision:
-    """Move what was spent under a settled key. Raises as :func:`ledger.adjust` does."""
+    """Move what was spent under a settled key. Raises as :func:`adjusting.adjust` does."""
     assert question.adjust is not None
     history = known.histories[question.adjust.key]
-    entry = ledger.adjust(question.adjust, history, at_us=known.moment.at_us)
+    entry = adjusting.adjust(question.adjust, history, at_us=known.moment.at_us)
     added = [entry] if entry is not None else []
-    cost = ledger.held([*history, *added])
+    cost = settling.held([*history, *added])
     settled = Settled(key=question.adjust.key, cost=cost)
     return Decision(added, AuthorizeResponse(settled=[settled]), [])
 
@@ -157,7 +157,7 @@ def adjust(question: Question, known: Known) -> Decision:
 def count(entries: Sequence[Entry], known: Known) -> None:
     """Let the limits show what the entries have changed."""
     rules, month = known.rules, span(MONTH, False, known.moment)
-    rules.begun.update(e.run_id for e in entries if e.stage == ledger.CLOSED and e.kind != Kind.RELEASE)
+    rules.begun.update(e.run_id for e in entries if e.stage == CLOSED and e.kind != Kind.RELEASE)
     for entry, move in changes(entries):
         bears = accounts(entry)
         for status, account, (since, until) in rules.limits:
@@ -182,7 +182,7 @@ def _granted(
     if denied is not None and shortest and not denied.braked:
         output = most_output(new[0], known.rules)
         if output >= shortest:
-            new = [ledger.shortened(new[0], output)]
+            new = [reserving.shortened(new[0], output)]
             wanted = _wanted(new)
             denied = _stopped(new, wanted, known)
     if wanted:

@@ -25,7 +25,7 @@ from malha.api.cost.v1.usage_pb2 import DayUsage
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run.keys import parse_step_key
-from malha_cost import alerts, authorization, budget, days, ledger, quoting
+from malha_cost import alerts, authorization, budget, days, quoting, reserving
 from malha_cost.accounts import SESSION, USER
 from malha_cost.alerts import Told
 from malha_cost.authorization import Decision, Known, Question
@@ -94,7 +94,7 @@ class Judge:
             price = None
             if asked.HasField("model"):
                 price = self._prices.find(asked.model.provider, asked.model.model, today)
-            entry = entries[asked.key] = ledger.reserve(asked, payer, price, field=f"reserve[{index}]")
+            entry = entries[asked.key] = reserving.reserve(asked, payer, price, field=f"reserve[{index}]")
             if not entry.reserved and not _of_the_version_before(asked):
                 _declared_free(price, f"reserve[{index}]")
             if price is not None:
@@ -149,7 +149,7 @@ class Judge:
         """Move what was spent under a settled key; what is spent under it then, in micro-dollars.
 
         Raises:
-            MalhaError: as :func:`ledger.adjust`.
+            MalhaError: as :func:`adjusting.adjust`.
         """
         question = Question(Who(*_payer(principal)), (), (), {}, self._clock.monotonic(), adjust=asked)
         decision = await self._book.change(question, self._clock.now(), authorization.adjust)
@@ -232,7 +232,7 @@ def _unreserved(settlement: Settlement, field: str, payer: Payer) -> Entry:
         raise invalid(f"{field}.free.key", "is the settlement's")
     elif not asked.HasField("tool") or asked.tool.price_microusd:
         raise invalid(f"{field}.free.tool", "is a tool's use at price zero: anything else is reserved first")
-    return ledger.reserve(asked, payer, None, field=f"{field}.free")
+    return reserving.reserve(asked, payer, None, field=f"{field}.free")
 
 
 def _of_the_version_before(asked: Reservation) -> bool:

@@ -7,8 +7,8 @@ from datetime import date
 from malha.api.common.v1.usage_pb2 import Usage
 from malha.api.cost.v1 import price_pb2 as pb
 from malha.api.cost.v1.cost_service_pb2 import QuoteRequest
-from malha_cost.ledger import check_usage
 from malha_cost.prices import Price, PriceTable, Rates
+from malha_cost.settling import check_usage
 
 
 def quotes(prices: PriceTable, asked: QuoteRequest, day: date) -> list[pb.Quote]:
