@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from types import TracebackType
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -95,7 +95,7 @@ class Valkey:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             try:
-                async with _heard_out(_DEADLINE):
+                async with _HeardOut(_DEADLINE):
                     await self._exchange(batch)
             except Exception as error:  # whatever it is, nobody may be left waiting
                 self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
@@ -123,26 +123,30 @@ class Valkey:
                     answer.set_result(reply)
 
 
-@contextlib.asynccontextmanager
-async def _heard_out(seconds: float) -> AsyncIterator[None]:
+class _HeardOut:
     """A deadline for the other side: TimeoutError after ``seconds`` and a few turns of the loop.
 
     Where the loop itself was late, the answer lies unread in the socket when the time is up. Without
     those turns a crowd at the gateway would look like an absent store.
     """
-    loop = asyncio.get_running_loop()
-    watch: asyncio.Handle
-    async with asyncio.timeout(None) as limit:
 
-        def late(looks: int) -> None:
-            nonlocal watch
-            if looks:
-                watch = loop.call_soon(late, looks - 1)
-            else:
-                limit.reschedule(loop.time())
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._limit = asyncio.timeout(None)
 
-        watch = loop.call_later(seconds, late, _LOOKS)
-        try:
-            yield
-        finally:
-            watch.cancel()
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._watch: asyncio.Handle = self._loop.call_later(self._seconds, self._late, _LOOKS)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.cancel()
+        await self._limit.__aexit__(kind, error, trace)
+
+    def _late(self, looks: int) -> None:
+        if looks:
+            self._watch = self._loop.call_soon(self._late, looks - 1)
+        else:
+            self._limit.reschedule(self._loop.time())
