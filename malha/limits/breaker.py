@@ -52,8 +52,8 @@ class Breaker:
         fail_max: failures in a row that open it.
         reset_seconds: how long it stays open before one trial call goes through. A trial that never
             reports (its task was lost) gives up its permit after as long again.
-        counts: tells whether an exception is the dependency's failure. Others count as a success,
-            for the dependency answered; a cancelled call counts as nothing.
+        counts: tells whether an exception is the dependency's failure. False is as good as a success, for
+            the dependency answered; None is neither, like a call that was cancelled.
         clock: measures the rest.
     """
 
@@ -63,11 +63,12 @@ class Breaker:
         fail_max: int = 5,
         reset_seconds: float = 10.0,
         *,
-        counts: Callable[[BaseException], bool] = blames_callee,
+        counts: Callable[[BaseException], bool | None] = blames_callee,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
         self._reset_seconds = reset_seconds
+        self._counts = counts
         self._clock = clock or SystemClock()
         self._rest_until = 0.0
         self._trial: asyncio.Task[object] | None = None
@@ -107,9 +108,14 @@ class Breaker:
         if self._trial is not None and self._trial is asyncio.current_task():
             self._trial = None
             mine = True
-        # A call begun before the breaker opened says nothing of the dependency now, a cancelled one never.
-        if mine and not isinstance(error, asyncio.CancelledError):
+        # a call begun before the breaker opened says nothing of the dependency now
+        if mine and self._tells(error):
             self._report(error)
+
+    def _tells(self, error: BaseException | None) -> bool:
+        if isinstance(error, asyncio.CancelledError):
+            return False
+        return error is None or self._counts(error) is not None
 
     def _report(self, error: BaseException | None) -> None:
         if error is None and self._state.fail_counter == 0 and self.state == pybreaker.STATE_CLOSED:

@@ -72,6 +72,23 @@ async def test_a_cancelled_call_counts_neither_way() -> None:
     assert breaker.state == "open"
 
 
+async def test_an_end_that_tells_nothing_of_the_callee_counts_neither_way() -> None:
+    clock = FakeClock()
+    tells = {LookupError: None, MalhaError: True}
+    breaker = Breaker(
+        "callee", fail_max=2, reset_seconds=10, counts=lambda error: tells[type(error)], clock=clock
+    )
+    await fail(breaker)
+    await fail(breaker, LookupError())
+    await fail(breaker)
+    assert breaker.state == "open"
+    clock.advance(10)
+    await fail(breaker, LookupError())
+    assert breaker.state == "half-open", "the trial told nothing"
+    await succeed(breaker)
+    assert breaker.state == "closed"
+
+
 async def test_half_open_lets_one_call_through_and_its_success_closes() -> None:
     clock = FakeClock()
     breaker = await opened(clock)

@@ -13,6 +13,7 @@ from malha import errors
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
 from malha.errors import ErrorReason, MalhaError
+from malha.limits.breaker import BreakerOpenError
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.wire import Peer, Server, acting_for
 
@@ -116,6 +117,40 @@ async def test_a_callee_that_is_away_is_unavailable_with_a_time_to_come_back() -
     await peer.close()
     assert raised.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
     assert raised.value.retry_after
+
+
+async def test_a_callee_that_is_away_is_soon_left_alone_however_many_call_it_at_once() -> None:
+    peer = Peer("guard", "127.0.0.1:1", identity=identities("gateway", "guard")["gateway"])
+    async with asyncio.timeout(10):
+        while True:
+            ends = await asyncio.gather(*(ask(peer) for _ in range(8)), return_exceptions=True)
+            assert all(isinstance(end, MalhaError) for end in ends), ends
+            if any(isinstance(end, BreakerOpenError) for end in ends):
+                break
+    await peer.close()
+
+
+async def test_callers_in_a_hurry_do_not_have_a_healthy_callee_left_alone(mesh) -> None:
+    _, peers = mesh
+    peer = peers["gateway"]
+    stub = guard_grpc.GuardServiceStub(peer.channel)
+    hang = guard.CheckRequest(stage=guard.STAGE_INPUT, texts=["hang"])
+
+    async def in_a_hurry() -> None:
+        with acting_for(DEV, timeout=0.05), pytest.raises(MalhaError) as raised:
+            await peer.call(stub.Check, hang, timeout=5)
+        assert raised.value.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
+
+    await asyncio.gather(*(in_a_hurry() for _ in range(20)))
+    await ask(peer)
+
+
+async def test_a_callee_that_does_not_answer_in_the_time_it_is_given_is_soon_left_alone(mesh) -> None:
+    _, peers = mesh
+    ends = [ask(peers["gateway"], "hang", timeout=0.05) for _ in range(5)]
+    await asyncio.gather(*ends, return_exceptions=True)
+    with pytest.raises(BreakerOpenError):
+        await ask(peers["gateway"])
 
 
 def test_every_reason_has_a_code() -> None:
