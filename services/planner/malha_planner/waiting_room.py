@@ -60,14 +60,19 @@ class WaitingRoom:
                 self._lanes.occupy(lane)
 
     def admit(self) -> None:
-        """Give free slots to those who come back, of each lane the longest waiting first."""
-        for lane, waiting in list(self._returning.items()):
-            while waiting and (waiting[0].cancelled() or self._lanes.retake(lane)):
-                given = waiting.popleft()
-                if not given.cancelled():
-                    given.set_result(None)
+        """Give free slots to those who come back: lanes take turns, of each the longest waiting is first."""
+        turns = deque(self._returning)
+        while turns:
+            lane = turns.popleft()
+            waiting = self._returning[lane]
+            while waiting and waiting[0].cancelled():
+                waiting.popleft()
             if not waiting:
                 del self._returning[lane]
+            elif self._lanes.retake(lane):
+                waiting.popleft().set_result(None)
+                self._returning[lane] = self._returning.pop(lane)  # its next turn is after those of others
+                turns.append(lane)
 
     def _counted(self, more: int) -> None:
         self.inside += more
