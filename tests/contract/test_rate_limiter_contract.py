@@ -71,6 +71,17 @@ async def test_who_comes_back_later_is_let_in(limiter: RateLimiter) -> None:
             pass
 
 
+async def test_where_the_store_s_clock_goes_back_an_hour_nobody_is_locked_out_for_it(valkey_url: str) -> None:
+    key, valkey = ulid(), Valkey(valkey_url)
+    limiter = ValkeyRateLimiter(valkey)
+    assert (await limiter.take(key, 10, 5)).allowed
+    left = int(await valkey.ask("tests", "GET", f"rate:{key}"))
+    await valkey.ask("tests", "SET", f"rate:{key}", left + 3600 * 1_000_000)  # as the clock tells it then
+    assert all([(await limiter.take(key, 10, 5)).allowed for _ in range(5)])
+    assert not (await limiter.take(key, 10, 5)).allowed
+    await valkey.close()
+
+
 async def test_without_its_store_the_limiter_lets_calls_through_and_says_so() -> None:
     valkey = Valkey(NOWHERE)
     counted = metrics.LIMITS_FAILED_OPEN.labels("rate_limiter")
