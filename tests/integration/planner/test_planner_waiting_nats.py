@@ -70,20 +70,20 @@ async def test_runs_that_wait_are_in_no_queue_and_hold_no_slot_no_memory_and_no_
         follower = planner.follower()
         planner.start(follower.run())
         planner.start_worker()
-        await planner.accept()
-        await until(lambda: _is(planner, 1))
-        subscriptions = len(connection.nc._subs)
-        consumers = (await connection.js.stream_info(RUNS)).state.consumer_count
-        for _ in range(50):
-            await planner.accept()
-        await until(lambda: _is(planner, 51))
-
         (lanes,) = planner.lanes
 
         async def no_item_is_left() -> bool:
             # a slot is also taken by a question to the queue, for as long as that may be answered
             return await planner.queued() == 0 and lanes.taken == 0
 
+        await planner.accept()
+        await until(lambda: _is(planner, 1))
+        await until(no_item_is_left)  # its worker is done with it, and listens for it no more
+        subscriptions = len(connection.nc._subs)
+        consumers = (await connection.js.stream_info(RUNS)).state.consumer_count
+        for _ in range(50):
+            await planner.accept()
+        await until(lambda: _is(planner, 51))
         await until(no_item_is_left)
         assert follower.kept == 0
         assert len(connection.nc._subs) == subscriptions
