@@ -10,12 +10,16 @@ import pytest
 from google.rpc import code_pb2
 
 from malha import errors
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge
+from malha.api.gateway.v1 import knowledge_service_pb2_grpc as knowledge_grpc
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
+from malha.api.retrieval.v1.retrieval_pb2 import Document
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.breaker import BreakerOpenError
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
-from malha.wire import Peer, Server, acting_for
+from malha.wire import Peer, Server, acting_for, codec
 
 
 @pytest.fixture
@@ -98,6 +102,25 @@ async def test_a_request_against_the_contract_names_each_field(mesh) -> None:
         await peers["gateway"].call(stub.Check, guard.CheckRequest(), timeout=5)
     assert {field for field, _ in raised.value.violations} == {"stage", "texts"}
     assert servicer.seen == []
+
+
+async def test_a_request_that_is_wrong_all_over_is_told_so_and_not_to_come_again() -> None:
+    async def anyone(_metadata: object) -> Principal:
+        return DEV
+
+    server = Server("gateway", authenticate=anyone)
+    server.add(
+        knowledge_grpc.add_KnowledgeServiceServicer_to_server, knowledge_grpc.KnowledgeServiceServicer()
+    )
+    port = await server.start("127.0.0.1:0")
+    nameless = knowledge.IngestRequest(documents=[Document(text="hello")] * 1000)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await knowledge_grpc.KnowledgeServiceStub(channel).Ingest(nameless)
+    await server.drain(0)
+    told = codec.from_rpc(raised.value, "gateway")
+    assert told.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
+    assert "documents[0].name" in dict(told.violations)
 
 
 async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh) -> None:
