@@ -172,8 +172,7 @@ async def test_a_callee_that_does_not_answer_in_the_time_it_is_given_is_soon_lef
     _, peers = mesh
     ends = [ask(peers["gateway"], "hang", timeout=0.05) for _ in range(5)]
     await asyncio.gather(*ends, return_exceptions=True)
-    with pytest.raises(BreakerOpenError):
-        await ask(peers["gateway"])
+    assert peers["gateway"]._breaker.state == "open"
 
 
 def test_every_reason_has_a_code() -> None:
