@@ -59,20 +59,24 @@ class WaitingRoom:
             if not back:
                 self._lanes.occupy(lane)
 
-    def admit(self) -> None:
-        """Give free slots to those who come back: lanes take turns, of each the longest waiting is first."""
-        turns = deque(self._returning)
-        while turns:
-            lane = turns.popleft()
+    def admit(self) -> bool:
+        """Give a free slot to one who comes back; whether there was one, and room.
+
+        Lanes take turns, and of each the longest waiting is first.
+        """
+        for lane in list(self._returning):
             waiting = self._returning[lane]
             while waiting and waiting[0].cancelled():
                 waiting.popleft()
+            if waiting and self._lanes.retake(lane):
+                waiting.popleft().set_result(None)
+                del self._returning[lane]
+                if waiting:
+                    self._returning[lane] = waiting  # its next turn is after those of the others
+                return True
             if not waiting:
                 del self._returning[lane]
-            elif self._lanes.retake(lane):
-                waiting.popleft().set_result(None)
-                self._returning[lane] = self._returning.pop(lane)  # its next turn is after those of others
-                turns.append(lane)
+        return False
 
     def _counted(self, more: int) -> None:
         self.inside += more

@@ -23,12 +23,14 @@ class Room(WaitingRoom):
         super().__init__(self.lanes, self._given_on)
 
     async def _given_on(self) -> None:
-        self.admit()
+        while self.admit():
+            pass
 
     def done(self, lane: Lane) -> None:
         """An item is done with."""
         self.lanes.free(lane)
-        self.admit()
+        while self.admit():
+            pass
 
 
 async def turns(count: int = 20) -> None:
