@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from malha.api.run.v1.record_pb2 import Record
+from malha.run import Entry, Journal
 from malha.run.nats_journal import WORK
 from malha.testing.planner import HoldAt, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.servers import RunningServer
 from malha.testing.shop import until
-from malha_planner.adapters.work_stream import NatsWaker
-from malha_planner.lanes import Lane
+from malha_planner.adapters.work_stream import NatsWaker, NatsWork
+from malha_planner.lanes import Lane, Lanes
 from malha_planner.ports import Hint, WorkItem
 
 
@@ -233,6 +236,39 @@ async def test_a_planner_that_stops_finishes_what_it_has_and_leaves_the_rest(pla
         return await planner.queued() == 4
 
     await until(four_are_left)  # the server takes acknowledgements in its own time
+
+
+class Slow:
+    """A journal that takes longer to store a record than tasks that must end are asked twice."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.load, self.doorbell = journal.load, journal.doorbell
+        self._append = journal.append
+        self.last_sequence = journal.last_sequence
+
+    async def append(self, record: Record, *, expected: int) -> Entry:
+        await asyncio.sleep(0.3)
+        return await self._append(record, expected=expected)
+
+
+async def test_a_planner_that_must_end_in_the_midst_of_a_call_says_so_though_the_journal_is_slow(
+    planner: PlannerOnNats,
+) -> None:
+    planner.model.hold = asyncio.Event()
+    worker = replace(planner.worker(), journal=Slow(planner.journal))
+    work = NatsWork(planner.connection, Lanes(4, {}, lambda _: 4), cap=lambda _: 4, ack_wait=300.0)
+    planner.start_follower()
+    working = planner.start(work.serve(worker.handle, worker.leaving, grace=0), worker.leaving)
+    item = await planner.accept()
+    async with asyncio.timeout(10):
+        await planner.model.entered.wait()
+    await planner.stop(working)
+    records = await planner.journal.load(item.tenant, item.run_id)
+    assert records[-1].record.events[-1].HasField("handed_over")
+    planner.model.hold.set()
+    planner.model.script = [says("hello")]
+    planner.start_worker()
+    await planner.until_finished(1)  # it was given back, or that would take five minutes
 
 
 async def test_a_tenants_concurrency_is_capped_by_the_queue(planner: PlannerOnNats) -> None:

@@ -38,6 +38,8 @@ _ANSWER_SECONDS = 2.0
 _STORED_SECONDS = 0.25
 """How long after its ring a hint may be stored."""
 _SWEEP_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 3.0
+"""What a run has to say last takes two at most."""
 _NO_MESSAGE = 10037
 _WAIT = orjson.dumps({"batch": 1, "expires": int(_STORED_SECONDS * 1e9)})
 _NO_WAIT = orjson.dumps({"batch": 1, "no_wait": True})
@@ -172,11 +174,20 @@ class NatsWork:
                 await inbox.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=grace)
+            await self._break_off()
         finally:
             self._stopping = True
             await end(told, sweeping, *self._tasks)
             with contextlib.suppress(nats.errors.Error):
                 await inbox.unsubscribe()
+
+    async def _break_off(self) -> None:
+        """Cancel what is still under way, once: a second time would cut off what is said last of each run."""
+        left = set(self._tasks)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_LAST_WORDS_SECONDS)
 
     # questions
 
