@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar, cast
 import grpc
 import grpc.aio
 
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.limits.breaker import Breaker, blames_callee
 from malha.limits.retry import RetryBudget
 from malha.telemetry import metrics, traceparent
@@ -158,9 +158,12 @@ class Peer:
             except NoTrunkError:
                 self._no_trunk_until = time.monotonic() + _NO_TRUNK_SECONDS
         try:
-            return await method.single(request, timeout=seconds, metadata=self._metadata(call))
+            answer = await method.single(request, timeout=seconds, metadata=self._metadata(call))
         except grpc.aio.AioRpcError as error:
             raise self._failure(error, begun) from None
+        if answer is None:  # gRPC's word for an answer that was cut off just when the call's time was up
+            raise without_blame(unavailable(self.callee))
+        return answer
 
     def _failure(self, error: grpc.aio.AioRpcError, begun: float) -> MalhaError:
         failure = codec.from_rpc(error, self.callee)

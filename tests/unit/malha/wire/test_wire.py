@@ -175,6 +175,27 @@ async def test_a_callee_that_does_not_answer_in_the_time_it_is_given_is_soon_lef
     assert peers["gateway"]._breaker.state == "open"
 
 
+async def test_a_call_whose_answer_was_cut_off_fails_and_answers_nothing() -> None:
+    """gRPC's clients are given None then: it happens where a call's time is up just when its answer comes."""
+
+    async def cut_off(_request: bytes, _context: object) -> AsyncIterator[bytes]:
+        return
+        yield
+
+    server = grpc.aio.server()
+    check = {"Check": grpc.unary_stream_rpc_method_handler(cut_off)}
+    handler = grpc.method_handlers_generic_handler("malha.api.guard.v1.GuardService", check)
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    peer = Peer("guard", f"127.0.0.1:{port}", identity=identities("gateway", "guard")["gateway"])
+    (answer,) = await asyncio.gather(ask(peer), return_exceptions=True)
+    await peer.close()
+    await server.stop(0)
+    assert isinstance(answer, MalhaError)
+    assert answer.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+
+
 def test_every_reason_has_a_code() -> None:
     for name, value in ErrorReason.items():
         if value:
