@@ -16,10 +16,12 @@ from malha.api.gateway.v1 import knowledge_service_pb2_grpc as knowledge_grpc
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
 from malha.api.retrieval.v1.retrieval_pb2 import Document
+from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.breaker import BreakerOpenError
-from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
+from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, cutting_off, identities
 from malha.wire import Peer, Server, acting_for, codec
+from malha_gateway.adapters.parts import ServicePart
 
 
 @pytest.fixture
@@ -176,22 +178,26 @@ async def test_a_callee_that_does_not_answer_in_the_time_it_is_given_is_soon_lef
 
 
 async def test_a_call_whose_answer_was_cut_off_fails_and_answers_nothing() -> None:
-    """gRPC's clients are given None then: it happens where a call's time is up just when its answer comes."""
+    async with cutting_off("malha.api.guard.v1.GuardService", "Check") as port:
+        peer = Peer("guard", f"127.0.0.1:{port}", identity=identities("gateway", "guard")["gateway"])
+        (answer,) = await asyncio.gather(ask(peer), return_exceptions=True)
+        await peer.close()
+    assert isinstance(answer, MalhaError)
+    assert answer.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
 
-    async def cut_off(_request: bytes, _context: object) -> AsyncIterator[bytes]:
-        return
-        yield
 
-    server = grpc.aio.server()
-    check = {"Check": grpc.unary_stream_rpc_method_handler(cut_off)}
-    handler = grpc.method_handlers_generic_handler("malha.api.guard.v1.GuardService", check)
-    server.add_generic_rpc_handlers((handler,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    peer = Peer("guard", f"127.0.0.1:{port}", identity=identities("gateway", "guard")["gateway"])
-    (answer,) = await asyncio.gather(ask(peer), return_exceptions=True)
-    await peer.close()
-    await server.stop(0)
+async def test_a_part_whose_answer_was_cut_off_does_not_answer() -> None:
+    async with cutting_off("grpc.health.v1.Health", "Check") as port:
+        peer = Peer("guard", f"127.0.0.1:{port}", identity=identities("gateway", "guard")["gateway"])
+        (answers,) = await asyncio.gather(ServicePart(peer).answers(), return_exceptions=True)
+        await peer.close()
+    assert answers is False
+
+
+async def test_a_client_whose_answer_was_cut_off_is_told_that_it_may_ask_again() -> None:
+    get_run = cutting_off("malha.api.gateway.v1.RunService", "GetRun")
+    async with get_run as port, Client(f"127.0.0.1:{port}") as client:
+        (answer,) = await asyncio.gather(client.run("a" * 52), return_exceptions=True)
     assert isinstance(answer, MalhaError)
     assert answer.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
 
