@@ -47,7 +47,7 @@ from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
 from malha.api.run.v1 import record_pb2
 from malha.api.run.v1.record_pb2 import Priority
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.ids import ulid
 from malha.wire import codec
 
@@ -367,16 +367,19 @@ class Client:
             except MalhaError as error:
                 pause, now = error.retry_after, time.monotonic()
                 until = until or now + _INSIST_SECONDS
-                unavailable = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
-                if not unavailable or pause is None or now + pause > until:
+                away = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+                if not away or pause is None or now + pause > until:
                     raise
             await asyncio.sleep(pause)
 
     async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
         try:
-            return await method(request, timeout=self._timeout, metadata=self._metadata)
+            answer = await method(request, timeout=self._timeout, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise codec.from_rpc(error, "malha") from None
+        if answer is None:  # as in malha.wire.peer
+            raise unavailable("malha")
+        return answer
 
 
 def _is_last(event: run_pb2.RunEvent) -> bool:

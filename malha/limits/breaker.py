@@ -50,10 +50,10 @@ class Breaker:
     Args:
         name: the dependency, as metrics, logs and refused callers see it.
         fail_max: failures in a row that open it.
-        reset_seconds: how long it stays open before one trial call goes through. A trial that never
-            reports (its task was lost) gives up its permit after as long again.
-        counts: tells whether an exception is the dependency's failure. Others count as a success,
-            for the dependency answered; a cancelled call counts as nothing.
+        reset_seconds: how long it stays open before one trial call goes through. While that has not ended,
+            another may try after as long again; the first of them to end says how it is.
+        counts: tells whether an exception is the dependency's failure. False is as good as a success, for
+            the dependency answered; None is neither, like a call that was cancelled.
         clock: measures the rest.
     """
 
@@ -63,15 +63,16 @@ class Breaker:
         fail_max: int = 5,
         reset_seconds: float = 10.0,
         *,
-        counts: Callable[[BaseException], bool] = blames_callee,
+        counts: Callable[[BaseException], bool | None] = blames_callee,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
         self._reset_seconds = reset_seconds
+        self._counts = counts
         self._clock = clock or SystemClock()
         self._rest_until = 0.0
-        self._trial: asyncio.Task[object] | None = None
-        self._trial_until = 0.0
+        self._trials: set[asyncio.Task[object] | None] = set()
+        self._next_trial = 0.0
         self._state = pybreaker.CircuitBreaker(
             fail_max=fail_max,
             name=name,
@@ -92,24 +93,26 @@ class Breaker:
         now = self._clock.monotonic()
         if self.state == pybreaker.STATE_OPEN and now >= self._rest_until:
             self._state.half_open()
-            self._trial = None
         if self.state == pybreaker.STATE_OPEN:
             self._refuse(self._rest_until - now)
-        if self._trial is not None and now < self._trial_until:
-            self._refuse(self._trial_until - now)
-        self._trial = asyncio.current_task()
-        self._trial_until = now + self._reset_seconds
+        if self._trials and now < self._next_trial:
+            self._refuse(self._next_trial - now)
+        self._trials.add(asyncio.current_task())
+        self._next_trial = now + self._reset_seconds
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        mine = self.state == pybreaker.STATE_CLOSED
-        if self._trial is not None and self._trial is asyncio.current_task():
-            self._trial = None
-            mine = True
-        # A call begun before the breaker opened says nothing of the dependency now, a cancelled one never.
-        if mine and not isinstance(error, asyncio.CancelledError):
+        trial = asyncio.current_task() in self._trials
+        self._trials.discard(asyncio.current_task())
+        # a call begun before the breaker opened says nothing of the dependency now
+        if (trial or self.state == pybreaker.STATE_CLOSED) and self._tells(error):
             self._report(error)
+
+    def _tells(self, error: BaseException | None) -> bool:
+        if isinstance(error, asyncio.CancelledError):
+            return False
+        return error is None or self._counts(error) is not None
 
     def _report(self, error: BaseException | None) -> None:
         if error is None and self._state.fail_counter == 0 and self.state == pybreaker.STATE_CLOSED:
@@ -123,6 +126,7 @@ class Breaker:
                 raise
         if self.state == pybreaker.STATE_OPEN:
             self._rest_until = self._clock.monotonic() + self._reset_seconds
+            self._trials.clear()
 
     def _refuse(self, retry_after: float) -> None:
         metrics.BREAKER_REFUSED.labels(self.name).inc()

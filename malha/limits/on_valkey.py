@@ -15,17 +15,20 @@ from malha.limits.valkey import Valkey
 
 # All limits or none: a call that one limit refuses must not use up another's room.
 # KEYS: one a limit. ARGV: interval and tolerance in microseconds, a pair a limit.
+# No call leaves a time further ahead than interval and tolerance: what is far beyond was left before the
+# clock went back, and says nothing.
 # Answers {0, 0}, or {wait in microseconds, index of the limit that asks for the longest wait}.
 _SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local tats, wait, which = {}, 0, 0
 for i, key in ipairs(KEYS) do
+  local interval, tolerance = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
   local tat = tonumber(redis.call('GET', key) or now)
-  if tat < now then tat = now end
-  local early = tat - tonumber(ARGV[2 * i]) - now
+  if tat < now or tat > now + 2 * (tolerance + interval) then tat = now end
+  local early = tat - tolerance - now
   if early > wait then wait = early; which = i end
-  tats[i] = tat + tonumber(ARGV[2 * i - 1])
+  tats[i] = tat + interval
 end
 if wait > 0 then return {math.ceil(wait), which} end
 for i, key in ipairs(KEYS) do

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import grpc
+import grpc.aio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from malha.api.common.v1.principal_pb2 import Principal
@@ -57,6 +61,25 @@ class ObedientGuard(guard_grpc.GuardServiceServicer):
                     self.cancelled.set()
                     raise
         return guard.CheckResponse(judgements=[guard.Judgement(text=request.texts[0])])
+
+
+@asynccontextmanager
+async def cutting_off(service: str, method: str) -> AsyncIterator[int]:
+    """A server whose answers are cut off, as gRPC does where a call's time is up just then; its port."""
+
+    async def cut_off(_request: bytes, _context: object) -> AsyncIterator[bytes]:
+        return
+        yield
+
+    server = grpc.aio.server()
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_stream_rpc_method_handler(cut_off)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(0)
 
 
 async def ask(peer: Peer, text: str = "hello", timeout: float = 5.0) -> guard.CheckResponse:

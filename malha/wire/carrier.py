@@ -31,12 +31,15 @@ class Carrier(TrunkServiceServicer):
     def __init__(self, methods: Mapping[str, Carried]) -> None:
         self._methods = methods
         self._lanes: set[_Lane] = set()
+        self._draining = False
 
     async def Carry(  # type: ignore[override]  # grpc.aio takes a coroutine that writes as well as a generator
         self, _requests: AsyncIterator[CarryRequest], context: Context
     ) -> None:
         lane = _Lane(self._methods)
         self._lanes.add(lane)
+        if self._draining:
+            lane.drain()
         reading = asyncio.create_task(lane.read(context))
         try:
             while (response := await lane.next()) is not None:
@@ -46,7 +49,8 @@ class Carrier(TrunkServiceServicer):
             await end(reading, *lane.calls.values())
 
     def drain(self) -> None:
-        """Ask every caller to go elsewhere; what it sent is still answered."""
+        """Ask every caller to go elsewhere, the just arriving too; what it sent is still answered."""
+        self._draining = True
         for lane in self._lanes:
             lane.drain()
 

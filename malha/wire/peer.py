@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar, cast
 import grpc
 import grpc.aio
 
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.limits.breaker import Breaker, blames_callee
 from malha.limits.retry import RetryBudget
 from malha.telemetry import metrics, traceparent
@@ -43,6 +43,7 @@ _TRIM = 0.005  # left to the caller to make use of the answer
 _ATTEMPTS = 3
 _REST = 1.0  # a restarted service is back within seconds, and one trial a second costs it nothing
 _BACKOFF = 0.05
+_FAIR = 1.0  # a callee that got less, for its caller's own haste, is not blamed for silence
 _NO_TRUNK_SECONDS = 30.0  # how long a callee of an earlier version is called without one
 
 
@@ -133,23 +134,36 @@ class Peer:
             raise MalhaError(
                 ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, f"no time is left to ask {self.callee}"
             )
-        begun = time.monotonic()
         async with self._breaker:
-            packed = method.serialize(request)
-            if len(packed) <= MOST_BYTES and time.monotonic() >= self._no_trunk_until:
-                token = self._identity.mint(self.callee, call.principal)
-                try:
-                    return method.deserialize(
-                        await self._trunk.call(
-                            method.method, packed, timeout=remaining, token=token, traceparent=traceparent()
-                        )
-                    )
-                except NoTrunkError:
-                    self._no_trunk_until = time.monotonic() + _NO_TRUNK_SECONDS
             try:
-                return await method.single(request, timeout=remaining, metadata=self._metadata(call))
-            except grpc.aio.AioRpcError as error:
-                raise self._failure(error, begun) from None
+                return await self._send(method, request, call, remaining)
+            except MalhaError as error:
+                silent = error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
+                if silent and remaining < min(timeout, _FAIR):
+                    raise without_blame(error) from None
+                raise
+
+    async def _send(self, method: Path[Q, R], request: Q, call: Call, seconds: float) -> R:
+        """By the trunk, or by itself where that is better or there is none."""
+        begun = time.monotonic()
+        packed = method.serialize(request)
+        if len(packed) <= MOST_BYTES and begun >= self._no_trunk_until:
+            token = self._identity.mint(self.callee, call.principal)
+            try:
+                return method.deserialize(
+                    await self._trunk.call(
+                        method.method, packed, timeout=seconds, token=token, traceparent=traceparent()
+                    )
+                )
+            except NoTrunkError:
+                self._no_trunk_until = time.monotonic() + _NO_TRUNK_SECONDS
+        try:
+            answer = await method.single(request, timeout=seconds, metadata=self._metadata(call))
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error, begun) from None
+        if answer is None:  # gRPC's word for an answer that was cut off just when the call's time was up
+            raise without_blame(unavailable(self.callee))
+        return answer
 
     def _failure(self, error: grpc.aio.AioRpcError, begun: float) -> MalhaError:
         failure = codec.from_rpc(error, self.callee)
@@ -168,5 +182,5 @@ class Peer:
         return (("malha-token", token), ("traceparent", traceparent()))
 
 
-def _counts(error: BaseException) -> bool:
-    return blames_callee(error) and not isinstance(error, NothingNewError)
+def _counts(error: BaseException) -> bool | None:
+    return None if isinstance(error, NothingNewError) else blames_callee(error)

@@ -227,7 +227,7 @@ class _Line:
                 self._something.clear()
                 while self._due or self._cancelled:
                     await self._stream.write(self._frame())
-                if self._leaving:
+                if self._leaving and not self._waiting:  # till then a caller may still give up
                     await self._stream.done_writing()
                     return
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
@@ -253,6 +253,8 @@ class _Line:
                     self.leave()
                 for answer in response.answers:
                     self._answered(answer)
+                if self._leaving:
+                    self._something.set()
         except grpc.aio.AioRpcError as error:
             # Whatever else ends a stream, such as CANCELLED or UNKNOWN where a connection was cut, tells
             # nothing of the calls on it: each may have been carried out.

@@ -8,8 +8,7 @@ tells at the next append at the latest, the doorbell sooner; what is under way i
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -28,6 +27,7 @@ from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
 from malha.run import (
     Doorbell,
+    Entry,
     Fenced,
     Journal,
     Rebase,
@@ -171,24 +171,36 @@ class Lease:
                 fold([entry], self.state)
                 return
 
-    async def hand_over(self) -> None:
-        """Say that this claim ends for no fault of the run, if that can be said in time: else it counts."""
-        if not self.state.fruitless_claims:
-            return  # it brought a result
+    async def hand_over(self) -> bool:
+        """Say that this claim ends for no fault of the run, if that can be said in time: else it counts.
+
+        Whether the run was still this worker's; its item is not given back from under a new owner.
+        """
+        try:
+            async with asyncio.timeout(_HANDING_OVER):
+                # a claim that brought a result does not count anyway
+                newer = await (self._say_handed_over() if self.state.fruitless_claims else self._newer())
+        except (MalhaError, TimeoutError):
+            return False
+        fold(newer, self.state)
+        return rebase(self.state, self.epoch) is not Rebase.FENCED
+
+    async def _say_handed_over(self) -> Sequence[Entry]:
+        """Append it; what others wrote, where that kept it from being appended."""
         # without an epoch: what earlier owners held may not be released yet, and an epoch would say so
         record = Record(tenant=self.state.tenant, run_id=self.state.run_id)
         record.written_at.CopyFrom(stamp(self._clock.now()))
         record.events.add().handed_over.SetInParent()
-        with contextlib.suppress(Fenced, MalhaError, TimeoutError):
-            async with asyncio.timeout(_HANDING_OVER):
-                await self._journal.append(record, expected=self.state.last_sequence)
+        try:
+            await self._journal.append(record, expected=self.state.last_sequence)
+        except Fenced as fenced:
+            return fenced.entries
+        return ()
 
     async def catch_up(self) -> None:
         """Learn what others wrote. Raises CancelSeen or Lost, as it ends this worker's part."""
         try:
-            entries = await self._journal.load(
-                self.state.tenant, self.state.run_id, after=self.state.last_sequence
-            )
+            entries = await self._newer()
         except MalhaError as error:
             raise Lost from error
         self._fold(Fenced(entries))
@@ -310,13 +322,16 @@ class Lease:
 
     async def _is_mine(self) -> bool:
         """Whether nobody ended this worker's part since its last append (a leader's read)."""
-        state = self.state
-        newer = await self._journal.load(state.tenant, state.run_id, after=state.last_sequence)
         return not any(
             entry.record.epoch != self.epoch and event.WhichOneof("event") in _ENDINGS
-            for entry in newer
+            for entry in await self._newer()
             for event in entry.record.events
         )
+
+    async def _newer(self) -> Sequence[Entry]:
+        """What was stored since this worker's last append."""
+        state = self.state
+        return await self._journal.load(state.tenant, state.run_id, after=state.last_sequence)
 
 
 def _end_of(event: JournalEvent) -> StepFinished | StepAbandoned | None:

@@ -59,15 +59,24 @@ class WaitingRoom:
             if not back:
                 self._lanes.occupy(lane)
 
-    def admit(self) -> None:
-        """Give free slots to those who come back, of each lane the longest waiting first."""
-        for lane, waiting in list(self._returning.items()):
-            while waiting and (waiting[0].cancelled() or self._lanes.retake(lane)):
-                given = waiting.popleft()
-                if not given.cancelled():
-                    given.set_result(None)
+    def admit(self) -> bool:
+        """Give a free slot to one who comes back; whether there was one, and room.
+
+        Lanes take turns, and of each the longest waiting is first.
+        """
+        for lane in list(self._returning):
+            waiting = self._returning[lane]
+            while waiting and waiting[0].cancelled():
+                waiting.popleft()
+            if waiting and self._lanes.retake(lane):
+                waiting.popleft().set_result(None)
+                del self._returning[lane]
+                if waiting:
+                    self._returning[lane] = waiting  # its next turn is after those of the others
+                return True
             if not waiting:
                 del self._returning[lane]
+        return False
 
     def _counted(self, more: int) -> None:
         self.inside += more

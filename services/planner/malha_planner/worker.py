@@ -181,11 +181,12 @@ class Worker:
                     raise
                 except HandedOver:
                     await run.purse.let_go()
-                    await lease.hand_over()
+                    if not await lease.hand_over():
+                        raise Lost from None
                     raise
                 except asyncio.CancelledError:
-                    if self.leaving.is_set() and not lease.interrupted:
-                        await lease.hand_over()  # the step takes longer than this process may stay
+                    # the step takes longer than this process may stay
+                    if self.leaving.is_set() and not lease.interrupted and await lease.hand_over():
                         await item.give_back()
                     raise
             finished = state.finished

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from pathlib import Path
 
 from malha.api.gateway.v1.run_pb2 import RunStatus
@@ -12,6 +14,8 @@ from malha.testing.planner import asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.servers import RunningServer
 from malha.testing.shop import until
+from malha_planner.adapters.work_stream import NatsWaker
+from malha_planner.ports import Hint, WorkItem
 
 RUNS_THAT_WAIT = 120
 
@@ -63,6 +67,35 @@ async def test_after_a_restart_of_everything_deciding_all_that_wait_finishes_all
     await again.close()
 
 
+async def test_a_crowd_that_comes_back_again_and_again_does_not_keep_a_new_run_of_another_from_its_slot(
+    connection: Connection, tmp_path: Path
+) -> None:
+    came_back, begun = Counter[str](), asyncio.Event()
+
+    async def handle(item: WorkItem) -> None:
+        if item.tenant == "lonely":
+            begun.set()
+        while not begun.is_set():
+            async with item.resting():
+                await asyncio.sleep(0)
+            came_back[item.run_id] += 1
+            await asyncio.sleep(0)
+        await item.ack()
+
+    async with PlannerOnNats(connection, tmp_path, ack_wait=300.0) as planner:
+        planner.start_worker(handle, concurrency=1)
+        waker = NatsWaker(planner.pipeline)
+        await waker.wake([Hint(f"crowd/{n}", "interactive", "crowd", f"run-{n}") for n in range(10)])
+
+        async def all_come_back() -> bool:
+            return len(came_back) == 10
+
+        await until(all_come_back)
+        await waker.wake([Hint("lonely", "interactive", "lonely", "run")])
+        async with asyncio.timeout(10):
+            await begun.wait()
+
+
 async def test_runs_that_wait_are_in_no_queue_and_hold_no_slot_no_memory_and_no_subscription(
     connection: Connection, tmp_path: Path
 ) -> None:
@@ -70,20 +103,20 @@ async def test_runs_that_wait_are_in_no_queue_and_hold_no_slot_no_memory_and_no_
         follower = planner.follower()
         planner.start(follower.run())
         planner.start_worker()
-        await planner.accept()
-        await until(lambda: _is(planner, 1))
-        subscriptions = len(connection.nc._subs)
-        consumers = (await connection.js.stream_info(RUNS)).state.consumer_count
-        for _ in range(50):
-            await planner.accept()
-        await until(lambda: _is(planner, 51))
-
         (lanes,) = planner.lanes
 
         async def no_item_is_left() -> bool:
             # a slot is also taken by a question to the queue, for as long as that may be answered
             return await planner.queued() == 0 and lanes.taken == 0
 
+        await planner.accept()
+        await until(lambda: _is(planner, 1))
+        await until(no_item_is_left)  # its worker is done with it, and listens for it no more
+        subscriptions = len(connection.nc._subs)
+        consumers = (await connection.js.stream_info(RUNS)).state.consumer_count
+        for _ in range(50):
+            await planner.accept()
+        await until(lambda: _is(planner, 51))
         await until(no_item_is_left)
         assert follower.kept == 0
         assert len(connection.nc._subs) == subscriptions

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from malha.api.run.v1.record_pb2 import Record
+from malha.run import Entry, Journal
 from malha.run.nats_journal import WORK
 from malha.testing.planner import HoldAt, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.servers import RunningServer
 from malha.testing.shop import until
-from malha_planner.adapters.work_stream import NatsWaker
-from malha_planner.lanes import Lane
+from malha_planner.adapters.work_stream import NatsWaker, NatsWork
+from malha_planner.lanes import Lane, Lanes
 from malha_planner.ports import Hint, WorkItem
 
 
@@ -74,6 +77,7 @@ async def test_a_burst_is_worked_on_to_the_end_with_no_more_at_once_than_there_a
         at_once -= 1
         done += 1
 
+    planner.ack_wait = 300.0
     planner.start_worker(handle, concurrency=8)
     for tenant in ("a", "b", "c"):
         await wake(planner, tenant, 300)
@@ -91,6 +95,7 @@ async def test_a_tenant_with_a_long_queue_does_not_hold_up_another(planner: Plan
         order.append(item.tenant)
         await item.ack()
 
+    planner.ack_wait = 300.0
     await wake(planner, "crowd", 200)
     planner.start_worker(handle, concurrency=4)
     await until(lambda: _busy(planner, 4))
@@ -140,8 +145,7 @@ async def test_a_tenants_runs_are_begun_by_their_priority(planner: PlannerOnNats
 
     planner.start_worker(first, concurrency=1)
     (taken,) = planner.lanes
-    await until(lambda: _holds(lambda: all(taken.waits(Lane(lane, "acme")) for lane in lanes[:2])))
-    await until(lambda: _busy(planner, 1))
+    await until(lambda: _holds(lambda: all(taken.waits(Lane(lane, "acme")) for lane in lanes)))
     started.set()
     await until(lambda: empty(planner))
     assert order[1:] == sorted(order[1:], key=lambda lane: -lanes.index(lane))
@@ -201,6 +205,7 @@ async def test_two_planners_share_a_queue_and_no_item_is_worked_on_twice(planner
         await asyncio.sleep(0)
         await item.ack()
 
+    planner.ack_wait = 300.0
     planner.start_worker(handle, concurrency=4)
     planner.start_worker(handle, concurrency=4)
     await wake(planner, "a", 200)
@@ -233,6 +238,39 @@ async def test_a_planner_that_stops_finishes_what_it_has_and_leaves_the_rest(pla
     await until(four_are_left)  # the server takes acknowledgements in its own time
 
 
+class Slow:
+    """A journal that takes longer to store a record than tasks that must end are asked twice."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.load, self.doorbell = journal.load, journal.doorbell
+        self._append = journal.append
+        self.last_sequence = journal.last_sequence
+
+    async def append(self, record: Record, *, expected: int) -> Entry:
+        await asyncio.sleep(0.3)
+        return await self._append(record, expected=expected)
+
+
+async def test_a_planner_that_must_end_in_the_midst_of_a_call_says_so_though_the_journal_is_slow(
+    planner: PlannerOnNats,
+) -> None:
+    planner.model.hold = asyncio.Event()
+    worker = replace(planner.worker(), journal=Slow(planner.journal))
+    work = NatsWork(planner.connection, Lanes(4, {}, lambda _: 4), cap=lambda _: 4, ack_wait=300.0)
+    planner.start_follower()
+    working = planner.start(work.serve(worker.handle, worker.leaving, grace=0), worker.leaving)
+    item = await planner.accept()
+    async with asyncio.timeout(10):
+        await planner.model.entered.wait()
+    await planner.stop(working)
+    records = await planner.journal.load(item.tenant, item.run_id)
+    assert records[-1].record.events[-1].HasField("handed_over")
+    planner.model.hold.set()
+    planner.model.script = [says("hello")]
+    planner.start_worker()
+    await planner.until_finished(1)  # it was given back, or that would take five minutes
+
+
 async def test_a_tenants_concurrency_is_capped_by_the_queue(planner: PlannerOnNats) -> None:
     go = asyncio.Event()
 
@@ -251,7 +289,7 @@ async def test_a_tenants_concurrency_is_capped_by_the_queue(planner: PlannerOnNa
 
 
 async def test_a_worker_that_goes_on_keeps_its_item_beyond_the_lease(planner: PlannerOnNats) -> None:
-    planner.ack_wait = 1.0
+    planner.ack_wait = 2.0
     planner.model.hold = asyncio.Event()
     planner.model.script = [says("slowly")]
     planner.start_follower()
@@ -259,7 +297,7 @@ async def test_a_worker_that_goes_on_keeps_its_item_beyond_the_lease(planner: Pl
     item = await planner.accept()
     async with asyncio.timeout(10):
         await planner.model.entered.wait()
-        await asyncio.sleep(2.5)  # the lease itself is what is waited for: two and a half of them
+        await asyncio.sleep(5)  # the lease itself is what is waited for: two and a half of them
     planner.model.hold.set()
     await planner.until_finished(1)
     state = await planner.state(item)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+
+import pytest
 
 from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.run import MAX_CLAIMS
+from malha.testing.journal import MemoryJournal
 from malha.testing.planner import HoldAt, MemoryItem, asks, found, says
 from malha.testing.shop import Shop, until
 
@@ -106,17 +111,38 @@ async def test_a_run_outlives_any_number_of_processes_that_end_in_the_midst_of_i
     assert shop.ledger.reserved == 0
 
 
-async def test_who_leaves_after_another_took_the_run_writes_nothing_into_it(shop: Shop) -> None:
-    hold = HoldAt("after_model_started")
-    shop.model.script = [says("hello"), says("hello")]
+class Unheard:
+    """A journal of which nothing is heard between two looks."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self.append, self.load = journal.append, journal.load
+
+    @asynccontextmanager
+    async def doorbell(self, _tenant: str, _run_id: str) -> AsyncIterator[Unheard]:
+        yield self
+
+    def hush(self, _epoch: int) -> None:
+        """It never rings."""
+
+    async def wait(self, timeout: float) -> None:
+        await asyncio.sleep(timeout)
+
+
+@pytest.mark.parametrize("where", ["after_model_started", "after_tool_started"])
+async def test_who_leaves_after_another_took_the_run_writes_nothing_into_it_and_keeps_its_item(
+    shop: Shop, where: str
+) -> None:
+    hold = HoldAt(where)
+    shop.model.script = [asks(("add", {"a": 1, "b": 2})), says("hello")]
     item = await shop.accept()
-    worker = shop.worker(hold)
+    worker = replace(shop.worker(hold), journal=Unheard(shop.journal))
     working = asyncio.create_task(worker.handle(item))
     await hold.reached.wait()
     worker.leaving.set()
     await shop.run(replace(item, delivery=2))  # somebody else took the run, unnoticed so far
     working.cancel()
     await asyncio.wait((working,))
+    assert item.given_back == 0, "it would be taken from under the new owner"
     assert not any(
         event.HasField("handed_over")
         for entry in await shop.journal.load(item.tenant, item.run_id)

@@ -23,12 +23,14 @@ class Room(WaitingRoom):
         super().__init__(self.lanes, self._given_on)
 
     async def _given_on(self) -> None:
-        self.admit()
+        while self.admit():
+            pass
 
     def done(self, lane: Lane) -> None:
         """An item is done with."""
         self.lanes.free(lane)
-        self.admit()
+        while self.admit():
+            pass
 
 
 async def turns(count: int = 20) -> None:
@@ -76,6 +78,37 @@ async def test_more_than_sixteen_for_each_slot_are_not_let_out() -> None:
     go.set()
     await asyncio.gather(*waiting)
     assert room.lanes.taken == 1
+
+
+async def test_a_crowd_that_comes_back_again_and_again_does_not_keep_another_from_coming_back() -> None:
+    room, go = Room(slots=1), asyncio.Event()
+    came_back = 0
+
+    async def ask_again_and_again() -> None:
+        nonlocal came_back
+        room.lanes.occupy(CROWD)
+        while True:
+            async with room.out(CROWD):
+                await turns(1)
+            came_back += 1
+            await turns(1)
+
+    async def come_back() -> None:
+        room.lanes.occupy(LONELY)
+        async with room.out(LONELY):
+            await go.wait()
+
+    crowd = [asyncio.create_task(ask_again_and_again()) for _ in range(10)]
+    lonely = asyncio.create_task(come_back())
+    await turns()
+    go.set()
+    before = came_back
+    while not lonely.done():
+        await turns(1)
+        assert came_back - before < 20, "the slot was free so often, and not for it"
+    for one in crowd:
+        one.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
 
 
 @given(

@@ -26,7 +26,8 @@ class ServicePart:
             response = await self._check(HealthCheckRequest(), timeout=_SECONDS)
         except grpc.aio.AioRpcError:
             return False
-        return bool(response.status == HealthCheckResponse.SERVING)
+        # None: as in malha.wire.peer
+        return response is not None and bool(response.status == HealthCheckResponse.SERVING)
 
     def known_away(self) -> bool:
         return False  # the peer's own breaker refuses by itself

@@ -38,6 +38,8 @@ _ANSWER_SECONDS = 2.0
 _STORED_SECONDS = 0.25
 """How long after its ring a hint may be stored."""
 _SWEEP_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 3.0
+"""What a run has to say last takes two at most."""
 _NO_MESSAGE = 10037
 _WAIT = orjson.dumps({"batch": 1, "expires": int(_STORED_SECONDS * 1e9)})
 _NO_WAIT = orjson.dumps({"batch": 1, "no_wait": True})
@@ -145,6 +147,8 @@ class NatsWork:
         self._tasks: set[asyncio.Task[None]] = set()
         self._inbox = connection.nc.new_inbox()
         self._queued = Counter[str]()
+        self._comes_back = True
+        """Whether the next free slot is for one who comes back, if there is one, rather than for one more."""
         self._stopping = False
 
     async def serve(self, handler: Handler, stop: asyncio.Event, *, grace: float) -> None:
@@ -170,29 +174,52 @@ class NatsWork:
                 await inbox.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=grace)
+            await self._break_off()
         finally:
             self._stopping = True
             await end(told, sweeping, *self._tasks)
             with contextlib.suppress(nats.errors.Error):
                 await inbox.unsubscribe()
 
+    async def _break_off(self) -> None:
+        """Cancel what is still under way, once: a second time would cut off what is said last of each run."""
+        left = set(self._tasks)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_LAST_WORDS_SECONDS)
+
     # questions
 
     async def _pump(self, rang: Lane | None = None) -> None:
-        """Ask the lanes whose turn it is while there is room; the one that just rang is waited for.
-
-        Who comes back to work goes before whoever is new.
-        """
-        self._waiting.admit()
+        """Give away what slots are free. A lane that just rang is waited for."""
+        asked: list[Lane] = []
+        while self._give(asked):
+            pass
         metrics.PLANNER_BUSY.set(len(self._tasks) - self._waiting.inside)
-        while not self._stopping and (lane := self._lanes.take()) is not None:
-            self._asked[lane].append(asyncio.get_running_loop().time() + _ANSWER_SECONDS)
+        for lane in asked:
             with contextlib.suppress(nats.errors.Error):  # unanswered questions lapse in the sweep
                 await self._connection.nc.publish(
                     f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{_durable(lane)}",
                     _WAIT if lane == rang else _NO_WAIT,
                     reply=f"{self._inbox}.{lane.name}.{lane.tenant}",
                 )
+
+    def _give(self, asked: list[Lane]) -> bool:
+        """Give a free slot to one who comes back to work, or to a question; whether there were both.
+
+        They take turns: either could have them all, without end.
+        """
+        for comes_back in (self._comes_back, not self._comes_back):
+            if comes_back:
+                given = self._waiting.admit()
+            elif given := not self._stopping and (lane := self._lanes.take()) is not None:
+                self._asked[lane].append(asyncio.get_running_loop().time() + _ANSWER_SECONDS)
+                asked.append(lane)
+            if given:
+                self._comes_back = not comes_back
+                return True
+        return False
 
     def _answered(self, lane: Lane) -> None:
         """A question was answered: its slot is free, unless it had lapsed."""

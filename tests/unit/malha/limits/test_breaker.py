@@ -72,6 +72,23 @@ async def test_a_cancelled_call_counts_neither_way() -> None:
     assert breaker.state == "open"
 
 
+async def test_an_end_that_tells_nothing_of_the_callee_counts_neither_way() -> None:
+    clock = FakeClock()
+    tells = {LookupError: None, MalhaError: True}
+    breaker = Breaker(
+        "callee", fail_max=2, reset_seconds=10, counts=lambda error: tells[type(error)], clock=clock
+    )
+    await fail(breaker)
+    await fail(breaker, LookupError())
+    await fail(breaker)
+    assert breaker.state == "open"
+    clock.advance(10)
+    await fail(breaker, LookupError())
+    assert breaker.state == "half-open", "the trial told nothing"
+    await succeed(breaker)
+    assert breaker.state == "closed"
+
+
 async def test_half_open_lets_one_call_through_and_its_success_closes() -> None:
     clock = FakeClock()
     breaker = await opened(clock)
@@ -127,6 +144,47 @@ async def test_a_trial_that_never_reports_does_not_hold_its_permit_for_ever() ->
     clock.advance(10)
     await succeed(breaker)
     assert breaker.state == "closed"
+
+
+async def test_a_trial_that_takes_longer_than_the_rest_still_closes_it_when_it_succeeds() -> None:
+    clock = FakeClock()
+    breaker = await opened(clock)
+    answers = [asyncio.Event() for _ in range(3)]
+
+    async def trial(answer: asyncio.Event) -> None:
+        async with breaker:
+            await answer.wait()
+
+    trials = []
+    for answer in answers:
+        clock.advance(10)
+        trials.append(asyncio.create_task(trial(answer)))
+        await asyncio.sleep(0)
+    answers[0].set()
+    await trials[0]
+    assert breaker.state == "closed"
+    answers[1].set()
+    answers[2].set()
+    await asyncio.gather(*trials)
+
+
+async def test_a_trial_that_ends_after_another_has_failed_says_nothing() -> None:
+    clock = FakeClock()
+    breaker = await opened(clock)
+    answer = asyncio.Event()
+
+    async def slow_trial() -> None:
+        async with breaker:
+            await answer.wait()
+
+    clock.advance(10)
+    trial = asyncio.create_task(slow_trial())
+    await asyncio.sleep(0)
+    clock.advance(10)
+    await fail(breaker)
+    answer.set()
+    await trial
+    assert breaker.state == "open"
 
 
 async def test_an_old_call_that_ends_after_the_opening_says_nothing() -> None:

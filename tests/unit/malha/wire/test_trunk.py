@@ -23,6 +23,7 @@ from malha.testing.cutting import CuttingProxy
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.testing.shop import until
 from malha.wire import Peer, Server, acting_for, trunk
+from malha.wire.carrier import Carrier
 
 Context = grpc.aio.ServicerContext[CarryRequest, CarryResponse]
 WHO = identities("gateway", "guard")
@@ -36,6 +37,21 @@ async def serving(servicer: ObedientGuard, port: int = 0) -> AsyncIterator[tuple
         yield server, await server.start(f"127.0.0.1:{port}", shared=True)
     finally:
         await server.drain(0)
+
+
+class Arriving:
+    """The context of a stream that has reached a server, by a caller who half-closes when told to leave."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+
+    async def read(self) -> object:
+        await self.told.wait()
+        return grpc.aio.EOF
+
+    async def write(self, response: CarryResponse) -> None:
+        if response.draining:
+            self.told.set()
 
 
 @asynccontextmanager
@@ -79,6 +95,19 @@ async def test_a_call_given_up_by_its_caller_is_cancelled_at_the_callee() -> Non
         async with asyncio.timeout(5):
             await servicer.cancelled.wait()
         await ask(peer)
+
+
+async def test_a_call_given_up_while_its_callee_drains_is_cancelled_there_and_not_waited_for() -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (server, port), calling(port) as peer:
+        task = asyncio.create_task(ask(peer, "hang", timeout=60))
+        await servicer.entered.wait()
+        draining = asyncio.create_task(server.drain(3600))
+        await until(lambda: asyncio.sleep(0, not peer._trunk.streams))
+        task.cancel()
+        async with asyncio.timeout(5):
+            await servicer.cancelled.wait()
+            await draining
 
 
 async def test_callers_that_are_gone_leave_nothing_running_at_the_callee() -> None:
@@ -152,6 +181,15 @@ async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor
             old.release.set()
             assert (await waiting).judgements[0].text == "wait"
             await draining
+
+
+async def test_a_stream_that_arrives_while_the_callee_begins_to_drain_is_told_so() -> None:
+    carrier = Carrier({})
+    carrier.drain()
+    arriving = Arriving()
+    async with asyncio.timeout(5):
+        await carrier.Carry(None, arriving)  # type: ignore[arg-type] # all of a context that it asks for
+    assert arriving.told.is_set()
 
 
 async def test_a_large_request_goes_by_itself() -> None:

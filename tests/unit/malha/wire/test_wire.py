@@ -10,11 +10,18 @@ import pytest
 from google.rpc import code_pb2
 
 from malha import errors
+from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge
+from malha.api.gateway.v1 import knowledge_service_pb2_grpc as knowledge_grpc
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
+from malha.api.retrieval.v1.retrieval_pb2 import Document
+from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
-from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
-from malha.wire import Peer, Server, acting_for
+from malha.limits.breaker import BreakerOpenError
+from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, cutting_off, identities
+from malha.wire import Peer, Server, acting_for, codec
+from malha_gateway.adapters.parts import ServicePart
 
 
 @pytest.fixture
@@ -99,6 +106,25 @@ async def test_a_request_against_the_contract_names_each_field(mesh) -> None:
     assert servicer.seen == []
 
 
+async def test_a_request_that_is_wrong_all_over_is_told_so_and_not_to_come_again() -> None:
+    async def anyone(_metadata: object) -> Principal:
+        return DEV
+
+    server = Server("gateway", authenticate=anyone)
+    server.add(
+        knowledge_grpc.add_KnowledgeServiceServicer_to_server, knowledge_grpc.KnowledgeServiceServicer()
+    )
+    port = await server.start("127.0.0.1:0")
+    nameless = knowledge.IngestRequest(documents=[Document(text="hello")] * 1000)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await knowledge_grpc.KnowledgeServiceStub(channel).Ingest(nameless)
+    await server.drain(0)
+    told = codec.from_rpc(raised.value, "gateway")
+    assert told.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
+    assert "documents[0].name" in dict(told.violations)
+
+
 async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh) -> None:
     servicer, peers = mesh
     with pytest.raises(MalhaError) as raised:
@@ -116,6 +142,64 @@ async def test_a_callee_that_is_away_is_unavailable_with_a_time_to_come_back() -
     await peer.close()
     assert raised.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
     assert raised.value.retry_after
+
+
+async def test_a_callee_that_is_away_is_soon_left_alone_however_many_call_it_at_once() -> None:
+    peer = Peer("guard", "127.0.0.1:1", identity=identities("gateway", "guard")["gateway"])
+    async with asyncio.timeout(10):
+        while True:
+            ends = await asyncio.gather(*(ask(peer) for _ in range(8)), return_exceptions=True)
+            assert all(isinstance(end, MalhaError) for end in ends), ends
+            if any(isinstance(end, BreakerOpenError) for end in ends):
+                break
+    await peer.close()
+
+
+async def test_callers_in_a_hurry_do_not_have_a_healthy_callee_left_alone(mesh) -> None:
+    _, peers = mesh
+    peer = peers["gateway"]
+    stub = guard_grpc.GuardServiceStub(peer.channel)
+    hang = guard.CheckRequest(stage=guard.STAGE_INPUT, texts=["hang"])
+
+    async def in_a_hurry() -> None:
+        with acting_for(DEV, timeout=0.05), pytest.raises(MalhaError) as raised:
+            await peer.call(stub.Check, hang, timeout=5)
+        assert raised.value.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
+
+    await asyncio.gather(*(in_a_hurry() for _ in range(20)))
+    await ask(peer)
+
+
+async def test_a_callee_that_does_not_answer_in_the_time_it_is_given_is_soon_left_alone(mesh) -> None:
+    _, peers = mesh
+    ends = [ask(peers["gateway"], "hang", timeout=0.05) for _ in range(5)]
+    await asyncio.gather(*ends, return_exceptions=True)
+    assert peers["gateway"]._breaker.state == "open"
+
+
+async def test_a_call_whose_answer_was_cut_off_fails_and_answers_nothing() -> None:
+    async with cutting_off("malha.api.guard.v1.GuardService", "Check") as port:
+        peer = Peer("guard", f"127.0.0.1:{port}", identity=identities("gateway", "guard")["gateway"])
+        (answer,) = await asyncio.gather(ask(peer), return_exceptions=True)
+        await peer.close()
+    assert isinstance(answer, MalhaError)
+    assert answer.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+
+
+async def test_a_part_whose_answer_was_cut_off_does_not_answer() -> None:
+    async with cutting_off("grpc.health.v1.Health", "Check") as port:
+        peer = Peer("guard", f"127.0.0.1:{port}", identity=identities("gateway", "guard")["gateway"])
+        (answers,) = await asyncio.gather(ServicePart(peer).answers(), return_exceptions=True)
+        await peer.close()
+    assert answers is False
+
+
+async def test_a_client_whose_answer_was_cut_off_is_told_that_it_may_ask_again() -> None:
+    get_run = cutting_off("malha.api.gateway.v1.RunService", "GetRun")
+    async with get_run as port, Client(f"127.0.0.1:{port}") as client:
+        (answer,) = await asyncio.gather(client.run("a" * 52), return_exceptions=True)
+    assert isinstance(answer, MalhaError)
+    assert answer.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
 
 
 def test_every_reason_has_a_code() -> None:
