@@ -96,6 +96,11 @@ async def told(archiving: Mesh, stream: NatsJournal) -> AsyncIterator[Told]:
         ]
         ids = [run.run_id for run in made]
         before = [await see(client, rest, run_id) for run_id in ids]
+
+        async def in_the_table() -> bool:
+            return all(run.HasField("finish_time") for run in await client.runs())
+
+        await until(in_the_table)  # a list follows the journal some milliseconds behind
         listed = [await client.runs()]
         entries = [await stream.load("dev", run_id) for run_id in ids]
         assert all(entries), "this machine is too slow"
