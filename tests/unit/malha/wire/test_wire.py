@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import grpc.aio
 import pytest
@@ -16,9 +17,12 @@ from malha.errors import ErrorReason, MalhaError
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.wire import Peer, Server, acting_for
 
+Mesh = tuple[ObedientGuard, dict[str, Peer]]
+"""The callee, and whoever may call it, by name."""
+
 
 @pytest.fixture
-async def mesh() -> AsyncIterator[tuple[ObedientGuard, dict[str, Peer]]]:
+async def mesh() -> AsyncIterator[Mesh]:
     who = identities("gateway", "tools", "guard", "stranger")
     servicer = ObedientGuard()
     server = Server("guard", identity=who["guard"], allow=frozenset({"gateway", "tools"}))
@@ -31,7 +35,7 @@ async def mesh() -> AsyncIterator[tuple[ObedientGuard, dict[str, Peer]]]:
     await server.drain(0)
 
 
-async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh) -> None:
+async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh: Mesh) -> None:
     servicer, peers = mesh
     await ask(peers["gateway"], timeout=3.0)
     tenant, caller, remaining = servicer.seen[0]
@@ -39,7 +43,7 @@ async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh) -> 
     assert 2.0 < remaining < 3.0
 
 
-async def test_a_service_that_is_not_on_the_list_is_refused(mesh) -> None:
+async def test_a_service_that_is_not_on_the_list_is_refused(mesh: Mesh) -> None:
     servicer, peers = mesh
     with pytest.raises(MalhaError) as refused:
         await ask(peers["stranger"])
@@ -61,7 +65,7 @@ async def test_a_token_signed_by_another_key_is_refused() -> None:
         who["guard"].verify(forged["gateway"].mint("guard", DEV))
 
 
-async def test_a_call_without_a_token_is_unauthenticated(mesh) -> None:
+async def test_a_call_without_a_token_is_unauthenticated(mesh: Mesh) -> None:
     servicer, peers = mesh
     stub = guard_grpc.GuardServiceStub(peers["gateway"].channel)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -70,7 +74,7 @@ async def test_a_call_without_a_token_is_unauthenticated(mesh) -> None:
     assert servicer.seen == []
 
 
-async def test_an_error_arrives_with_every_fact_it_left_with(mesh) -> None:
+async def test_an_error_arrives_with_every_fact_it_left_with(mesh: Mesh) -> None:
     _, peers = mesh
     with pytest.raises(MalhaError) as raised:
         await ask(peers["tools"], "refuse")
@@ -82,7 +86,7 @@ async def test_an_error_arrives_with_every_fact_it_left_with(mesh) -> None:
     assert error.quota == ("key:k1", "10 a minute")
 
 
-async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh) -> None:
+async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh: Mesh) -> None:
     _, peers = mesh
     with pytest.raises(MalhaError) as raised:
         await ask(peers["tools"], "explode")
@@ -90,7 +94,7 @@ async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh) -> None:
     assert "shadow" not in str(raised.value)
 
 
-async def test_a_request_against_the_contract_names_each_field(mesh) -> None:
+async def test_a_request_against_the_contract_names_each_field(mesh: Mesh) -> None:
     servicer, peers = mesh
     stub = guard_grpc.GuardServiceStub(peers["gateway"].channel)
     with acting_for(DEV, timeout=5), pytest.raises(MalhaError) as raised:
@@ -99,7 +103,7 @@ async def test_a_request_against_the_contract_names_each_field(mesh) -> None:
     assert servicer.seen == []
 
 
-async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh) -> None:
+async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh: Mesh) -> None:
     servicer, peers = mesh
     with pytest.raises(MalhaError) as raised:
         await ask(peers["gateway"], "hang", timeout=0.2)
@@ -121,5 +125,5 @@ async def test_a_callee_that_is_away_is_unavailable_with_a_time_to_come_back() -
 def test_every_reason_has_a_code() -> None:
     for name, value in ErrorReason.items():
         if value:
-            assert MalhaError(value, "x").code, name
+            assert MalhaError(cast(errors.Reason, value), "x").code, name
     assert errors.reason_named("of another version") == ErrorReason.ERROR_REASON_INTERNAL
