@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from malha.api.cost.v1.budget_pb2 import Scope, Window
 from malha.api.cost.v1.cost_service_pb2 import Settlement
 
-Account = tuple[str, int, str]
+Account = tuple[str, Scope, str]
 """Tenant (empty for an organisation's), scope and id."""
 
 
@@ -24,7 +24,7 @@ class Bound(NamedTuple):
     """What a limit bounds: whose money, over which window."""
 
     account: Account
-    window: int
+    window: Window
     rolling: bool = False
 
     @property

@@ -30,6 +30,8 @@ def identities(*services: str) -> dict[str, Identity]:
 class ObedientGuard(guard_grpc.GuardServiceServicer):
     """Does what the text says."""
 
+    FilterStream = guard_grpc.GuardServiceServicer.FilterStream  # refused as UNIMPLEMENTED
+
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, float]] = []
         self.cancelled = asyncio.Event()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 import aiohttp
@@ -18,7 +18,7 @@ class ServerSentEvent(NamedTuple):
 
 async def events(
     session: aiohttp.ClientSession, run_id: str, *, after: str = "", deltas: bool = False
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncGenerator[ServerSentEvent, None]:
     """A run's events from the edge, after the event with the id ``after``, until the stream ends.
 
     Closing the iterator cuts the connection. Raises aiohttp.ClientResponseError for a refusal.

@@ -40,10 +40,12 @@ def test_a_journal_of_the_version_before_folds_to_what_it_made_of_it() -> None:
 def test_the_version_before_reads_all_it_knows_of_our_records_and_loses_nothing_of_the_rest(
     entries: list[Entry],
 ) -> None:
+    event = OLD_RECORD.DESCRIPTOR.fields_by_name["events"].message_type
+    assert event is not None
+    known = {field.name for field in event.fields}
     for entry in entries:
         theirs = OLD_RECORD.FromString(entry.record.SerializeToString())
         assert Record.FromString(theirs.SerializeToString()) == entry.record
-        known = {field.name for field in OLD_RECORD.DESCRIPTOR.fields_by_name["events"].message_type.fields}
         for ours, seen in zip(entry.record.events, theirs.events, strict=True):  # type: ignore[attr-defined]
             kind = ours.WhichOneof("event")
             assert seen.WhichOneof("event") == (kind if kind in known else None)
@@ -56,7 +58,7 @@ def assert_equal_where_known(theirs: Message, ours: Message) -> None:
         newer = getattr(ours, field.name)
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             assert value == newer
-        elif field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED:
+        elif field.is_repeated:
             for one, other in zip(value, newer, strict=True):
                 assert_equal_where_known(one, other)
         else:

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 OUT_OF_ORDER = "nimbus"
 PLANT = ROOT / "examples" / "plant"
 KEEPER = yaml.safe_load((PLANT / "agents" / "line-keeper.yaml").read_text(encoding="utf-8"))
-AGENTS = {
+AGENTS: dict[str, dict[str, Any]] = {
     "scripted": {"tools": ["calculator"]},
     "comparing": {"tools": ["gpu_prices"]},
     "frugal": {"tools": ["calculator"], "limits": {"max_output_tokens": 20}},
@@ -40,7 +41,10 @@ AGENTS = {
     },
 }
 RECOVERS_WITHIN = 30.0
-EXTRA_TOOLS = {"tests.e2e.unseen.tools:TideTimes": {}, "tests.e2e.unseen.tools:FerryFare": {}}
+EXTRA_TOOLS: dict[str, dict[str, str]] = {
+    "tests.e2e.unseen.tools:TideTimes": {},
+    "tests.e2e.unseen.tools:FerryFare": {},
+}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Level, Scope, Window
@@ -11,12 +13,14 @@ from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.mesh import Mesh, bearer
 
+DAY = Window.WINDOW_DAY
+
 
 async def test_an_administrator_sets_budgets_says_how_they_are_kept_and_sees_what_was_spent(
     mesh: Mesh,
 ) -> None:
     key = await mesh.key_of("thrifty", "runs", "admin")
-    said = {"metadata": bearer(key), "timeout": 10}
+    said: dict[str, Any] = {"metadata": bearer(key), "timeout": 10}
     async with mesh.client(key) as client:
         policy = BudgetPolicy(time_zone="America/Sao_Paulo", brake_percent=90)
         answer = await client.admin.SetBudgetPolicy(pb.SetBudgetPolicyRequest(policy=policy), **said)
@@ -24,7 +28,7 @@ async def test_an_administrator_sets_budgets_says_how_they_are_kept_and_sees_wha
         budget = Budget(
             scope=Scope.SCOPE_USER,
             scope_id="tester",
-            window=Window.WINDOW_DAY,
+            window=DAY,
             rolling=True,
             limit_microusd=7,
         )
@@ -55,10 +59,12 @@ async def test_an_administrator_sets_budgets_says_how_they_are_kept_and_sees_wha
         await refused(client, "SCOPE_MISSING", policy=BudgetPolicy(organisation="acme"))
         await refused(client, "FIELD_INVALID", policy=BudgetPolicy(time_zone="Mars/Olympus"))
         await refused(
-            client, "FIELD_INVALID", budget=Budget(scope=Scope.SCOPE_TENANT, window=1, currency="EUR")
+            client,
+            "FIELD_INVALID",
+            budget=Budget(scope=Scope.SCOPE_TENANT, window=DAY, currency="EUR"),
         )
-        await refused(client, "FIELD_INVALID", budget=Budget(scope=99, window=1))  # type: ignore[arg-type]  # no such scope
-        await refused(client, "SCOPE_MISSING", budget=Budget(scope=Scope.SCOPE_ORGANISATION, window=1))
+        await refused(client, "FIELD_INVALID", budget=Budget(scope=99, window=DAY))  # type: ignore[arg-type]  # no such scope
+        await refused(client, "SCOPE_MISSING", budget=Budget(scope=Scope.SCOPE_ORGANISATION, window=DAY))
 
 
 async def refused(

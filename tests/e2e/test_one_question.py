@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,7 +259,7 @@ def stored(path: Path, query: str, *values: str) -> list[sqlite3.Row]:
         return database.execute(query, values).fetchall()
 
 
-async def facts(mesh: Mesh) -> AsyncIterator[dict[str, Any]]:
+async def facts(mesh: Mesh) -> AsyncGenerator[dict[str, Any], None]:
     """What the tenant's outside subscriber is told, from the first fact on."""
     connection = await nats.connect(mesh.nats_url)
     try:

@@ -144,7 +144,7 @@ async def until_ready(rest: aiohttp.ClientSession) -> None:
 
 async def refusals(mesh: Mesh, rest: aiohttp.ClientSession, key: str = "") -> list[Refusal]:
     """What a new run gets, over both ways in, within the time a caller will wait."""
-    asked = {"input": SLOW, "agent": "scripted", "idempotency_key": key}
+    asked: dict[str, Any] = {"input": SLOW, "agent": "scripted", "idempotency_key": key}
 
     async def by_rest() -> Refusal:
         async with rest.post("/v1/runs", json=asked) as response:
@@ -154,7 +154,7 @@ async def refusals(mesh: Mesh, rest: aiohttp.ClientSession, key: str = "") -> li
         runs = run_service_pb2_grpc.RunServiceStub(channel)
         request = run_service_pb2.CreateRunRequest(**asked)
         call = runs.CreateRun(request, metadata=bearer(mesh.api_key), timeout=LONGEST_WAIT)
-        return await asyncio.gather(by_rest(), of_call(call))
+        return list(await asyncio.gather(by_rest(), of_call(call)))
 
 
 def assert_unavailable(refusal: Refusal) -> None:

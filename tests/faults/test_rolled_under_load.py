@@ -26,8 +26,8 @@ import pytest_asyncio
 from google.rpc import error_details_pb2, status_pb2
 
 from malha.api.gateway.v1 import run_service_pb2 as runs
+from malha.api.gateway.v1 import run_service_pb2_grpc as runs_grpc
 from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
-from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceStub
 from malha.testing import scripted_agents
 from malha.testing.mesh import Mesh, bearer
 from malha.testing.model_server import ModelServer
@@ -67,7 +67,7 @@ class Load:
             grpc.aio.insecure_channel(self.mesh.grpc_target) as channel,
             asyncio.TaskGroup() as callers,
         ):
-            stub = RunServiceStub(channel)
+            stub = runs_grpc.RunServiceStub(channel)
             for number in range(IN_FLIGHT):
                 over_rest = number % 4 == 0
                 ask = partial(self._over_rest, rest) if over_rest else partial(self._over_grpc, stub)
@@ -99,7 +99,7 @@ class Load:
             async with self._news:
                 self._news.notify_all()
 
-    async def _over_grpc(self, stub: RunServiceStub, line: str) -> float | None:
+    async def _over_grpc(self, stub: runs_grpc.RunServiceAsyncStub, line: str) -> float | None:
         """The answer awaited; else the seconds after which to ask again."""
         request = runs.RunAndWaitRequest(input=line, agent="clerk", idempotency_key=line.replace(" ", "-"))
         try:
@@ -149,7 +149,7 @@ def retry_delay(error: grpc.aio.AioRpcError) -> float | None:
             for detail in status_pb2.Status.FromString(value).details:
                 info = error_details_pb2.RetryInfo()
                 if detail.Unpack(info):
-                    return info.retry_delay.ToMilliseconds() / 1000
+                    return float(info.retry_delay.ToMilliseconds() / 1000)
     return None
 
 

@@ -30,8 +30,10 @@ async def types(books: Book) -> list[str]:
     return [alert.type for alert in await untold(books)]
 
 
-async def test_each_mark_of_a_budget_is_told_once_and_with_what_stood_there(till: Till, books: Book) -> None:
-    await till.judge.set_policy(till.principal, BudgetPolicy(brake_percent=95), operator=False)
+async def test_each_mark_of_a_budget_is_told_once_and_with_what_stood_there(
+    till: Till, judge: Judge, books: Book
+) -> None:
+    await judge.set_policy(till.principal, BudgetPolicy(brake_percent=95), operator=False)
     await till.spend("a", 799)
     await till.reserve(call("b", 1))
     assert await types(books) == []
@@ -139,12 +141,12 @@ async def test_a_quota_that_stops_somebody_is_told(judge: Judge, books: Book) ->
 
 
 async def test_a_tenant_hears_of_its_own_alone_and_of_an_organisation_nobody_is_told(
-    till: Till, books: Book
+    till: Till, judge: Judge, books: Book
 ) -> None:
     bia = Till(till.judge, "bia")
     for one in (till, bia):
         policy = BudgetPolicy(organisation="acme", brake_percent=100)
-        await till.judge.set_policy(one.principal, policy, operator=True)
+        await judge.set_policy(one.principal, policy, operator=True)
     theirs = limit(100, scope=Scope.SCOPE_ORGANISATION, window=Window.WINDOW_MONTH)
     await till.judge.set_budget(till.principal, theirs)
     await till.spend("a", 85)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -28,20 +29,26 @@ DAY_SECONDS = 86400
 
 
 async def pages(
-    accountant: Accountant, till: Till, sizes: Sequence[int] = (), *, after: int = 0, **days: str
+    accountant: Accountant,
+    till: Till,
+    sizes: Sequence[int] = (),
+    *,
+    after: int = 0,
+    since: str = "",
+    until: str = "",
 ) -> AsyncIterator[tuple[list[bytes], int]]:
     """Records as bytes, page by page to the end, each page of another size; and where it ended."""
     number, more = 0, True
     while more:
         size = sizes[number % len(sizes)] if sizes else 0
-        asked = ExportUsageRequest(after=after, page_size=size, **days)
+        asked = ExportUsageRequest(after=after, page_size=size, since=since, until=until)
         page = await accountant.export(till.principal, asked)
         yield [record.SerializeToString(deterministic=True) for record in page.records], page.next
         after, more, number = page.next, page.more, number + 1
 
 
 async def exported(
-    accountant: Accountant, till: Till, sizes: Sequence[int] = (), **asked: str
+    accountant: Accountant, till: Till, sizes: Sequence[int] = (), **asked: Any
 ) -> list[bytes]:
     """All records, in their order."""
     return [record async for page, _ in pages(accountant, till, sizes, **asked) for record in page]

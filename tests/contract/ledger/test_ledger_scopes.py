@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, Level, Scope, Window
+from malha.api.cost.v1.cost_service_pb2 import Component
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.clock import FakeClock
 from malha.testing.money import Till, call, free, limit, release, tool, used
@@ -31,7 +33,7 @@ async def wide(till: Till) -> None:
     await till.judge.set_budget(till.principal, limit(10**9))
 
 
-async def policy(judge: Judge, till: Till, **fields: str | int | bool) -> BudgetPolicy:
+async def policy(judge: Judge, till: Till, **fields: Any) -> BudgetPolicy:
     return await judge.set_policy(till.principal, BudgetPolicy(**fields), operator=True)
 
 
@@ -311,10 +313,10 @@ async def test_usage_until_a_day_that_no_calendar_has_is_refused(till: Till, unt
 
 async def test_a_component_is_priced_as_its_kind_is(till: Till) -> None:
     embedding = call("k", 100)
-    embedding.component = 2  # COMPONENT_EMBEDDING
+    embedding.component = Component.COMPONENT_EMBEDDING
     assert (await till.reserve(embedding)).reserved
     assert await till.settle(used("k", 40)) == [40]
     search = tool("n", 5)
-    search.component = 2
+    search.component = Component.COMPONENT_EMBEDDING
     error = await till.refused(search)
     assert error.violations[0][0] == "reserve[0].component"

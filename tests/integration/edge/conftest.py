@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import grpc
@@ -25,9 +26,11 @@ from malha.errors import MalhaError
 from malha.stack.edge import envoy
 from malha.stack.free_ports import free_port
 from malha.testing.servers import RunningServer
+from malha.testing.stubs import in_part
 from malha.wire import codec
 
 RUN = "a" * 52
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass
@@ -40,7 +43,7 @@ class ScriptedGateway(
     """Answers what the test told it to; keeps the last request and its metadata."""
 
     error: MalhaError | None = None
-    request: object = None
+    request: Any = None
     metadata: dict[str, str] = field(default_factory=dict)
     remaining: float | None = None
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,7 +51,7 @@ class ScriptedGateway(
     def forget(self) -> None:
         self.__init__()  # type: ignore[misc] # the state of a fresh one
 
-    async def note(self, request: object, context: grpc.aio.ServicerContext) -> None:
+    async def note(self, request: object, context: Context) -> None:
         self.request = request
         self.metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
         self.remaining = context.time_remaining()
@@ -56,19 +59,19 @@ class ScriptedGateway(
             await codec.abort(context, self.error)
 
     async def CreateRun(
-        self, request: run_service_pb2.CreateRunRequest, context: grpc.aio.ServicerContext
+        self, request: run_service_pb2.CreateRunRequest, context: Context
     ) -> run_service_pb2.CreateRunResponse:
         await self.note(request, context)
         return run_service_pb2.CreateRunResponse(run=run_pb2.Run(run_id=RUN, input=request.input))
 
     async def ListRuns(
-        self, request: run_service_pb2.ListRunsRequest, context: grpc.aio.ServicerContext
+        self, request: run_service_pb2.ListRunsRequest, context: Context
     ) -> run_service_pb2.ListRunsResponse:
         await self.note(request, context)
         return run_service_pb2.ListRunsResponse(runs=[run_pb2.Run(run_id=RUN)])
 
     async def StreamRun(
-        self, request: run_service_pb2.StreamRunRequest, context: grpc.aio.ServicerContext
+        self, request: run_service_pb2.StreamRunRequest, context: Context
     ) -> AsyncIterator[run_service_pb2.StreamRunResponse]:
         await self.note(request, context)
         for position in ("1.0", "2.0"):
@@ -76,7 +79,7 @@ class ScriptedGateway(
             await self.go_on.wait()
 
     async def StreamRunEvents(
-        self, request: object, context: grpc.aio.ServicerContext
+        self, request: object, context: Context
     ) -> AsyncIterator[httpbody_pb2.HttpBody]:
         await self.note(request, context)
         for text in (b": hello\n\n", b"id: 1.0\nevent: accepted\ndata: {}\n\n"):
@@ -84,14 +87,12 @@ class ScriptedGateway(
             await self.go_on.wait()
 
     async def Ingest(
-        self, request: knowledge_service_pb2.IngestRequest, context: grpc.aio.ServicerContext
+        self, request: knowledge_service_pb2.IngestRequest, context: Context
     ) -> knowledge_service_pb2.IngestResponse:
         await self.note(request, context)
         return knowledge_service_pb2.IngestResponse()
 
-    async def CheckHealth(
-        self, request: object, context: grpc.aio.ServicerContext
-    ) -> health_service_pb2.CheckHealthResponse:
+    async def CheckHealth(self, request: object, context: Context) -> health_service_pb2.CheckHealthResponse:
         await self.note(request, context)
         return health_service_pb2.CheckHealthResponse(status="ready")
 
@@ -106,7 +107,7 @@ class Edge:
         self.gateway: ScriptedGateway
 
     async def start(self) -> None:
-        self.gateway = ScriptedGateway()
+        self.gateway = in_part(ScriptedGateway)
         self.server = grpc.aio.server(options=(("grpc.max_receive_message_length", 20 << 20),))
         run_service_pb2_grpc.add_RunServiceServicer_to_server(self.gateway, self.server)
         event_stream_service_pb2_grpc.add_EventStreamServiceServicer_to_server(self.gateway, self.server)

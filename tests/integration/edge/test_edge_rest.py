@@ -1,15 +1,22 @@
 """What REST callers of the edge get: transcoding by the contract, and refusals that name the field."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from malha.api.gateway.v1 import run_service_pb2
 from malha.errors import ErrorReason, MalhaError
 
+if TYPE_CHECKING:
+    from tests.integration.edge.conftest import Edge
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RUN = "a" * 52
 
 
-async def test_a_run_answers_in_the_names_of_the_contract(edge) -> None:
+async def test_a_run_answers_in_the_names_of_the_contract(edge: Edge) -> None:
     async with edge.rest.post("/v1/runs", json={"input": "hi", "session_id": "s"}) as response:
         body = await response.json()
     assert response.status == 200
@@ -19,9 +26,10 @@ async def test_a_run_answers_in_the_names_of_the_contract(edge) -> None:
     assert edge.gateway.request == run_service_pb2.CreateRunRequest(input="hi", session_id="s")
 
 
-async def test_a_call_without_a_deadline_gets_one(edge) -> None:
+async def test_a_call_without_a_deadline_gets_one(edge: Edge) -> None:
     async with edge.rest.get("/healthz") as response:
         assert await response.json() == {"status": "ready", "version": ""}
+    assert edge.gateway.remaining is not None
     assert 290 < edge.gateway.remaining <= 300
 
 
@@ -38,14 +46,16 @@ async def test_a_call_without_a_deadline_gets_one(edge) -> None:
         ([1], "body: must not be a list"),
     ],
 )  # fmt: skip
-async def test_a_body_against_the_contract_is_refused_by_the_name_of_its_field(edge, body, message) -> None:
+async def test_a_body_against_the_contract_is_refused_by_the_name_of_its_field(
+    edge: Edge, body: object, message: str
+) -> None:
     async with edge.rest.post("/v1/runs", json=body) as response:
         refusal = await response.json()
     assert response.status == 400
     assert refusal == error(3, message, "FIELD_INVALID")
 
 
-async def test_fields_inside_lists_are_checked_and_free_maps_are_not(edge) -> None:
+async def test_fields_inside_lists_are_checked_and_free_maps_are_not(edge: Edge) -> None:
     document = {"name": "a.md", "text": "t", "metadata": {"anything": "goes"}}
     async with edge.rest.post("/v1/documents", json={"documents": [document, document]}) as response:
         assert response.status == 200
@@ -58,7 +68,7 @@ async def test_fields_inside_lists_are_checked_and_free_maps_are_not(edge) -> No
 @pytest.mark.parametrize(
     "body", [b'{"input":', b"{", b"[[[[" * 1000, b'{"input" "x"}', b"nonsense", b'{"a":"\\']
 )
-async def test_malformed_json_is_refused_in_our_shape(edge, body) -> None:
+async def test_malformed_json_is_refused_in_our_shape(edge: Edge, body: bytes) -> None:
     async with edge.rest.post("/v1/runs", data=body) as response:
         refusal = await response.json()
     assert response.status == 400
@@ -66,7 +76,7 @@ async def test_malformed_json_is_refused_in_our_shape(edge, body) -> None:
     assert refusal["details"][0]["reason"] == "FIELD_INVALID"
 
 
-async def test_an_unknown_or_mistyped_parameter_is_refused_by_name(edge) -> None:
+async def test_an_unknown_or_mistyped_parameter_is_refused_by_name(edge: Edge) -> None:
     async with edge.rest.get("/v1/runs?bogus=1") as response:
         assert response.status == 400
         assert "bogus" in (await response.json())["message"]
@@ -78,14 +88,14 @@ async def test_an_unknown_or_mistyped_parameter_is_refused_by_name(edge) -> None
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/v1/nothing"), ("GET", "/nothing"), ("DELETE", "/v1/runs")]
 )
-async def test_an_unknown_route_is_404_in_our_shape(edge, method, path) -> None:
+async def test_an_unknown_route_is_404_in_our_shape(edge: Edge, method: str, path: str) -> None:
     async with edge.rest.request(method, path) as response:
         assert response.status == 404
         assert await response.json() == error(5, "there is no such path or method", "ROUTE_NOT_FOUND")
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_sixteen_mebibytes_pass_and_more_is_413(edge) -> None:
+async def test_sixteen_mebibytes_pass_and_more_is_413(edge: Edge) -> None:
     text = "x" * 16 * 1024 * 1024
     async with edge.rest.post("/v1/documents", json={"documents": [{"name": "a", "text": text}]}) as response:
         assert response.status == 200
@@ -97,7 +107,7 @@ async def test_sixteen_mebibytes_pass_and_more_is_413(edge) -> None:
         assert await response.json() == error(3, "the body is larger than 16 MiB", "REQUEST_TOO_LARGE")
 
 
-async def test_the_gateways_errors_arrive_whole_with_their_retry_delay(edge) -> None:
+async def test_the_gateways_errors_arrive_whole_with_their_retry_delay(edge: Edge) -> None:
     edge.gateway.error = MalhaError(ErrorReason.ERROR_REASON_RATE_LIMITED, "slow down", retry_after=7.5)
     for request in (
         edge.rest.post("/v1/runs", json={"input": "hi"}),
@@ -113,7 +123,7 @@ async def test_the_gateways_errors_arrive_whole_with_their_retry_delay(edge) -> 
         ]
 
 
-async def test_server_sent_events_arrive_as_they_are_produced(edge) -> None:
+async def test_server_sent_events_arrive_as_they_are_produced(edge: Edge) -> None:
     async with edge.rest.get(f"/v1/runs/{RUN}/events", headers={"Last-Event-ID": "1.2"}) as response:
         assert response.headers["content-type"] == "text/event-stream"
         # the gateway sends the second only when told to: the first was not held back for it
@@ -124,7 +134,7 @@ async def test_server_sent_events_arrive_as_they_are_produced(edge) -> None:
     assert edge.gateway.remaining is None
 
 
-async def test_pages_of_this_machine_may_call_and_others_may_not(edge) -> None:
+async def test_pages_of_this_machine_may_call_and_others_may_not(edge: Edge) -> None:
     async def allowed(origin: str) -> str | None:
         headers = {"origin": origin, "access-control-request-method": "POST"}
         async with edge.rest.options("/v1/runs", headers=headers) as response:
@@ -134,7 +144,7 @@ async def test_pages_of_this_machine_may_call_and_others_may_not(edge) -> None:
     assert await allowed("http://localhost.evil.example") is None
 
 
-async def test_a_gateway_that_is_away_is_503_in_our_shape_and_comes_back(edge) -> None:
+async def test_a_gateway_that_is_away_is_503_in_our_shape_and_comes_back(edge: Edge) -> None:
     await edge.server.stop(1)
     async with edge.rest.post("/v1/runs", json={"input": "hi"}) as response:
         assert response.status == 503
@@ -150,7 +160,7 @@ async def test_a_gateway_that_is_away_is_503_in_our_shape_and_comes_back(edge) -
         assert response.status == 200
 
 
-async def test_secure_headers_stand_on_every_answer(edge) -> None:
+async def test_secure_headers_stand_on_every_answer(edge: Edge) -> None:
     async with edge.rest.get("/healthz") as response:
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["x-frame-options"] == "DENY"
@@ -158,7 +168,7 @@ async def test_secure_headers_stand_on_every_answer(edge) -> None:
         assert response.headers["server"] == "malha"
 
 
-def error(code: int, message: str, reason: str) -> dict[str, object]:
+def error(code: int, message: str, reason: str) -> dict[str, Any]:
     info = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,

@@ -18,6 +18,7 @@ from malha.api.run.v1.record_pb2 import StepKind
 from malha.client import Client, RunText
 from malha.testing.cutting import CuttingProxy
 from malha.testing.streams import StreamHouse
+from malha.testing.stubs import next_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OFFSETS = st.lists(st.integers(0, 6000), max_size=6)
@@ -132,7 +133,7 @@ async def test_text_is_told_while_it_is_written_to_readers_at_each_replica_and_t
             text = RunText()
             while not text.text.startswith("It is written"):
                 # told again and again, as a planner tells the whole of it
-                reading = asyncio.ensure_future(stream.read())
+                reading = asyncio.ensure_future(next_message(stream))
                 while not reading.done():
                     await worker.tell(house.deltas, key, ["It is ", "written ", "slowly"])
                     await asyncio.wait([reading], timeout=0.05)

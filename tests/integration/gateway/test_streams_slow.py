@@ -17,6 +17,7 @@ from malha.telemetry import metrics
 from malha.testing import sse
 from malha.testing.faults.links import Link
 from malha.testing.streams import StreamHouse, followed, nobody_follows
+from malha.testing.stubs import next_message
 from malha.wire import codec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,13 +54,13 @@ async def test_a_grpc_reader_that_takes_nothing_is_let_go_told_and_resumes_witho
     async with grpc.aio.insecure_channel(target, options=READS_NOTHING_AHEAD) as channel:
         request = run_service_pb2.StreamRunRequest(run_id=run_id)
         call = RunServiceStub(channel).StreamRun(request, metadata=house.bearer)
-        seen = [(await call.read()).event]
+        seen = [(await next_message(call)).event]
         await until_let_go(before + 1)
         await nobody_follows()
         told = None
         while told is None:
             try:
-                seen.append((await call.read()).event)
+                seen.append((await next_message(call)).event)
             except grpc.aio.AioRpcError as error:
                 told = codec.from_rpc(error, "gateway")
     assert told.reason_name == "READER_TOO_SLOW"
@@ -129,7 +130,7 @@ async def test_a_reader_that_vanishes_without_a_word_is_cleaned_up(house: Stream
     try:
         request = run_service_pb2.StreamRunRequest(run_id=run_id)
         call = RunServiceStub(channel).StreamRun(request, metadata=house.bearer)
-        assert (await call.read()).event.WhichOneof("event") == "accepted"
+        assert (await next_message(call)).event.WhichOneof("event") == "accepted"
         assert followed() == 1
         link.open.clear()
         await nobody_follows()

@@ -17,6 +17,7 @@ from malha.testing.planner import Crash, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.shop import until
 from malha_planner.adapters.runs_table import SqliteRunsTable
+from malha_planner.ports import Row
 
 ANA = Principal(tenant="acme", subject="ana")
 
@@ -222,13 +223,13 @@ async def test_a_follower_that_was_held_up_cannot_bring_back_a_row_or_an_archive
 ) -> None:
     (item,) = await finished(planner)
     entries: list[Entry] = await planner.journal.load(item.tenant, item.run_id)
-    kept: list[object] = []
+    kept: list[Row] = []
     table = planner.table
 
     class Keeps(SqliteRunsTable):
-        async def upsert(self, rows: Sequence[object], *, followed: int) -> None:  # type: ignore[override]
+        async def upsert(self, rows: Sequence[Row], *, followed: int) -> None:
             kept.extend(rows)
-            await table.upsert(rows, followed=followed)  # type: ignore[arg-type]
+            await table.upsert(rows, followed=followed)
 
     planner.table = Keeps(table._database)
     follower = planner.start_follower()  # reads the last run's end again
@@ -241,7 +242,7 @@ async def test_a_follower_that_was_held_up_cannot_bring_back_a_row_or_an_archive
     planner.table = table
     await planner.erase_requests().erase_run(ANA, item.run_id)
 
-    await table.upsert(kept, followed=0)  # type: ignore[arg-type]
+    await table.upsert(kept, followed=0)
     assert await table.page("acme", {}, before=None, limit=10) == []
     assert not await planner.archive.put(item.tenant, item.run_id, entries)
     assert await planner.archive.entries(item.tenant, item.run_id) == []

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,19 +58,30 @@ def said() -> Said:
     return Said()
 
 
-def member(folder: Path, said: Said, *how: str, name: str = "p", **more: object) -> Supervised:
+def member(
+    folder: Path,
+    said: Said,
+    *how: str,
+    name: str = "p",
+    broken: str = "",
+    mendable: Callable[[], bool] = lambda: True,
+) -> Supervised:
     serving = folder / name
     program = Program(
         name=name,
         argv=(sys.executable, "-c", PROGRAM, str(serving), *how),
         ready=serving.exists,
         chatter="here",
-        **more,
+        broken=broken,
+        mendable=mendable,
     )
     return Supervised(program, said, lambda: said(name, "serves"))
 
 
 async def test_a_program_that_crashes_is_started_again(tmp_path: Path, said: Said) -> None:
+    def served(times: int) -> bool:
+        return said.lines("serves") == times
+
     async with asyncio.TaskGroup() as tasks:
         one = member(tmp_path, said)
         await one.start(tasks)
@@ -78,7 +90,7 @@ async def test_a_program_that_crashes_is_started_again(tmp_path: Path, said: Sai
             before = one.pid
             os.kill(before, signal.SIGKILL)
             (tmp_path / "p").unlink()
-            await said.until(lambda served=crash + 1: said.lines("serves") == served)
+            await said.until(partial(served, crash + 1))
             assert one.pid != before
         assert said.lines("starts again in 0.2 s") == 1
         assert said.lines("starts again in 0.4 s") == 1
@@ -87,7 +99,9 @@ async def test_a_program_that_crashes_is_started_again(tmp_path: Path, said: Sai
     assert said.lines("asked to end") == 1
 
 
-async def test_one_that_hangs_is_killed_and_started_again(tmp_path: Path, said: Said, monkeypatch) -> None:
+async def test_one_that_hangs_is_killed_and_started_again(
+    tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(supervisor, "WATCH_SECONDS", 0.02)
     monkeypatch.setattr(supervisor, "HUNG_SECONDS", 0.1)
     async with asyncio.TaskGroup() as tasks:
@@ -101,7 +115,7 @@ async def test_one_that_hangs_is_killed_and_started_again(tmp_path: Path, said: 
 
 
 async def test_one_that_says_it_is_broken_is_started_again_once_that_helps(
-    tmp_path: Path, said: Said, monkeypatch
+    tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "WATCH_SECONDS", 0.02)
     async with asyncio.TaskGroup() as tasks:
@@ -135,7 +149,7 @@ async def test_wrong_settings_are_not_tried_twice(tmp_path: Path, said: Said) ->
 
 
 async def test_stopping_goes_group_by_group_and_kills_the_stubborn(
-    tmp_path: Path, said: Said, monkeypatch
+    tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         names = ("edge", "service", "server")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -50,7 +51,7 @@ async def test_a_start_that_is_broken_off_leaves_no_process(tmp_path: Path) -> N
     assert not alive(pid)
 
 
-async def eventually(condition) -> None:
+async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - other processes have no event to wait for
             await asyncio.sleep(0.02)

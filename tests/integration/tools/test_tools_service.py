@@ -27,6 +27,7 @@ from malha.errors import ErrorReason, MalhaError
 from malha.run import call_hash
 from malha.run.keys import run_id_for, step_key
 from malha.testing.price_providers import PriceProviders, load
+from malha.testing.stubs import in_part
 from malha.wire import Identity, Peer, Server, acting_for, current
 from malha_tools.app import open_server
 from malha_tools.settings import Settings
@@ -134,7 +135,7 @@ async def mesh(tmp_path: Path, valkey_url: str) -> AsyncIterator[Mesh]:
         library = Server(
             "retrieval", identity=Identity.load(secrets, "retrieval"), allow=frozenset({"tools"})
         )
-        library.add(add_RetrievalServiceServicer_to_server, Library())  # type: ignore[abstract]  # only asked
+        library.add(add_RetrievalServiceServicer_to_server, in_part(Library))
         library_port = await library.start("127.0.0.1:0")
         stack.push_async_callback(library.drain, 0)
         plant = tmp_path / "plant.json"
@@ -243,7 +244,7 @@ async def test_what_was_not_approved_is_refused_before_anything_runs_and_what_wa
 ) -> None:
     approved = {"line": 3, "reason": "hot"}
     before = mesh.plant.read_text(encoding="utf-8")
-    clearance = {
+    clearance: dict[str, Any] = {
         "risk": Risk.RISK_HIGH,
         "hash": call_hash("stop_line", "1", approved, "keeper/1"),
         "policy": "keeper/1",

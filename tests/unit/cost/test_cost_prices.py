@@ -20,10 +20,11 @@ from malha_cost.prices import Band, Price, PriceTable, Rates
 TODAY = date(2026, 11, 25)
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 tokens = st.integers(0, 10**8)
-amounts = st.tuples(*(st.integers(0, 10**11) for _ in range(3)))
+amounts = st.integers(0, 10**11)
 lengths = st.lists(st.integers(1, 10**8), max_size=3, unique=True).map(sorted)
-bands = lengths.flatmap(lambda above: st.tuples(*(amounts.map(lambda a, n=n: Band(n, *a)) for n in above)))
-rates = st.builds(lambda three, longer: Rates(*three, longer), amounts, bands)
+three = (amounts, amounts, amounts)
+bands = lengths.flatmap(lambda above: st.tuples(*(st.builds(Band, st.just(n), *three) for n in above)))
+rates = st.builds(Rates, *three, bands, st.just(False))
 
 
 def _row(model: str, start: date, dollars: int) -> Price:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,9 +26,10 @@ def test_the_score_does_not_depend_on_the_unit(value: int, before: list[int], ti
 def test_the_score_does_not_depend_on_what_all_amounts_have_in_common(
     value: int, before: list[int], more: int
 ) -> None:
-    exact = [Fraction(amount) for amount in before]
-    shifted = robust_score(Fraction(value + more), usual([amount + more for amount in exact]), floor=1)  # type: ignore[arg-type, list-item]  # exact numbers
-    assert shifted == robust_score(Fraction(value), usual(exact), floor=1)  # type: ignore[arg-type]  # likewise
+    number: Any = Fraction  # exact, and reckoned with as a float is
+    exact = [number(amount) for amount in before]
+    shifted = robust_score(number(value + more), usual([amount + more for amount in exact]), floor=1)
+    assert shifted == robust_score(number(value), usual(exact), floor=1)
 
 
 @given(st.integers(1_000, 10**6), st.integers(1, 10**12), st.integers(0, 27))

@@ -52,6 +52,9 @@ class Away:
         await asyncio.Event().wait()
         yield []
 
+    async def last(self) -> int:
+        return 1
+
     async def event(self, _tenant: str, _sequence: int) -> bytes | None:
         self.asked += 1
         raise unavailable("nats")

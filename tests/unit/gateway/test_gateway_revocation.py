@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.gateway.v1.admin_service_pb2 import CreateApiKeyRequest
-from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.planner.v1.planner_service_pb2 import ListRunsResponse, RunRow
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.testing.clock import FakeClock
@@ -18,7 +17,9 @@ from malha.wire import acting_for, current
 from malha_gateway.administration import Administration
 from malha_gateway.authentication import Authenticator
 from malha_gateway.keys import StoredKey
+from malha_gateway.ports import Planner
 from malha_gateway.revocation import Revocation
+from malha_gateway.runs import Runs
 
 ADMIN = Principal(tenant="acme", subject="ana", tier=Tier.TIER_PRO, scopes=["runs", "knowledge", "admin"])
 
@@ -49,9 +50,6 @@ class Mesh:
         self.cancelled: list[tuple[str, str, str, str]] = []
         self.over: set[str] = set()
 
-    async def agents(self) -> Sequence[Agent]:
-        raise NotImplementedError
-
     async def runs(self, filter_: str, page_size: int, page_token: str) -> ListRunsResponse:
         if self.away:
             raise unavailable("planner")
@@ -77,8 +75,8 @@ class House:
         self.administration = administration
         self.revocation = Revocation(
             administration,
-            self.mesh,
-            self.mesh,  # type: ignore[arg-type] # of Runs only cancel is used
+            cast(Planner, self.mesh),  # of which only runs is used
+            cast(Runs, self.mesh),  # and only cancel
             acting_for,
             self.clock,
             memory_seconds=2,

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
-from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus, Scope
-from malha.api.cost.v1.cost_service_pb2 import (
-    AdjustRequest,
-    ExportUsageRequest,
-    ExportUsageResponse,
-    GetBudgetResponse,
-    GetUsageRequest,
-    GetUsageResponse,
-)
-from malha.api.cost.v1.report_pb2 import DailyReport
+from malha.api.cost.v1.budget_pb2 import Budget, BudgetStatus, Scope
 from malha.api.gateway.v1.run_pb2 import RunStatus, StepStatus
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest, RunLimitsRequest
 from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
-from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsResponse, ListRunsResponse
 from malha.api.run.v1.record_pb2 import Action, FinalStatus, Record, RunLimits, StepKind, Verdict
 from malha.clock import SystemClock
 from malha.errors import ErrorReason, MalhaError, unavailable
@@ -32,6 +23,7 @@ from malha.testing.clock import FakeClock
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.worker import PlayedRun
 from malha_gateway.looking import POLL_SECONDS
+from malha_gateway.ports import Cost, Guard, Planner
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
 from malha_gateway.runs import House, Runs
@@ -45,7 +37,7 @@ QUESTION = CreateRunRequest(input="What is 17 * 23?")
 
 
 class Peers:
-    """Guard, planner and cost in one."""
+    """Guard, planner and cost in one, as far as runs need them."""
 
     def __init__(self) -> None:
         self.left = 1_000_000
@@ -67,36 +59,9 @@ class Peers:
     async def agents(self) -> Sequence[Agent]:
         return [Agent(name="default", is_default=True, limits=RunLimits(max_iterations=4))]
 
-    async def runs(self, filter_: str, page_size: int, page_token: str) -> ListRunsResponse:
-        return ListRunsResponse()
-
-    async def dead_runs(self, tenant: str, page_size: int, page_token: str) -> ListDeadRunsResponse:
-        return ListDeadRunsResponse()
-
     async def budgets(self) -> Sequence[BudgetStatus]:
         budget = Budget(scope=Scope.SCOPE_TENANT, limit_microusd=1_000_000)
         return [BudgetStatus(budget=budget, spent_microusd=1_000_000 - self.left)]
-
-    async def standing(self) -> GetBudgetResponse:
-        return GetBudgetResponse(statuses=await self.budgets())
-
-    async def set_policy(self, policy: BudgetPolicy) -> BudgetPolicy:
-        return policy
-
-    async def usage(self, asked: GetUsageRequest) -> GetUsageResponse:
-        return GetUsageResponse()
-
-    async def report(self, day: str) -> DailyReport:
-        return DailyReport(day=day)
-
-    async def export(self, asked: ExportUsageRequest) -> ExportUsageResponse:
-        return ExportUsageResponse()
-
-    async def adjust(self, asked: AdjustRequest) -> int:
-        return asked.amount_microusd
-
-    async def set_budget(self, budget: Budget) -> BudgetStatus:
-        return BudgetStatus(budget=budget)
 
 
 class Nats:
@@ -149,9 +114,9 @@ class Gate:
             journal=self.journal,
             sealer=self.sealer,
             view=View(self.sealer),
-            guard=self.peers,
-            planner=self.peers,
-            cost=self.peers,
+            guard=cast(Guard, self.peers),
+            planner=cast(Planner, self.peers),
+            cost=cast(Cost, self.peers),
             agents=Remembered(clock, fresh=5),
             budgets=Remembered(clock, fresh=0),
             readiness=self.readiness,

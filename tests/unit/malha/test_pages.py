@@ -57,9 +57,11 @@ def exists(path: str, page: Path) -> bool:
 def test_every_record_stands_in_the_index() -> None:
     index = (DOCS / "adr" / "README.md").read_text(encoding="utf-8")
     for record in sorted((DOCS / "adr").glob("0*.md")):
-        number, title = re.match(r"# (\d+)\. (.+)", record.read_text(encoding="utf-8")).groups()
-        status = re.search(r"^Status: (.+)$", record.read_text(encoding="utf-8"), re.MULTILINE)[1]
-        assert f"| [{number}]({record.name}) | {title} | {status} |" in index
+        head = re.match(r"# (\d+)\. (.+)", record.read_text(encoding="utf-8"))
+        status = re.search(r"^Status: (.+)$", record.read_text(encoding="utf-8"), re.MULTILINE)
+        assert head, record.name
+        assert status, record.name
+        assert f"| [{head[1]}]({record.name}) | {head[2]} | {status[1]} |" in index
 
 
 def test_the_page_of_settings_is_that_of_the_code() -> None:

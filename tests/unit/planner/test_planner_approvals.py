@@ -269,7 +269,12 @@ async def test_days_of_waiting_count_against_no_deadline(plant: Plant) -> None:
 
 
 async def test_what_needs_no_leave_runs_first_and_all_others_wait_together(plant: Plant) -> None:
-    calls = [("stop", {"line": 1}), ("add", {"a": 1, "b": 2}), ("scrap", {"line": 2}), ("ring", {"line": 3})]
+    calls: list[tuple[str, dict[str, object]]] = [
+        ("stop", {"line": 1}),
+        ("add", {"a": 1, "b": 2}),
+        ("scrap", {"line": 2}),
+        ("ring", {"line": 3}),
+    ]
     plant.model.script = [asks(*calls), says("done")]
     item = await plant.asked()
     state = await plant.state(item)

@@ -282,7 +282,7 @@ async def test_a_run_that_gets_on_between_deaths_is_not_dead_however_often_it_wa
     assert (await shop.answer(item)).text == "21"
 
 
-async def _dies(_request: object) -> ResolveResponse:
+async def _dies(request: object) -> ResolveResponse:
     raise Crash
 
 

@@ -115,7 +115,7 @@ class Unheard:
     """A journal of which nothing is heard between two looks."""
 
     def __init__(self, journal: MemoryJournal) -> None:
-        self.append, self.load = journal.append, journal.load
+        self.append, self.load, self.last_sequence = journal.append, journal.load, journal.last_sequence
 
     @asynccontextmanager
     async def doorbell(self, _tenant: str, _run_id: str) -> AsyncIterator[Unheard]:

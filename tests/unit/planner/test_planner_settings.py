@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from malha.settings import load
 from malha_planner.settings import Settings
 
 NEEDED = {"MALHA_PLANNER_STATE_DIR": "state", "MALHA_PLANNER_SECRETS_DIR": "secrets"}
@@ -14,7 +15,7 @@ NEEDED = {"MALHA_PLANNER_STATE_DIR": "state", "MALHA_PLANNER_SECRETS_DIR": "secr
 def read(monkeypatch: pytest.MonkeyPatch, **said: str) -> Settings:
     for name, value in {**NEEDED, **{f"MALHA_PLANNER_{name}": value for name, value in said.items()}}.items():
         monkeypatch.setenv(name, value)
-    return Settings()
+    return load(Settings)
 
 
 def test_left_out_batches_get_half_and_cpu_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:

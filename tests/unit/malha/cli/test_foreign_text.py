@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+import typer
 
 from malha.api.cost.v1.price_pb2 import Price, Quote, Rates
 from malha.api.gateway.v1.run_pb2 import Run, RunEvent, Step
@@ -34,7 +35,7 @@ def test_a_refusal_that_names_what_looks_like_markup_is_told_in_its_words(
         raise MalhaError(ErrorReason.ERROR_REASON_PRICE_UNKNOWN, f"no price is known for {NAME}")
 
     monkeypatch.setenv("MALHA_API_KEY", "a key")
-    with pytest.raises(session.typer.Exit):
+    with pytest.raises(typer.Exit):
         session.run(refused, refusals=terminal)
     assert f"no price is known for {NAME}" in printed(terminal)
 

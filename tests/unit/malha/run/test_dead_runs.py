@@ -34,7 +34,7 @@ def test_a_replay_leaves_the_run_as_it_was_before_it_died() -> None:
     assert after.attempt(ONE) is not None
     assert not after.final
     assert after.status == RunStatus.RUN_STATUS_QUEUED
-    assert after.finished_at is after.failure is after.claim is None
+    assert (after.finished_at, after.failure, after.claim) == (None, None, None)
 
 
 def test_a_replayed_run_has_its_wall_time_anew() -> None:

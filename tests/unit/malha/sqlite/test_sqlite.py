@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ async def database(tmp_path: Path, migrations: Path) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def put(value: int) -> object:
+def put(value: int) -> Callable[[sqlite3.Connection], int]:
     return lambda c: c.execute("INSERT INTO t (a) VALUES (?)", (value,)).rowcount
 
 

@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2
 
 from malha import errors
 from malha.stack import descriptors, rest
-from malha.stack.edge import REFUSALS, envoy
+from malha.stack.edge import REFUSALS, Refusal, envoy
 from malha.stack.template import fill
 
 
@@ -20,7 +20,7 @@ def test_envoy_takes_the_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: str(refusal.status))
-def test_envoys_refusals_speak_with_the_words_of_ours(refusal) -> None:
+def test_envoys_refusals_speak_with_the_words_of_ours(refusal: Refusal) -> None:
     ours = errors.MalhaError(errors.reason_named(refusal.reason), "")
     assert ours.code == refusal.code
     info = error_details_pb2.ErrorInfo()

@@ -1,5 +1,6 @@
 """A server that is missing is named in one line with the way to get it; an old NATS does not count."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def put_nats(folder: Path, version: str) -> Path:
 @pytest.mark.parametrize(
     ("find", "name"), [(find_valkey, "valkey-server"), (find_envoy, "envoy"), (find_nats, "nats-server")]
 )
-def test_what_is_missing_is_said_in_one_line(bare: Path, find, name: str) -> None:
+def test_what_is_missing_is_said_in_one_line(bare: Path, find: Callable[[], str], name: str) -> None:
     with pytest.raises(MissingServerError, match=f"^{name}.* is missing: .*make setup") as missing:
         find()
     assert "\n" not in str(missing.value)

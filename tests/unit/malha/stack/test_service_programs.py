@@ -27,7 +27,9 @@ def programs(tmp_path: Path) -> dict[str, Program]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_starts_on_the_settings_it_is_given(programs, name, monkeypatch) -> None:
+def test_every_service_starts_on_the_settings_it_is_given(
+    programs: dict[str, Program], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = importlib.import_module(f"malha_{name}.settings").Settings
     for variable, value in programs[name].env.items():
         monkeypatch.setenv(variable, value)
@@ -37,7 +39,9 @@ def test_every_service_starts_on_the_settings_it_is_given(programs, name, monkey
     assert all(getattr(loaded, field) for field in settings.model_fields if field.endswith("_target"))
 
 
-def test_an_operators_variable_reaches_its_service_and_no_other(tmp_path, monkeypatch) -> None:
+def test_an_operators_variable_reaches_its_service_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MALHA_TOOLS_LOG_LEVEL", "debug")
     monkeypatch.setenv("SOMETHING_SECRET", "s")
     around = Surroundings(tmp_path, Secrets(tmp_path / "secrets"), free_ports(), "n", "v")
@@ -49,13 +53,13 @@ def test_an_operators_variable_reaches_its_service_and_no_other(tmp_path, monkey
     assert not any("SOMETHING_SECRET" in environment for environment in told.values())
 
 
-def test_no_secret_stands_in_a_command_line(programs, tmp_path) -> None:
+def test_no_secret_stands_in_a_command_line(programs: dict[str, Program], tmp_path: Path) -> None:
     secrets = [path.read_text().strip() for path in (tmp_path / "secrets").rglob("*") if path.is_file()]
     for program in programs.values():
         assert not any(secret in argument for secret in secrets for argument in program.argv)
 
 
-def test_a_taken_port_is_named_with_the_way_out(monkeypatch) -> None:
+def test_a_taken_port_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
     with socket.socket() as taken:

@@ -15,6 +15,7 @@ from malha.api.gateway.v1 import run_pb2
 from malha.api.gateway.v1 import run_service_pb2 as runs
 from malha.api.gateway.v1 import run_service_pb2_grpc as runs_grpc
 from malha.errors import ErrorReason, MalhaError
+from malha.testing.stubs import in_part, next_message
 from malha.wire import Identity, Peer, Server, acting_for, codec
 
 DEV = Principal(tenant="dev", subject="ana", key_id="k1", scopes=["runs"])
@@ -60,7 +61,7 @@ class House:
 
     async def start(self, listen: str = "127.0.0.1:0", *, shared: bool = False) -> Replica:
         server = Server("gateway", identity=self._who["gateway"], allow=frozenset({"planner"}))
-        replica = Replica(server)
+        replica = in_part(Replica, server)
         server.add(runs_grpc.add_RunServiceServicer_to_server, replica)
         replica.port = await server.start(listen, shared=shared)
         self.replicas.append(replica)
@@ -177,7 +178,7 @@ async def test_who_follows_a_stream_is_told_at_once_and_the_server_does_not_wait
     stub = runs_grpc.RunServiceStub(peer.channel)
     metadata = (("malha-token", house._who["planner"].mint("gateway", DEV)),)
     stream = stub.StreamRun(runs.StreamRunRequest(run_id=RUN), metadata=metadata)
-    assert (await stream.read()).event.position == "1.0"
+    assert (await next_message(stream)).event.position == "1.0"
     async with asyncio.timeout(10):
         await one.server.drain(3600)
     with pytest.raises(grpc.aio.AioRpcError) as told:

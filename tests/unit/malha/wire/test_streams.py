@@ -16,6 +16,7 @@ from malha.api.gateway.v1 import run_service_pb2_grpc as runs_grpc
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.errors import unavailable
 from malha.telemetry import metrics
+from malha.testing.stubs import in_part, next_message
 from malha.wire import Server, codec
 
 ASK = runs_pb.StreamRunRequest(run_id="a" * 52)
@@ -50,7 +51,7 @@ async def anyone(_metadata: object) -> Principal:
 
 @asynccontextmanager
 async def streams() -> AsyncIterator[tuple[Streams, runs_grpc.RunServiceAsyncStub]]:
-    servicer = Streams()
+    servicer = in_part(Streams)
     server = Server("gateway", authenticate=anyone, max_streams=1)
     server.add(runs_grpc.add_RunServiceServicer_to_server, servicer)
     port = await server.start("127.0.0.1:0")
@@ -63,7 +64,7 @@ async def test_an_error_after_the_first_response_arrives_with_its_facts() -> Non
     async with streams() as (servicer, stub):
         servicer.then = "fail"
         call = stub.StreamRun(ASK)
-        assert (await call.read()).event.position == "1.0"
+        assert (await next_message(call)).event.position == "1.0"
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call.read()
         error = codec.from_rpc(raised.value, "gateway")
@@ -77,7 +78,7 @@ async def test_a_caller_who_hangs_up_frees_the_handler_and_its_place(then: str) 
         for _ in range(3):  # there is one place
             servicer.left.clear()
             call = stub.StreamRun(ASK)
-            assert (await call.read()).event.position == "1.0"
+            assert (await next_message(call)).event.position == "1.0"
             call.cancel()
             await servicer.left.wait()
         assert metrics.RPC_IN_FLIGHT._value.get() == 0

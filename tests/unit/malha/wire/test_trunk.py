@@ -22,6 +22,7 @@ from malha.errors import ErrorReason, MalhaError
 from malha.testing.cutting import CuttingProxy
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.testing.shop import until
+from malha.testing.stubs import next_message
 from malha.wire import Peer, Server, acting_for, trunk
 from malha.wire.carrier import Carrier
 
@@ -140,7 +141,9 @@ async def test_calls_of_a_callee_that_dies_are_unavailable_at_once_and_its_succe
 @pytest.mark.parametrize("code", ["CANCELLED", "UNKNOWN", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED"])
 async def test_however_a_stream_ends_its_calls_are_unavailable(code: str) -> None:
     class CutOff(TrunkServiceServicer):
-        async def Carry(self, requests: AsyncIterator[CarryRequest], context: Context) -> None:
+        async def Carry(  # type: ignore[override]  # grpc.aio takes a coroutine as well as a generator
+            self, requests: AsyncIterator[CarryRequest], context: Context
+        ) -> None:
             await anext(aiter(requests))
             await context.abort(grpc.StatusCode[code], "the connection was cut")
 
@@ -204,8 +207,8 @@ async def test_a_large_request_goes_by_itself() -> None:
 
 
 async def test_a_callee_of_an_earlier_version_is_called_without_a_trunk() -> None:
-    class Earlier(guard_grpc.GuardServiceServicer):
-        async def Check(self, request: guard.CheckRequest, context: object) -> guard.CheckResponse:
+    class Earlier(ObedientGuard):
+        async def Check(self, request: guard.CheckRequest, _context: object) -> guard.CheckResponse:
             return guard.CheckResponse(judgements=[guard.Judgement(text=request.texts[0])])
 
     server = grpc.aio.server()
@@ -231,7 +234,7 @@ async def test_whoever_opens_a_stream_is_still_asked_for_a_token_at_each_call(to
         )
         stream = TrunkServiceStub(channel).Carry()
         await stream.write(CarryRequest(calls=[call]))
-        response = await stream.read()
+        response = await next_message(stream)
         assert response.answers[0].id == 7
         assert response.answers[0].WhichOneof("outcome") == "status"
     assert servicer.seen == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import grpc.aio
 import pytest
@@ -20,12 +21,16 @@ from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.breaker import BreakerOpenError
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, cutting_off, identities
+from malha.testing.stubs import in_part
 from malha.wire import Peer, Server, acting_for, codec
 from malha_gateway.adapters.parts import ServicePart
 
+Mesh = tuple[ObedientGuard, dict[str, Peer]]
+"""The callee, and whoever may call it, by name."""
+
 
 @pytest.fixture
-async def mesh() -> AsyncIterator[tuple[ObedientGuard, dict[str, Peer]]]:
+async def mesh() -> AsyncIterator[Mesh]:
     who = identities("gateway", "tools", "guard", "stranger")
     servicer = ObedientGuard()
     server = Server("guard", identity=who["guard"], allow=frozenset({"gateway", "tools"}))
@@ -38,7 +43,7 @@ async def mesh() -> AsyncIterator[tuple[ObedientGuard, dict[str, Peer]]]:
     await server.drain(0)
 
 
-async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh) -> None:
+async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh: Mesh) -> None:
     servicer, peers = mesh
     await ask(peers["gateway"], timeout=3.0)
     tenant, caller, remaining = servicer.seen[0]
@@ -46,7 +51,7 @@ async def test_a_call_carries_principal_caller_and_a_shrunken_deadline(mesh) -> 
     assert 2.0 < remaining < 3.0
 
 
-async def test_a_service_that_is_not_on_the_list_is_refused(mesh) -> None:
+async def test_a_service_that_is_not_on_the_list_is_refused(mesh: Mesh) -> None:
     servicer, peers = mesh
     with pytest.raises(MalhaError) as refused:
         await ask(peers["stranger"])
@@ -68,7 +73,7 @@ async def test_a_token_signed_by_another_key_is_refused() -> None:
         who["guard"].verify(forged["gateway"].mint("guard", DEV))
 
 
-async def test_a_call_without_a_token_is_unauthenticated(mesh) -> None:
+async def test_a_call_without_a_token_is_unauthenticated(mesh: Mesh) -> None:
     servicer, peers = mesh
     stub = guard_grpc.GuardServiceStub(peers["gateway"].channel)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -77,7 +82,7 @@ async def test_a_call_without_a_token_is_unauthenticated(mesh) -> None:
     assert servicer.seen == []
 
 
-async def test_an_error_arrives_with_every_fact_it_left_with(mesh) -> None:
+async def test_an_error_arrives_with_every_fact_it_left_with(mesh: Mesh) -> None:
     _, peers = mesh
     with pytest.raises(MalhaError) as raised:
         await ask(peers["tools"], "refuse")
@@ -89,7 +94,7 @@ async def test_an_error_arrives_with_every_fact_it_left_with(mesh) -> None:
     assert error.quota == ("key:k1", "10 a minute")
 
 
-async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh) -> None:
+async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh: Mesh) -> None:
     _, peers = mesh
     with pytest.raises(MalhaError) as raised:
         await ask(peers["tools"], "explode")
@@ -97,7 +102,7 @@ async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh) -> None:
     assert "shadow" not in str(raised.value)
 
 
-async def test_a_request_against_the_contract_names_each_field(mesh) -> None:
+async def test_a_request_against_the_contract_names_each_field(mesh: Mesh) -> None:
     servicer, peers = mesh
     stub = guard_grpc.GuardServiceStub(peers["gateway"].channel)
     with acting_for(DEV, timeout=5), pytest.raises(MalhaError) as raised:
@@ -111,9 +116,8 @@ async def test_a_request_that_is_wrong_all_over_is_told_so_and_not_to_come_again
         return DEV
 
     server = Server("gateway", authenticate=anyone)
-    server.add(
-        knowledge_grpc.add_KnowledgeServiceServicer_to_server, knowledge_grpc.KnowledgeServiceServicer()
-    )
+    servicer = in_part(knowledge_grpc.KnowledgeServiceServicer)
+    server.add(knowledge_grpc.add_KnowledgeServiceServicer_to_server, servicer)
     port = await server.start("127.0.0.1:0")
     nameless = knowledge.IngestRequest(documents=[Document(text="hello")] * 1000)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -125,7 +129,7 @@ async def test_a_request_that_is_wrong_all_over_is_told_so_and_not_to_come_again
     assert "documents[0].name" in dict(told.violations)
 
 
-async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh) -> None:
+async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh: Mesh) -> None:
     servicer, peers = mesh
     with pytest.raises(MalhaError) as raised:
         await ask(peers["gateway"], "hang", timeout=0.2)
@@ -155,7 +159,7 @@ async def test_a_callee_that_is_away_is_soon_left_alone_however_many_call_it_at_
     await peer.close()
 
 
-async def test_callers_in_a_hurry_do_not_have_a_healthy_callee_left_alone(mesh) -> None:
+async def test_callers_in_a_hurry_do_not_have_a_healthy_callee_left_alone(mesh: Mesh) -> None:
     _, peers = mesh
     peer = peers["gateway"]
     stub = guard_grpc.GuardServiceStub(peer.channel)
@@ -170,7 +174,7 @@ async def test_callers_in_a_hurry_do_not_have_a_healthy_callee_left_alone(mesh) 
     await ask(peer)
 
 
-async def test_a_callee_that_does_not_answer_in_the_time_it_is_given_is_soon_left_alone(mesh) -> None:
+async def test_a_callee_that_does_not_answer_in_the_time_it_is_given_is_soon_left_alone(mesh: Mesh) -> None:
     _, peers = mesh
     ends = [ask(peers["gateway"], "hang", timeout=0.05) for _ in range(5)]
     await asyncio.gather(*ends, return_exceptions=True)
@@ -205,5 +209,5 @@ async def test_a_client_whose_answer_was_cut_off_is_told_that_it_may_ask_again()
 def test_every_reason_has_a_code() -> None:
     for name, value in ErrorReason.items():
         if value:
-            assert MalhaError(value, "x").code, name
+            assert MalhaError(cast(errors.Reason, value), "x").code, name
     assert errors.reason_named("of another version") == ErrorReason.ERROR_REASON_INTERNAL
