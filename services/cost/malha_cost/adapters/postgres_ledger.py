@@ -28,7 +28,7 @@ from malha_cost.accounts import NOBODY, moves
 from malha_cost.adapters import postgres_alerts
 from malha_cost.adapters import postgres_statements as sql
 from malha_cost.adapters.postgres_alerts import PostgresAlerts
-from malha_cost.adapters.postgres_reach import AWAY, reachable
+from malha_cost.adapters.postgres_reach import AWAY, connected, reachable
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
 from malha_cost.ledger import Entry
@@ -42,10 +42,6 @@ _GROUP = 64
 _WAITING = 4096
 _ATTEMPTS = 3
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_SECONDS = 10.0
-
-# Every query here is by key. A planner without statistics yet would rather read whole tables.
-_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 
 _Connection: TypeAlias = Any
 """The driver has no types."""
@@ -79,9 +75,7 @@ class PostgresLedger:
             ConfigurationError: the database cannot be reached, or its schema is not of this version.
         """
         try:
-            pool = await asyncpg.create_pool(
-                url, min_size=1, max_size=4, command_timeout=_SECONDS, server_settings=_settings()
-            )
+            pool = await connected(url)
             revision = await pool.fetchval("SELECT version_num FROM alembic_version")
         except (*AWAY, asyncpg.PostgresError) as error:
             raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
@@ -306,7 +300,3 @@ async def _standings(connection: _Connection, wheres: Sequence[Where]) -> dict[W
     columns = list(zip(*((*account, *over) for account, over in wheres), strict=True))
     rows = await connection.fetch(sql.STANDINGS, *map(list, columns))
     return {where: list(row) for where, row in zip(wheres, rows, strict=True)}
-
-
-def _settings() -> dict[str, Any]:
-    return {"search_path": "cost", "application_name": "malha-cost", **_BY_KEY}

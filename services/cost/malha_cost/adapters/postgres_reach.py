@@ -1,4 +1,4 @@
-"""Whether the database is there."""
+"""How the ledger's database is reached, and whether it is there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,31 @@ AWAY = (
     *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError),
     *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
 )
+
+
+SECONDS = 10.0
+"""For a connection to be made, and for a statement."""
+SILENCE = "10s"
+"""After which the server takes a process for gone that says nothing in the middle of a transaction, and lets
+its locks go: a machine without power would keep them until TCP gives up, hours later."""
+
+# Every query of the ledger is by key. A planner without statistics yet would rather read whole tables.
+_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+
+
+async def connected(url: str) -> asyncpg.Pool:
+    """Connections for those who ask for money."""
+    settings = {
+        "search_path": "cost",
+        "application_name": "malha-cost",
+        # what is read behind a lock is what its last holder committed, whatever the database does by default
+        "default_transaction_isolation": "read committed",
+        "idle_in_transaction_session_timeout": SILENCE,
+        **_BY_KEY,
+    }
+    return await asyncpg.create_pool(
+        url, min_size=1, max_size=4, timeout=SECONDS, command_timeout=SECONDS, server_settings=settings
+    )
 
 
 class reachable:  # noqa: N801  # reads as a statement
