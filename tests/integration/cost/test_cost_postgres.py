@@ -326,6 +326,23 @@ async def test_a_server_that_ends_a_question_in_the_middle_is_away_and_it_may_be
     assert (await till.reserve(tool("k", 5))).reserved
 
 
+@pytest.mark.parametrize("timeout", ["lock_timeout", "statement_timeout"])
+async def test_a_database_that_lets_nobody_wait_for_long_is_away_while_another_has_the_lock(
+    postgres_book: PostgresBook, timeout: str
+) -> None:
+    async with session(postgres_book.owner_url) as owner:
+        name = await owner.fetchval("SELECT current_database()")
+        await owner.execute(f"ALTER DATABASE {name} SET {timeout} = '500ms'")
+    ledger = await postgres_book.open(House(10**6))
+    till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+    async with session(postgres_book.owner_url) as owner, owner.transaction():
+        await owner.execute(postgres_statements.LOCK, [postgres_ledger._lock("tenant", "ana")])
+        with pytest.raises(MalhaError) as away:
+            await till.reserve(tool("k", 5))
+    assert away.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert (await till.reserve(tool("k", 5))).reserved
+
+
 async def test_how_a_database_isolates_by_default_is_not_how_the_ledger_is_isolated(
     postgres_book: PostgresBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,11 +6,12 @@ import asyncpg
 
 from malha.errors import unavailable
 
-# A server that is stopped, restarted, full, or no longer the one that writes: whatever was asked is asked
-# again under the same keys.
+# A server that is stopped, restarted, full, no longer the one that writes, or that lets nobody wait for long
+# for a lock: whatever was asked is asked again under the same keys.
 AWAY = (
     *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError),
     *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
+    asyncpg.LockNotAvailableError,
 )
 
 
