@@ -379,6 +379,24 @@ async def test_a_process_that_falls_silent_in_the_middle_holds_up_its_tenants_fo
     await pool.close()
 
 
+async def test_a_server_that_writes_no_longer_is_left_for_the_one_that_does(
+    postgres_book: PostgresBook,
+) -> None:
+    """It still answers, so that its connections would be kept for ever."""
+    async with session(postgres_book.owner_url) as owner:
+        name = await owner.fetchval("SELECT current_database()")
+        await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        ledger = await postgres_book.open(House(10**6))
+        till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+        await owner.execute("BEGIN READ WRITE")
+        await owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await owner.execute("COMMIT")
+    with pytest.raises(MalhaError) as away:
+        await till.reserve(tool("k", 5))
+    assert away.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert (await till.reserve(tool("k", 5))).reserved
+
+
 async def test_a_database_that_takes_a_connection_and_says_nothing_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -28,7 +28,7 @@ from malha_cost.accounts import NOBODY, moves
 from malha_cost.adapters import postgres_alerts
 from malha_cost.adapters import postgres_statements as sql
 from malha_cost.adapters.postgres_alerts import PostgresAlerts
-from malha_cost.adapters.postgres_reach import AWAY, connected, reachable
+from malha_cost.adapters.postgres_reach import AWAY, connected, reached
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
 from malha_cost.ledger import Entry
@@ -107,14 +107,14 @@ class PostgresLedger:
         return await answer
 
     async def standing(self, who: Who, now: datetime) -> Known:
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             loaded = await self._load(connection, [(who, now, True)])
             return loaded.known(who, now, limits=True)
 
     async def set_budget(self, tenant: str, budget: Budget, now: datetime) -> BudgetStatus:
         kind = budget.window + ROLLING * budget.rolling
         status = BudgetStatus(budget=budget)
-        async with reachable(), self._pool.acquire() as connection, connection.transaction():
+        async with reached(self._pool) as connection, connection.transaction():
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # it stays in its organisation
             policies = await self._policies(connection, [tenant])
             policy = policies.get(tenant, self._default)
@@ -130,7 +130,7 @@ class PostgresLedger:
         self, tenant: str, policy: BudgetPolicy, check: Callable[[BudgetPolicy], None]
     ) -> BudgetPolicy:
         values = [getattr(policy, field.name) for field in policy.DESCRIPTOR.fields]
-        async with reachable(), self._pool.acquire() as connection, connection.transaction():
+        async with reached(self._pool) as connection, connection.transaction():
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # not while it decides
             check((await self._policies(connection, [tenant])).get(tenant, self._default))
             await connection.execute(sql.SET_POLICY, tenant, *values)
@@ -139,7 +139,7 @@ class PostgresLedger:
     async def usage(
         self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
     ) -> list[DayUsage]:
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             policies = await self._policies(connection, [tenant])
             today = moment(now, policies.get(tenant, self._default).time_zone).day
             rows = await connection.fetch(sql.USAGE, tenant, *choose(today))
@@ -147,7 +147,7 @@ class PostgresLedger:
 
     async def held(self, before: datetime, *, limit: int, skip: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             # a day in any time zone may be called by tomorrow's date
             tomorrow = moment(before, "Pacific/Kiritimati").day
             rows = await connection.fetch(sql.HELD, tomorrow, before_us, limit, skip)
@@ -185,7 +185,7 @@ class PostgresLedger:
     async def _transaction(self, group: Sequence[_Asked]) -> list[Decision | Exception]:
         for attempt in range(_ATTEMPTS):
             try:
-                async with reachable(), self._pool.acquire() as connection, connection.transaction():
+                async with reached(self._pool) as connection, connection.transaction():
                     return await self._decide(connection, group)
             except _AGAIN as error:
                 if attempt + 1 == _ATTEMPTS:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import asyncpg
 
 from malha.errors import unavailable
@@ -13,8 +17,6 @@ AWAY = (
     *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
     asyncpg.LockNotAvailableError,
 )
-
-
 SECONDS = 10.0
 """For a connection to be made, and for a statement."""
 SILENCE = "10s"
@@ -40,12 +42,13 @@ async def connected(url: str) -> asyncpg.Pool:
     )
 
 
-class reachable:  # noqa: N801  # reads as a statement
-    """Tells of a database that is away as every part that is away is told of."""
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (*AWAY, TimeoutError)):
-            raise unavailable("the ledger's database") from error
+@asynccontextmanager
+async def reached(pool: asyncpg.Pool) -> AsyncIterator[Any]:
+    """A connection. Tells of a database that is away as every part that is away is told of."""
+    try:
+        async with pool.acquire() as connection:
+            yield connection
+    except (*AWAY, TimeoutError) as error:
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await pool.expire_connections()  # they are in order, and lead where nobody writes any more
+        raise unavailable("the ledger's database") from error
