@@ -28,6 +28,10 @@ from malha_cost.ledger import Entry
 from malha_cost.prices import PriceTable
 
 READER = "ana_reader"
+END_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE usename = $1 AND datname = current_database()"
+)
 
 
 @asynccontextmanager
@@ -394,6 +398,44 @@ async def test_a_server_that_writes_no_longer_is_left_for_the_one_that_does(
         await till.reserve(tool("k", 5))
     assert away.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
     assert (await till.reserve(tool("k", 5))).reserved
+
+
+async def test_whenever_a_server_ends_its_connections_it_is_away_and_never_an_internal_error(
+    postgres_book: PostgresBook,
+) -> None:
+    """Also for who asks between its last word and the end of the connection: some, of twenty."""
+    ledger = await postgres_book.open(House(10**6))
+    till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+    reasons = set()
+    async with session(postgres_book.owner_url) as owner:
+        for number in range(20):
+            await owner.execute(END_ALL, SERVICE)
+            try:
+                await till.reserve(tool(f"k{number}", 5))
+            except MalhaError as error:
+                reasons.add(error.reason)
+    assert reasons == {ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE}
+
+
+async def test_while_no_server_of_several_writes_the_database_is_away(postgres_book: PostgresBook) -> None:
+    url = f"{postgres_book.url}&target_session_attrs=read-write"
+    ledger = await PostgresLedger.open(url, House(10**6))
+    till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+    async with session(postgres_book.owner_url) as owner:
+        name = await owner.fetchval("SELECT current_database()")
+        await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", SERVICE
+        )
+        for _ in range(2):  # the connection is lost, and no other is found
+            with pytest.raises(MalhaError) as away:
+                await till.reserve(tool("k", 5))
+            assert away.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            await PostgresLedger.open(url, House(1))
+        await owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert (await till.reserve(tool("k", 5))).reserved
+    await ledger.close()
 
 
 async def test_a_database_that_takes_a_connection_and_says_nothing_is_away(

@@ -11,11 +11,12 @@ import asyncpg
 from malha.errors import unavailable
 
 # A server that is stopped, restarted, full, no longer the one that writes, or that lets nobody wait for long
-# for a lock: whatever was asked is asked again under the same keys.
+# for a lock, and several of which none writes: whatever was asked is asked again under the same keys. The
+# driver's own error is what it says between a server's last word and the end of the connection.
 AWAY = (
     *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError),
     *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
-    asyncpg.LockNotAvailableError,
+    *(asyncpg.LockNotAvailableError, asyncpg.InternalClientError),
 )
 SECONDS = 10.0
 """For a connection to be made, and for a statement."""
