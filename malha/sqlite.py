@@ -156,11 +156,13 @@ class Database:
                 try:
                     settled.append((future, work(connection), None))
                 except Exception as error:
+                    if not connection.in_transaction:
+                        raise  # a full disk: what everybody wrote is undone already
                     connection.execute("ROLLBACK TO work")
                     settled.append((future, None, error))
                 connection.execute("RELEASE work")
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             # The transaction itself failed (full disk, locked file): nobody's work was stored.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -30,7 +30,6 @@ _NO_NUMBER_IS_HIGHER = "9" * 11
 _ROLLING: dict[int, timedelta] = {
     MINUTE: timedelta(minutes=1, seconds=5),
     DAY: timedelta(hours=25),
-    MONTH: timedelta(days=31),
 }
 
 
@@ -86,13 +85,15 @@ def ends(window: int, rolling: bool, now: Moment) -> datetime | None:
     at = datetime.fromtimestamp(now.at_us // 1_000_000, UTC)
     if window == TOTAL:
         return None
-    if rolling:
+    if rolling and window != MONTH:
         return at + _ROLLING[window]
     if window == MINUTE:
         return at.replace(second=0) + timedelta(minutes=1)
     today = date.fromisoformat(now.day)
     if window == DAY:
         first = today + timedelta(days=1)
+    elif rolling:
+        first = today + timedelta(days=31)  # it moves by the day, and not all days have 24 hours
     else:
         first = date(today.year + today.month // 12, today.month % 12 + 1, 1)
     return datetime(first.year, first.month, first.day, tzinfo=now.zone).astimezone(UTC)

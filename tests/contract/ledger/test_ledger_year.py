@@ -15,7 +15,7 @@ from malha.testing.simulated_year import TICK, ZONES, compared, live_through, pl
 from malha_cost.adapters import postgres_audit, price_file, sqlite_audit
 from malha_cost.budget import House
 from malha_cost.judge import Judge
-from malha_cost.windows import DAY, MONTH, ends, moment
+from malha_cost.windows import DAY, MONTH, ends, moment, span
 
 
 async def test_a_year_comes_to_what_the_books_say_by_day_month_model_agent_and_key(
@@ -98,4 +98,18 @@ def test_every_day_and_month_of_a_year_ends_where_the_next_begins(zone: str) -> 
             assert moment(instant, zone).day == day.isoformat()
             assert ends(DAY, False, moment(instant, zone)) == following
             assert ends(MONTH, False, moment(instant, zone)) == month
+        day += timedelta(days=1)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "America/Santiago", "Africa/Cairo"])
+def test_a_rolling_month_lets_go_of_today_when_it_is_said_to_and_not_before(zone: str) -> None:
+    """Also where the clocks are put back meanwhile, and today has just begun."""
+    books = Books([], [], {"ana": zone}, set())
+    day = date(2024, 1, 1)
+    while day < date(2025, 1, 1):
+        for instant in (books.begins("ana", day), books.begins("ana", day + timedelta(days=1)) - TICK):
+            end = ends(MONTH, True, moment(instant, zone))
+            assert end is not None
+            assert span(MONTH, True, moment(end - TICK, zone)).since == day.isoformat()
+            assert span(MONTH, True, moment(end, zone)).since > day.isoformat()
         day += timedelta(days=1)

@@ -123,6 +123,7 @@ BUDGETS: list[tuple[str, Budget, int, str]] = [
     ("negative limit", budget(limit_microusd=-1), BAD, "limit_microusd"),
     ("overflowing limit", budget(limit_microusd=2**62), BAD, "limit_microusd"),
     ("an id that does not fit", budget(scope_id="x"), BAD, "scope_id"),
+    ("an id that no text of a database holds", limit(5, key="a\0"), BAD, "scope_id"),
     ("a window that does not fit", budget(scope=Scope.SCOPE_RUN, scope_id="*"), BAD, "window"),
     ("rolling for ever", budget(window=Window.WINDOW_TOTAL, rolling=True), BAD, "rolling"),
     ("no organisation", budget(scope=Scope.SCOPE_ORGANISATION), BAD, "scope"),
@@ -136,6 +137,15 @@ ADJUSTMENTS: list[tuple[str, pb.AdjustRequest, int, str]] = [
         pb.AdjustRequest(id="i", key="paid", amount_microusd=2**62, reason="r"),
         BAD,
         "amount_microusd",
+    ),
+    *(
+        (
+            f"{field} that no text of a database holds",
+            pb.AdjustRequest(**{"id": "i", "key": "paid", "reason": "r", field: "a\0"}, amount_microusd=1),
+            BAD,
+            field,
+        )
+        for field in ("id", "key", "reason")
     ),
     (
         "more back than spent",

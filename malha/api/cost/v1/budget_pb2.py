@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emalha/api/cost/v1/budget.proto\x12\x11malha.api.cost.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n\x06\x42udget\x12=\n\x05scope\x18\x01 \x01(\x0e\x32\x18.malha.api.cost.v1.ScopeB\x14\xbaH\x11\x82\x01\x0e\x18\x01\x18\x02\x18\x03\x18\x04\x18\x05\x18\x06\x18\x07\x12\x1a\n\x08scope_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x39\n\x06window\x18\x03 \x01(\x0e\x32\x19.malha.api.cost.v1.WindowB\x0e\xbaH\x0b\x82\x01\x08\x18\x01\x18\x02\x18\x03\x18\x04\x12(\n\x0elimit_microusd\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00\x12\x0f\n\x07rolling\x18\x05 \x01(\x08\x12\x1e\n\x08\x63urrency\x18\x06 \x01(\tB\x0c\xbaH\tr\x07R\x00R\x03USD\"\xc4\x01\n\x0c\x42udgetStatus\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.Budget\x12\x16\n\x0espent_microusd\x18\x02 \x01(\x03\x12\x19\n\x11reserved_microusd\x18\x03 \x01(\x03\x12-\n\tresets_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05level\x18\x05 \x01(\x0e\x32\x18.malha.api.cost.v1.Level\"\x80\x01\n\x0bQuotaStatus\x12\x14\n\x0climit_tokens\x18\x01 \x01(\x03\x12\x13\n\x0bused_tokens\x18\x02 \x01(\x03\x12\x17\n\x0freserved_tokens\x18\x03 \x01(\x03\x12-\n\tresets_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xee\x01\n\x0c\x42udgetPolicy\x12\x1a\n\ttime_zone\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12:\n\x0corganisation\x18\x02 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,62})?$\x12\x1f\n\x0cwarn_percent\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12 \n\rbrake_percent\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x19\n\x11stop_started_runs\x18\x05 \x01(\x08\x12(\n\x0emonthly_tokens\x18\x06 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00*\x9c\x01\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tSCOPE_RUN\x10\x01\x12\r\n\tSCOPE_KEY\x10\x02\x12\x10\n\x0cSCOPE_TENANT\x10\x03\x12\x11\n\rSCOPE_REQUEST\x10\x04\x12\x11\n\rSCOPE_SESSION\x10\x05\x12\x0e\n\nSCOPE_USER\x10\x06\x12\x16\n\x12SCOPE_ORGANISATION\x10\x07*g\n\x06Window\x12\x16\n\x12WINDOW_UNSPECIFIED\x10\x00\x12\x0e\n\nWINDOW_DAY\x10\x01\x12\x10\n\x0cWINDOW_MONTH\x10\x02\x12\x10\n\x0cWINDOW_TOTAL\x10\x03\x12\x11\n\rWINDOW_MINUTE\x10\x04*e\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0e\n\nLEVEL_OPEN\x10\x01\x12\x10\n\x0cLEVEL_WARNED\x10\x02\x12\x10\n\x0cLEVEL_BRAKED\x10\x03\x12\x11\n\rLEVEL_USED_UP\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emalha/api/cost/v1/budget.proto\x12\x11malha.api.cost.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x02\n\x06\x42udget\x12=\n\x05scope\x18\x01 \x01(\x0e\x32\x18.malha.api.cost.v1.ScopeB\x14\xbaH\x11\x82\x01\x0e\x18\x01\x18\x02\x18\x03\x18\x04\x18\x05\x18\x06\x18\x07\x12&\n\x08scope_id\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$\x12\x39\n\x06window\x18\x03 \x01(\x0e\x32\x19.malha.api.cost.v1.WindowB\x0e\xbaH\x0b\x82\x01\x08\x18\x01\x18\x02\x18\x03\x18\x04\x12(\n\x0elimit_microusd\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00\x12\x0f\n\x07rolling\x18\x05 \x01(\x08\x12\x1e\n\x08\x63urrency\x18\x06 \x01(\tB\x0c\xbaH\tr\x07R\x00R\x03USD\"\xc4\x01\n\x0c\x42udgetStatus\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.malha.api.cost.v1.Budget\x12\x16\n\x0espent_microusd\x18\x02 \x01(\x03\x12\x19\n\x11reserved_microusd\x18\x03 \x01(\x03\x12-\n\tresets_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05level\x18\x05 \x01(\x0e\x32\x18.malha.api.cost.v1.Level\"\x80\x01\n\x0bQuotaStatus\x12\x14\n\x0climit_tokens\x18\x01 \x01(\x03\x12\x13\n\x0bused_tokens\x18\x02 \x01(\x03\x12\x17\n\x0freserved_tokens\x18\x03 \x01(\x03\x12-\n\tresets_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xee\x01\n\x0c\x42udgetPolicy\x12\x1a\n\ttime_zone\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12:\n\x0corganisation\x18\x02 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,62})?$\x12\x1f\n\x0cwarn_percent\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12 \n\rbrake_percent\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x19\n\x11stop_started_runs\x18\x05 \x01(\x08\x12(\n\x0emonthly_tokens\x18\x06 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00*\x9c\x01\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tSCOPE_RUN\x10\x01\x12\r\n\tSCOPE_KEY\x10\x02\x12\x10\n\x0cSCOPE_TENANT\x10\x03\x12\x11\n\rSCOPE_REQUEST\x10\x04\x12\x11\n\rSCOPE_SESSION\x10\x05\x12\x0e\n\nSCOPE_USER\x10\x06\x12\x16\n\x12SCOPE_ORGANISATION\x10\x07*g\n\x06Window\x12\x16\n\x12WINDOW_UNSPECIFIED\x10\x00\x12\x0e\n\nWINDOW_DAY\x10\x01\x12\x10\n\x0cWINDOW_MONTH\x10\x02\x12\x10\n\x0cWINDOW_TOTAL\x10\x03\x12\x11\n\rWINDOW_MINUTE\x10\x04*e\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0e\n\nLEVEL_OPEN\x10\x01\x12\x10\n\x0cLEVEL_WARNED\x10\x02\x12\x10\n\x0cLEVEL_BRAKED\x10\x03\x12\x11\n\rLEVEL_USED_UP\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUDGET'].fields_by_name['scope']._loaded_options = None
   _globals['_BUDGET'].fields_by_name['scope']._serialized_options = b'\272H\021\202\001\016\030\001\030\002\030\003\030\004\030\005\030\006\030\007'
   _globals['_BUDGET'].fields_by_name['scope_id']._loaded_options = None
-  _globals['_BUDGET'].fields_by_name['scope_id']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_BUDGET'].fields_by_name['scope_id']._serialized_options = b'\272H\021r\017\030\200\0022\n^[^\\x00]*$'
   _globals['_BUDGET'].fields_by_name['window']._loaded_options = None
   _globals['_BUDGET'].fields_by_name['window']._serialized_options = b'\272H\013\202\001\010\030\001\030\002\030\003\030\004'
   _globals['_BUDGET'].fields_by_name['limit_microusd']._loaded_options = None
@@ -53,18 +53,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUDGETPOLICY'].fields_by_name['brake_percent']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_BUDGETPOLICY'].fields_by_name['monthly_tokens']._loaded_options = None
   _globals['_BUDGETPOLICY'].fields_by_name['monthly_tokens']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
-  _globals['_SCOPE']._serialized_start=939
-  _globals['_SCOPE']._serialized_end=1095
-  _globals['_WINDOW']._serialized_start=1097
-  _globals['_WINDOW']._serialized_end=1200
-  _globals['_LEVEL']._serialized_start=1202
-  _globals['_LEVEL']._serialized_end=1303
+  _globals['_SCOPE']._serialized_start=951
+  _globals['_SCOPE']._serialized_end=1107
+  _globals['_WINDOW']._serialized_start=1109
+  _globals['_WINDOW']._serialized_end=1212
+  _globals['_LEVEL']._serialized_start=1214
+  _globals['_LEVEL']._serialized_end=1315
   _globals['_BUDGET']._serialized_start=116
-  _globals['_BUDGET']._serialized_end=365
-  _globals['_BUDGETSTATUS']._serialized_start=368
-  _globals['_BUDGETSTATUS']._serialized_end=564
-  _globals['_QUOTASTATUS']._serialized_start=567
-  _globals['_QUOTASTATUS']._serialized_end=695
-  _globals['_BUDGETPOLICY']._serialized_start=698
-  _globals['_BUDGETPOLICY']._serialized_end=936
+  _globals['_BUDGET']._serialized_end=377
+  _globals['_BUDGETSTATUS']._serialized_start=380
+  _globals['_BUDGETSTATUS']._serialized_end=576
+  _globals['_QUOTASTATUS']._serialized_start=579
+  _globals['_QUOTASTATUS']._serialized_end=707
+  _globals['_BUDGETPOLICY']._serialized_start=710
+  _globals['_BUDGETPOLICY']._serialized_end=948
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from malha.api.event.v1.alert_pb2 import Alert
-from malha_cost.adapters.postgres_reach import reachable
+from malha_cost.adapters.postgres_reach import reached
 from malha_cost.alerts import organisation_of
 from malha_cost.spending import DAYS, HOURS_KEPT, RUNS, Batch, Findings, Hour, RunSum, Spent
 
@@ -83,16 +83,16 @@ class PostgresAlerts:
         self._pool = pool
 
     async def untold(self, limit: int) -> list[Alert]:
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             return [Alert.FromString(row[0]) for row in await connection.fetch(_UNTOLD, limit)]
 
     async def told(self, alerts: Sequence[tuple[str, str]], now: datetime) -> None:
         tenants, ids = [tenant for tenant, _ in alerts], [id_ for _, id_ in alerts]
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             await connection.execute(_TOLD, int(now.timestamp() * 1_000_000), tenants, ids)
 
     async def latest(self, tenant: str, organisation: str, limit: int) -> list[Alert]:
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             rows = await connection.fetch(_LATEST, tenant, "", limit)
             if organisation:
                 rows += await connection.fetch(_LATEST, "", organisation, limit)
@@ -102,7 +102,7 @@ class PostgresAlerts:
     async def spent(self, until: datetime, *, limit: int) -> Batch:
         until_us = int(until.timestamp() * 1_000_000)
         first_us = int((until - timedelta(days=DAYS)).timestamp() * 1_000_000)
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             before = await connection.fetchval(_BEFORE)
             begin = first_us if before is None else before
             rows = await connection.fetch(_BETWEEN, begin, until_us, limit + 1)
@@ -114,17 +114,17 @@ class PostgresAlerts:
 
     async def hours(self, place: Hour, hours: int) -> dict[int, int]:
         values = place.tenant, place.agent, place.hour - hours, place.hour
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             return {row[0]: row[1] for row in await connection.fetch(_HOURS, *values)}
 
     async def runs(self, tenant: str, agent: str, named: Collection[str]) -> dict[str, RunSum]:
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             rows = await connection.fetch(_RUNS, tenant, agent, RUNS)
             rows += await connection.fetch(_NAMED, tenant, agent, list(named))
         return {row[0]: RunSum(row[1], row[2], row[3]) for row in rows}
 
     async def follow(self, findings: Findings) -> list[Alert] | None:
-        async with reachable(), self._pool.acquire() as connection, connection.transaction():
+        async with reached(self._pool) as connection, connection.transaction():
             if findings.before_us is None:
                 moved = await connection.execute(_BEGIN, findings.after_us)
             else:

@@ -28,7 +28,7 @@ from malha_cost.accounts import NOBODY, moves
 from malha_cost.adapters import postgres_alerts
 from malha_cost.adapters import postgres_statements as sql
 from malha_cost.adapters.postgres_alerts import PostgresAlerts
-from malha_cost.adapters.postgres_reach import AWAY, reachable
+from malha_cost.adapters.postgres_reach import AWAY, connected, reached
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
 from malha_cost.ledger import Entry
@@ -42,10 +42,6 @@ _GROUP = 64
 _WAITING = 4096
 _ATTEMPTS = 3
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_SECONDS = 10.0
-
-# Every query here is by key. A planner without statistics yet would rather read whole tables.
-_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 
 _Connection: TypeAlias = Any
 """The driver has no types."""
@@ -79,9 +75,7 @@ class PostgresLedger:
             ConfigurationError: the database cannot be reached, or its schema is not of this version.
         """
         try:
-            pool = await asyncpg.create_pool(
-                url, min_size=1, max_size=4, command_timeout=_SECONDS, server_settings=_settings()
-            )
+            pool = await connected(url)
             revision = await pool.fetchval("SELECT version_num FROM alembic_version")
         except (*AWAY, asyncpg.PostgresError) as error:
             raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
@@ -113,14 +107,14 @@ class PostgresLedger:
         return await answer
 
     async def standing(self, who: Who, now: datetime) -> Known:
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             loaded = await self._load(connection, [(who, now, True)])
             return loaded.known(who, now, limits=True)
 
     async def set_budget(self, tenant: str, budget: Budget, now: datetime) -> BudgetStatus:
         kind = budget.window + ROLLING * budget.rolling
         status = BudgetStatus(budget=budget)
-        async with reachable(), self._pool.acquire() as connection, connection.transaction():
+        async with reached(self._pool) as connection, connection.transaction():
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # it stays in its organisation
             policies = await self._policies(connection, [tenant])
             policy = policies.get(tenant, self._default)
@@ -136,7 +130,7 @@ class PostgresLedger:
         self, tenant: str, policy: BudgetPolicy, check: Callable[[BudgetPolicy], None]
     ) -> BudgetPolicy:
         values = [getattr(policy, field.name) for field in policy.DESCRIPTOR.fields]
-        async with reachable(), self._pool.acquire() as connection, connection.transaction():
+        async with reached(self._pool) as connection, connection.transaction():
             await connection.execute(sql.LOCK, [_lock("tenant", tenant)])  # not while it decides
             check((await self._policies(connection, [tenant])).get(tenant, self._default))
             await connection.execute(sql.SET_POLICY, tenant, *values)
@@ -145,7 +139,7 @@ class PostgresLedger:
     async def usage(
         self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
     ) -> list[DayUsage]:
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             policies = await self._policies(connection, [tenant])
             today = moment(now, policies.get(tenant, self._default).time_zone).day
             rows = await connection.fetch(sql.USAGE, tenant, *choose(today))
@@ -153,7 +147,7 @@ class PostgresLedger:
 
     async def held(self, before: datetime, *, limit: int, skip: int) -> list[HeldRun]:
         before_us = int(before.timestamp() * 1_000_000)
-        async with reachable(), self._pool.acquire() as connection:
+        async with reached(self._pool) as connection:
             # a day in any time zone may be called by tomorrow's date
             tomorrow = moment(before, "Pacific/Kiritimati").day
             rows = await connection.fetch(sql.HELD, tomorrow, before_us, limit, skip)
@@ -191,7 +185,7 @@ class PostgresLedger:
     async def _transaction(self, group: Sequence[_Asked]) -> list[Decision | Exception]:
         for attempt in range(_ATTEMPTS):
             try:
-                async with reachable(), self._pool.acquire() as connection, connection.transaction():
+                async with reached(self._pool) as connection, connection.transaction():
                     return await self._decide(connection, group)
             except _AGAIN as error:
                 if attempt + 1 == _ATTEMPTS:
@@ -306,7 +300,3 @@ async def _standings(connection: _Connection, wheres: Sequence[Where]) -> dict[W
     columns = list(zip(*((*account, *over) for account, over in wheres), strict=True))
     rows = await connection.fetch(sql.STANDINGS, *map(list, columns))
     return {where: list(row) for where, row in zip(wheres, rows, strict=True)}
-
-
-def _settings() -> dict[str, Any]:
-    return {"search_path": "cost", "application_name": "malha-cost", **_BY_KEY}

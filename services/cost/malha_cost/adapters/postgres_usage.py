@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 
 from malha.api.cost.v1.usage_pb2 import UsageGroup, UsageRow
 from malha_cost.adapters import usage_statements as sql
-from malha_cost.adapters.postgres_reach import reachable
+from malha_cost.adapters.postgres_reach import reached
 from malha_cost.days import Days
 from malha_cost.ledger import Entry
 from malha_cost.ports import DayFigures
@@ -50,7 +49,7 @@ class PostgresUsage:
 
     async def figures(self, tenant: str, day: str, lengths: Sequence[int]) -> DayFigures:
         async with (
-            self._connection() as connection,
+            reached(self._pool) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             span = await connection.fetchrow(sql.SPAN, tenant, day)
@@ -71,11 +70,6 @@ class PostgresUsage:
         return [(row[0], Entry(*row[1:])) for row in map(tuple, rows)]
 
     async def _rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
-        async with self._connection() as connection:
+        async with reached(self._pool) as connection:
             found: Sequence[Sequence[Any]] = await connection.fetch(query, *values)
             return found
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        async with reachable(), self._pool.acquire() as connection:
-            yield connection

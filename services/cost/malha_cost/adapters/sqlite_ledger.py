@@ -15,7 +15,9 @@ from pathlib import Path
 from malha.api.cost.v1.budget_pb2 import Budget, BudgetPolicy, BudgetStatus
 from malha.api.cost.v1.cost_service_pb2 import HeldRun
 from malha.api.cost.v1.usage_pb2 import DayUsage
-from malha.sqlite import Database
+from malha.errors import unavailable
+from malha.sqlite import Database, T, Work
+from malha.telemetry.logs import log
 from malha_cost import budget as terms
 from malha_cost.accounts import NOBODY, RUN, TENANT, Account, moves
 from malha_cost.adapters import sqlite_alerts
@@ -102,7 +104,7 @@ class SqliteLedger:
             _store(connection, decision.entries)
             return decision._replace(alerts=sqlite_alerts.store(connection, decision.alerts))
 
-        return await self._database.write(work)
+        return await self._write(work)
 
     async def standing(self, who: Who, now: datetime) -> Known:
         return await self._database.read(lambda connection: self._known(connection, who, now))
@@ -119,7 +121,7 @@ class SqliteLedger:
             _stand(connection, account, span(budget.window, budget.rolling, at), status)
             return terms.dated(status, policy, at)
 
-        return await self._database.write(work)
+        return await self._write(work)
 
     async def set_policy(
         self, tenant: str, policy: BudgetPolicy, check: Callable[[BudgetPolicy], None]
@@ -130,7 +132,7 @@ class SqliteLedger:
             connection.execute(_SET_POLICY, row)
             return self._policy(connection, tenant)
 
-        return await self._database.write(work)
+        return await self._write(work)
 
     async def usage(
         self, tenant: str, now: datetime, choose: Callable[[str], tuple[str, str]]
@@ -152,6 +154,13 @@ class SqliteLedger:
             return list(islice((run for run in runs if run is not None), skip, skip + limit))
 
         return await self._database.read(work)
+
+    async def _write(self, work: Work[T]) -> T:
+        try:
+            return await self._database.write(work)
+        except sqlite3.OperationalError as error:  # a full disk, a file that somebody else has locked
+            log.error("ledger_not_written", error=str(error))
+            raise unavailable("the ledger's database") from error
 
     def _known(
         self, connection: sqlite3.Connection, who: Who, now: datetime, *, limits: bool = True

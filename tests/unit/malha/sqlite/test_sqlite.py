@@ -119,3 +119,23 @@ async def test_a_closed_database_refuses_writes(tmp_path: Path, migrations: Path
     await closed.close()
     with pytest.raises(RuntimeError):
         await closed.write(put(1))
+
+
+async def test_a_full_disk_is_told_as_such_to_all_who_share_the_commit_and_nothing_is_stored(
+    database: Database,
+) -> None:
+    def full(connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    def large(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t (a, b) VALUES (2, ?)", ("x" * 100_000,))
+
+    await database.write(full)
+    results = await asyncio.gather(
+        database.write(put(1)), database.write(large), database.write(put(3)), return_exceptions=True
+    )
+    assert [str(result) for result in results] == ["database or disk is full"] * 3
+    assert await database.read(count) == 0
+    await database.write(put(1))
+    assert await database.read(count) == 1
