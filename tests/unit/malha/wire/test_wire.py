@@ -23,6 +23,7 @@ from malha.limits.breaker import BreakerOpenError
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, cutting_off, identities
 from malha.testing.stubs import in_part
 from malha.wire import Peer, Server, acting_for, codec
+from malha.wire.chain import validate
 from malha_gateway.adapters.parts import ServicePart
 
 Mesh = tuple[ObedientGuard, dict[str, Peer]]
@@ -119,7 +120,7 @@ async def test_a_request_that_is_wrong_all_over_is_told_so_and_not_to_come_again
     servicer = in_part(knowledge_grpc.KnowledgeServiceServicer)
     server.add(knowledge_grpc.add_KnowledgeServiceServicer_to_server, servicer)
     port = await server.start("127.0.0.1:0")
-    nameless = knowledge.IngestRequest(documents=[Document(text="hello")] * 1000)
+    nameless = knowledge.IngestRequest(documents=[Document(text="hello")] * 400)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await knowledge_grpc.KnowledgeServiceStub(channel).Ingest(nameless)
@@ -127,6 +128,13 @@ async def test_a_request_that_is_wrong_all_over_is_told_so_and_not_to_come_again
     told = codec.from_rpc(raised.value, "gateway")
     assert told.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
     assert "documents[0].name" in dict(told.violations)
+
+
+def test_of_a_large_request_the_first_fault_is_told_and_no_others_are_looked_for() -> None:
+    empty_documents = knowledge.IngestRequest.FromString(b"\x0a\x00" * 300_000)
+    with pytest.raises(MalhaError) as refused:
+        validate(empty_documents)
+    assert [field for field, _ in refused.value.violations] == ["documents"]
 
 
 async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh: Mesh) -> None:
