@@ -64,8 +64,11 @@ async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lamb
     began = time.monotonic()
     failure: StartError | None = None
     with _sole_user(options.state), _until_a_signal():
-        async with asyncio.TaskGroup() as tasks:
-            mesh = Mesh(options, instead, tasks)
+        tasks = asyncio.TaskGroup()
+        mesh = Mesh(
+            options, instead, tasks
+        )  # before the group is entered: it would wrap what is refused here
+        async with tasks:
             try:
                 await mesh.start()
                 mesh.announce(ready_after=time.monotonic() - began)
