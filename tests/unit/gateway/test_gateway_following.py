@@ -565,7 +565,7 @@ async def test_whoever_comes_back_to_a_dead_run_that_was_replayed_hears_what_fol
         still = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
         async with aclosing(still):
             await anext(still)
-            while not run.following._tails["acme", run.run_id].over:
+            while not run.following._tails["acme", run.run_id].over:  # noqa: ASYNC110 - nobody is told of it
                 await asyncio.sleep(0)
             await run.replay()
             await PlayedRun(run.journal, run.sealer, "acme", run.run_id).play()
