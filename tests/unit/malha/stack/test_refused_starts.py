@@ -23,3 +23,17 @@ def test_a_taken_port_is_named_in_one_line_with_what_to_do(
     assert result.exit_code == 1
     (line,) = result.output.splitlines()
     assert line == f"malha: port {port} (edge) is taken: stop what uses it, or use --free-ports"
+
+
+@pytest.mark.parametrize("option", ["--state", "--ready-file"])
+def test_a_folder_that_cannot_be_used_is_named_in_one_line_with_what_to_do(
+    tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    wanted = ["--state", str(tmp_path / "state"), option, str(tmp_path / "file" / "below")]
+    result = CliRunner().invoke(app, ["up", "--free-ports", *wanted])
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert said.startswith("malha: ")
+    assert f"use {'another ' if option == '--ready-file' else ''}{option}" in said
+    assert not (tmp_path / "state").exists()
