@@ -8,6 +8,10 @@ local messages = @{messages}
 local calls = @{calls}
 
 local MAX_DEPTH = 64 -- the transcoder refuses what is deeper
+-- A hundred documents with all their metadata have far fewer. A body may hold millions, and while they are
+-- looked at no other caller is served.
+local MAX_VALUES = 20000
+local seen = 0
 
 local function rule(method, path)
   for _, call in ipairs(calls) do
@@ -59,6 +63,8 @@ end
 value = function(text, at, field, path, depth)
   at = text:find("%S", at)
   if not at or depth > MAX_DEPTH then return #text + 1 end
+  seen = seen + 1
+  if seen > MAX_VALUES then return nil, path .. ": the body holds more than " .. MAX_VALUES .. " values" end
   local first = text:byte(at)
   if field and text:find("^null", at) == nil then
     if field[2] and first ~= 91 then return nil, path .. ": must be a list" end
@@ -82,6 +88,7 @@ function envoy_on_request(request)
   if call[4] then request:streamInfo():dynamicMetadata():set("malha", "response_body", call[4]) end
   local body = call[3] and request:body()
   if body and body:length() > 0 then
+    seen = 0
     local _, wrong = value(body:getBytes(0, body:length()), 1, {call[3], false}, "", 0)
     if wrong then request:respond({[":status"] = "400"}, (wrong:gsub("^:", "body:"))) end
   end

@@ -6,9 +6,16 @@ from malha.stack.replicas import ReplicasError
 from malha.stack.replicas import parse as parse_replicas
 from malha.stack.servers import MissingServerError
 from malha.stack.supervisor import StartError
-from malha.stack.up import StateInUseError, UpOptions, up
+from malha.stack.up import StateInUseError, UnusableFolderError, UpOptions, up
 
-CANNOT_START = (MissingServerError, PortTakenError, ReplicasError, StateInUseError, StartError)
+CANNOT_START = (
+    MissingServerError,
+    PortTakenError,
+    ReplicasError,
+    StateInUseError,
+    UnusableFolderError,
+    StartError,
+)
 """What may keep a mesh from starting; each has a text for whoever started it."""
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "RollFailedError",
     "StartError",
     "StateInUseError",
+    "UnusableFolderError",
     "UpOptions",
     "order_roll",
     "parse_replicas",

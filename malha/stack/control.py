@@ -14,6 +14,7 @@ from pathlib import Path
 from malha.stack.rolling import NotReplacedError, Tell, UnknownProcessError
 
 NAME = "control"
+MESH_ENDED = "the mesh ended meanwhile"
 Roll = Callable[[Sequence[str], Tell], Awaitable[None]]
 
 
@@ -34,10 +35,11 @@ async def listening(state: Path, roll: Roll) -> AsyncIterator[None]:
         task = asyncio.current_task()
         assert task is not None
         at_work.add(task)
-        failed = ""
+        failed = MESH_ENDED
         try:
             order = json.loads(await reader.readline())
             await roll(order["roll"], lambda line: writer.write(f"{line}\n".encode()))
+            failed = ""
         except (NotReplacedError, UnknownProcessError) as error:
             failed = str(error)
         except (ValueError, KeyError, TypeError):
@@ -81,7 +83,7 @@ async def order_roll(state: Path, names: Sequence[str], tell: Tell) -> None:
     try:
         failed = json.loads(last)["failed"]
     except (ValueError, KeyError):
-        failed = "the mesh ended meanwhile"
+        failed = MESH_ENDED
     if failed:
         raise RollFailedError(failed)
 

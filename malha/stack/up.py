@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import signal
 import sys
 import time
@@ -52,6 +53,10 @@ class StateInUseError(Exception):
     """Another mesh runs on the same state folder."""
 
 
+class UnusableFolderError(Exception):
+    """A folder the mesh is to write to cannot be used; the message says which, why and what to do."""
+
+
 async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lambda program: program) -> None:
     """Run the mesh until SIGINT or SIGTERM, then stop it in order; a second signal ends it at once.
 
@@ -59,13 +64,19 @@ async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lamb
         instead: what to start in a program's place; tests put one there that fails as they tell it to.
 
     Raises:
-        MissingServerError, PortTakenError, StateInUseError, StartError: with a text for whoever started it.
+        MissingServerError, PortTakenError, StateInUseError, UnusableFolderError, StartError: with a text for
+            whoever started it.
     """
     began = time.monotonic()
     failure: StartError | None = None
+    if options.ready_file and not os.access(folder := options.ready_file.resolve().parent, os.W_OK | os.X_OK):
+        raise UnusableFolderError(f"no file can be written to {folder}: make it, or use another --ready-file")
     with _sole_user(options.state), _until_a_signal():
-        async with asyncio.TaskGroup() as tasks:
-            mesh = Mesh(options, instead, tasks)
+        tasks = asyncio.TaskGroup()
+        mesh = Mesh(
+            options, instead, tasks
+        )  # before the group is entered: it would wrap what is refused here
+        async with tasks:
             try:
                 await mesh.start()
                 mesh.announce(ready_after=time.monotonic() - began)
@@ -163,8 +174,12 @@ def say(name: str, line: str) -> None:
 
 @contextlib.contextmanager
 def _sole_user(state: Path) -> Iterator[None]:
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / "lock").open("w") as lock:
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise UnusableFolderError(f"{state} cannot hold the state ({error.strerror}): use --state") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

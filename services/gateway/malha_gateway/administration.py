@@ -63,7 +63,10 @@ class Administration:
         now = self._clock.now()
         if not request.HasField("expire_time"):
             return now + LIFETIME
-        asked = request.expire_time.ToDatetime(tzinfo=UTC)
+        try:
+            asked = request.expire_time.ToDatetime(tzinfo=UTC)
+        except ValueError:
+            raise invalid("expire_time", "is no time") from None
         if asked <= now:
             raise invalid("expire_time", "lies in the past")
         return asked

@@ -70,6 +70,7 @@ from malha_gateway.servicer.operator import OperatorServicer, TenantServicer
 from malha_gateway.servicer.outside import BillingServicer, HealthServicer
 from malha_gateway.servicer.runs import AgentServicer, EventStreamServicer, RunServicer
 from malha_gateway.servicer.spending import AlertServicer, UsageServicer
+from malha_gateway.servicer.streams import Streams
 from malha_gateway.servicer.webhooks import WebhookServicer
 from malha_gateway.settings import Settings
 from malha_gateway.view import View
@@ -169,7 +170,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         following = await stack.enter_async_context(
             Following(journal, NatsDeltas(nats), view, patience=settings.reader_patience_seconds)
         )
-        heartbeat = settings.heartbeat_seconds
+        streams = Streams(following, authenticator.principal, heartbeat=settings.heartbeat_seconds)
         administration = Administration(keys, authenticator, clock)
         revocation = Revocation(
             administration, planner, runs, acting_for, clock, memory_seconds=settings.key_memory_seconds
@@ -198,11 +199,9 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         )
         server.add(
             add_RunServiceServicer_to_server,
-            RunServicer(runs, approvals, planner, following, heartbeat=heartbeat),
+            RunServicer(runs, approvals, planner, streams),
         )
-        server.add(
-            add_EventStreamServiceServicer_to_server, EventStreamServicer(following, heartbeat=heartbeat)
-        )
+        server.add(add_EventStreamServiceServicer_to_server, EventStreamServicer(streams))
         server.add(
             add_KnowledgeServiceServicer_to_server,
             KnowledgeServicer(retrieval, max_document_bytes=settings.max_document_bytes),

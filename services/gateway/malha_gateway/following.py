@@ -131,7 +131,7 @@ class Following:
 
     def _join(self, key: _Key, *, deltas: bool) -> Tail:
         tail = self._tails.get(key)
-        if tail is None or tail.failure is not None:
+        if tail is None or not tail.lasts:
             tail = self._tails[key] = Tail(self._journal, self._deltas, self._view, *key)
             self._own(tail.start())
             metrics.GATEWAY_RUNS_FOLLOWED.inc()

@@ -66,6 +66,11 @@ class Tail:
         return self._state.position if self._state is not None else Position(0, 0)
 
     @property
+    def lasts(self) -> bool:
+        """Whether whoever comes now hears all there is; not of a dead run, which may be replayed."""
+        return self.failure is None and not (self.over and self._state is not None and self._state.dead)
+
+    @property
     def live(self) -> LiveText | None:
         """The text that is being written; None between the texts, and where none is heard of.
 

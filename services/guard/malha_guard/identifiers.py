@@ -102,7 +102,7 @@ def _in_run(reading: Reading, run: list[re.Match[str]]) -> Iterator[Finding]:
             continue  # part of a word or a hexadecimal id
         sizes: tuple[int, ...] = ()
         digits = ""
-        for group in run[first:]:
+        for group in run[first : first + _LONGEST]:
             sizes += (group.end() - group.start(),)
             digits += group.group() if len(digits) <= _LONGEST else ""
             if sum(sizes) > _LONGEST:

@@ -20,6 +20,8 @@ OVERLAP = 200
 LARGEST = 4 * SIZE
 """Characters up to which a listing or a table stays whole."""
 
+# lines that are not blank; a blank line is stepped over once, not at each of its characters
+_PARAGRAPH = re.compile(r"^(?:[^\S\n]*\S[^\n]*(?:\n|\Z))+", re.MULTILINE)
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+[\"')\]»”]*(?:\s+|$)|\n|[.!?]+|$)")
 
 
@@ -62,7 +64,7 @@ def chunk_plain(text: str) -> list[Chunk]:
     """The passages of a text without headings: paragraphs, packed and cut by the same rules."""
     chunks: list[Chunk] = []
     pending: list[Block] = []
-    for match in re.finditer(r"(?:[^\n]*\S[^\n]*(?:\n|$))+", text):
+    for match in _PARAGRAPH.finditer(text):
         block = Block((), "prose", *match.span())
         if pending and block.end - pending[0].start > SIZE:
             chunks += _packed(text, pending)

@@ -10,11 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+# of a line without blanks at its end; what closes it is looked for once in each row of blanks
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:(?<![ \t])[ \t]+#+)?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")  # however deep: listings stand in lists too
 _NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)])(?:\s|$)|\s*$| {4}|\t")
 """Lines that an underline does not make a heading: list items, quotes, tables, code, blank ones."""
+
+LONGEST_TITLE = 300
+"""Characters of a line that may be a heading: each passage below carries it, so it must not be a book."""
 
 
 class Block(NamedTuple):
@@ -44,7 +48,7 @@ def blocks(text: str) -> Iterator[Block]:
         path = tuple(title for _, title in headings)
         if not line:
             number += 1
-        elif heading := _HEADING.match(line):
+        elif heading := _heading(line):
             _enter(headings, len(heading[1]), heading[2] or "")
             yield Block(tuple(title for _, title in headings), "heading", start, end)
             number += 1
@@ -59,6 +63,10 @@ def blocks(text: str) -> Iterator[Block]:
             number = _paragraph(text, lines, number)
             kind = "table" if line.lstrip().startswith("|") else "prose"
             yield Block(path, kind, start, lines[number - 1][1])
+
+
+def _heading(line: str) -> re.Match[str] | None:
+    return _HEADING.match(line) if len(line) <= LONGEST_TITLE else None
 
 
 def _enter(headings: list[tuple[int, str]], level: int, title: str) -> None:
@@ -88,7 +96,8 @@ def _closing(text: str, lines: list[tuple[int, int]], number: int, fence: str) -
 
 def _underlined(text: str, lines: list[tuple[int, int]], number: int) -> int:
     """The level of a heading underlined with = or -; 0 for any other line."""
-    if number + 1 >= len(lines) or _NO_TITLE.match(text, *lines[number]):
+    start, end = lines[number]
+    if number + 1 >= len(lines) or end - start > LONGEST_TITLE or _NO_TITLE.match(text, start, end):
         return 0
     underline = _UNDERLINE.match(text[slice(*lines[number + 1])].rstrip())
     return 0 if underline is None else 1 if underline[1][0] == "=" else 2
@@ -98,6 +107,6 @@ def _paragraph(text: str, lines: list[tuple[int, int]], number: int) -> int:
     """The number after the paragraph's last line."""
     for following in range(number + 1, len(lines)):
         line = text[slice(*lines[following])].rstrip()
-        if not line or _HEADING.match(line) or _FENCE.match(line):
+        if not line or _heading(line) or _FENCE.match(line):
             return following
     return len(lines)

@@ -28,7 +28,7 @@ from malha.telemetry import metrics
 from malha_tools.acting import act
 from malha_tools.clearing import check_clearance
 from malha_tools.flights import Flights
-from malha_tools.ports import Effect, EffectRecords, Fate, Quota, ResultCache
+from malha_tools.ports import Effect, EffectRecords, Fate, Question, Quota, ResultCache
 from malha_tools.registry import Entry, Registry
 from malha_tools.results import misfit
 
@@ -117,7 +117,10 @@ class Execution:
             return await self._records.finish(effect, misfit(faults, entry.arguments.properties))
         check_clearance(entry.contract, arguments, clearance)
         await self._quota.take(principal, entry.name)
-        if entry.cache_ttl and (cached := await self._cache.get(effect)) is not None:
+        question = Question(
+            effect.tenant, principal.tier, entry.name, entry.contract.version, effect.arguments_hash
+        )
+        if entry.cache_ttl and (cached := await self._cache.get(question)) is not None:
             cached.from_cache, cached.price_microusd = True, 0
             cached.ClearField("elapsed")
             metrics.TOOL_CALLS.labels(entry.name, "cached").inc()
@@ -132,7 +135,7 @@ class Execution:
             result = await act(entry, arguments, principal, _stable(step), until - time.monotonic())
             result = await self._records.finish(effect, result)
         if entry.cache_ttl and not result.error_reason and not result.partial:
-            await self._cache.keep(effect, result, entry.cache_ttl)
+            await self._cache.keep(question, result, entry.cache_ttl)
         return result
 
 

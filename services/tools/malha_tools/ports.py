@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.retrieval.v1.retrieval_pb2 import Passage
 from malha.api.run.v1.record_pb2 import Effect as EffectKind
 from malha.api.tools.v1.tool_pb2 import Tool as Contract
@@ -104,12 +104,23 @@ class EffectRecords(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a result answers, for whoever asks the same of the same version of a tool, at the same tier."""
+
+    tenant: str
+    tier: Tier
+    tool: str
+    version: str
+    arguments_hash: bytes
+
+
 class ResultCache(Protocol):
-    """Results of EFFECT_READ tools, kept a tenant. It may forget anything at any time."""
+    """Results of EFFECT_READ tools. It may forget anything at any time."""
 
-    async def get(self, effect: Effect, /) -> ToolResult | None: ...
+    async def get(self, question: Question, /) -> ToolResult | None: ...
 
-    async def keep(self, effect: Effect, result: ToolResult, seconds: float, /) -> None: ...
+    async def keep(self, question: Question, result: ToolResult, seconds: float, /) -> None: ...
 
 
 class Quota(Protocol):
@@ -147,10 +158,10 @@ class PriceProvider(Protocol):
 class NoCache:
     """Keeps nothing: for a mesh without Valkey."""
 
-    async def get(self, _effect: Effect) -> ToolResult | None:
+    async def get(self, _question: Question) -> ToolResult | None:
         return None
 
-    async def keep(self, _effect: Effect, _result: ToolResult, _seconds: float) -> None:
+    async def keep(self, _question: Question, _result: ToolResult, _seconds: float) -> None:
         return
 
 

@@ -207,6 +207,25 @@ async def test_no_key_a_wrong_key_and_a_revoked_key_are_refused(door: Door) -> N
     assert (await refusal(door.agents.ListAgents(request, metadata=key))).reason_name == "CREDENTIAL_INVALID"
 
 
+async def test_a_stream_ends_with_the_key_that_opened_it(door: Door) -> None:
+    """The run is another key's, and goes on."""
+    run_id = await door.create()
+    made = await door.admin.CreateApiKey(admin_pb.CreateApiKeyRequest(subject="bo"), metadata=door.key)
+    key = (("x-api-key", made.api_key),)
+    typed = door.runs.StreamRun(runs_pb.StreamRunRequest(run_id=run_id), metadata=key)
+    as_sse = door.events.StreamRunEvents(events_pb.StreamRunEventsRequest(run_id=run_id), metadata=key)
+    assert (await anext(aiter(typed))).event.HasField("accepted")
+    assert b"retry" in (await anext(aiter(as_sse))).data
+    assert b"accepted" in (await anext(aiter(as_sse))).data
+    await door.admin.RevokeApiKey(admin_pb.RevokeApiKeyRequest(key_id=made.key_id), metadata=door.key)
+    await door.worker.of(run_id).play()
+    assert (await refusal(anext(aiter(typed)))).reason_name == "CREDENTIAL_INVALID"
+    told = await anext(aiter(as_sse))
+    assert told.data.startswith(b"event: error")
+    assert b"CREDENTIAL_INVALID" in told.data
+    assert (await refusal(anext(aiter(as_sse)))).reason_name == "CREDENTIAL_INVALID"
+
+
 async def test_a_key_without_the_scope_is_refused_by_its_name(door: Door) -> None:
     key = await door.new_key(scopes=["runs"])
     error = await refusal(door.admin.GetBudget(admin_pb.GetBudgetRequest(), metadata=key))

@@ -78,6 +78,9 @@ async def test_not_found_means_that_it_is_not_offered(
         (web.Response(text='{"usd_per_hour": -1}'), "answered something that is no price"),
         (web.Response(text='{"usd_per_hour": "NaN"}'), "answered something that is no price"),
         (web.Response(text='{"usd_per_hour": 1e99}'), "answered something that is no price"),
+        # written out it would have more digits than there is memory
+        (web.Response(text='{"usd_per_hour": "1e-999999999"}'), "answered something that is no price"),
+        (web.Response(text="[" * 50_000), "answered something that is no price"),
         (web.Response(body=b"\xff\xfe"), "answered something that is no price"),
         (web.Response(text=" " * 100_000), "answered more than a price"),
         (None, "did not answer in time"),

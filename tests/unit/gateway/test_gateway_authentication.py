@@ -166,6 +166,14 @@ async def test_an_expiry_in_the_past_is_named(door: Door) -> None:
     assert raised.value.violations[0][0] == "expire_time"
 
 
+async def test_an_expiry_that_is_no_time_is_named(door: Door) -> None:
+    request = CreateApiKeyRequest(subject="bo")
+    request.expire_time.seconds = 10**15
+    with pytest.raises(MalhaError) as raised:
+        await door.administration.create(ADMIN, request)
+    assert raised.value.violations[0][0] == "expire_time"
+
+
 async def test_the_development_key_has_every_right_and_stays_revoked_over_restarts(door: Door) -> None:
     api_key = "mk_dev_" + "s" * 43
     await import_development_key(door.keys, api_key, door.clock)

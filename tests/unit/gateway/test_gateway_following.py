@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.run_pb2 import RunEvent, RunStatus, StepStatus
 from malha.api.run.v1.chat_pb2 import ChatMessage, Role
-from malha.api.run.v1.record_pb2 import Accepted, Content, FinalStatus, JournalEvent, Record, StepKind
+from malha.api.run.v1.record_pb2 import (
+    Accepted,
+    Content,
+    FinalStatus,
+    JournalEvent,
+    Record,
+    Replayed,
+    StepKind,
+)
 from malha.client import RunText
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.run import (
@@ -85,6 +93,13 @@ class Watched:
             tenant="acme", run_id=self.run_id, events=[JournalEvent(accepted=accepted, content=content)]
         )
         await self.journal.append(record, expected=0)
+
+    async def replay(self) -> None:
+        entries = await self.journal.load("acme", self.run_id)
+        record = Record(
+            tenant="acme", run_id=self.run_id, events=[JournalEvent(replayed=Replayed(by="otto"))]
+        )
+        await self.journal.append(record, expected=entries[-1].sequence)
 
     async def read(self, after: StreamPosition = BEGINNING, *, at_most: int = 10_000) -> list[RunEvent]:
         events: list[RunEvent] = []
@@ -539,3 +554,22 @@ async def test_an_event_is_one_block_of_server_sent_events() -> None:
     assert told["answered"]["text"] == "linha 1\nlinha 2: não"
     assert told["answered"]["model_note"] == NO_LLM
     assert sse.HEARTBEAT.startswith(b":")
+
+
+async def test_whoever_comes_back_to_a_dead_run_that_was_replayed_hears_what_follows() -> None:
+    """Also where a reader who stands still keeps the tail that ended when the run died."""
+    async with watched() as run:
+        await run.worker.claim()
+        await run.worker.finish(FinalStatus.FINAL_STATUS_DEAD, "TOO_MANY_DELIVERIES", "given up")
+        died = await run.read()
+        still = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
+        async with aclosing(still):
+            await anext(still)
+            while not run.following._tails["acme", run.run_id].over:  # noqa: ASYNC110 - nobody is told of it
+                await asyncio.sleep(0)
+            await run.replay()
+            await PlayedRun(run.journal, run.sealer, "acme", run.run_id).play()
+            position = parse_stream_position(died[-1].position)
+            rest = [event.WhichOneof("event") for event in await run.read(position)]
+    assert rest[:2] == ["replayed", "claimed"]
+    assert rest[-1] == "finished"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import assume, given
@@ -127,3 +128,9 @@ def test_the_work_of_a_hostile_row_of_digits_grows_as_the_row_does(monkeypatch: 
         list(identifiers.find_identifiers(Reading("1 " * length)))
         work.append(tried)
     assert work[1] < 2.1 * work[0]
+
+
+def test_a_long_row_of_digits_does_not_keep_the_guard_busy_for_seconds() -> None:
+    began = time.process_time()
+    list(identifiers.find_identifiers(Reading("1 " * 120_000)))
+    assert time.process_time() - began < 8  # where it grows as the square, 20 s and more

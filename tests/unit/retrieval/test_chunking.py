@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from malha_retrieval.chunking import LARGEST, OVERLAP, SIZE, Chunk, chunk_markdown, chunk_plain
+from malha_retrieval.outline import LONGEST_TITLE
 
 SENTENCE = "The reservation is made before the money is spent. "
 
@@ -113,6 +116,33 @@ def test_a_sentence_without_end_is_cut_between_words() -> None:
     pieces = [piece for _, piece in sections("# W\n\n" + "word " * 1000)]
     assert all(len(piece) <= SIZE for piece in pieces)
     assert all(piece.startswith("word") and piece.endswith("word") for piece in pieces)
+
+
+@pytest.mark.parametrize("underline", ["", "\n---"])
+def test_a_line_too_long_for_a_title_is_not_repeated_with_every_passage_below_it(underline: str) -> None:
+    line = "t" * (LONGEST_TITLE + 1)
+    text = f"# H\n\n{'' if underline else '# '}{line}{underline}\n\n" + f"{SENTENCE * 20}\n\n" * 5
+    found = sections(text)
+    assert {section for section, _ in found} == {"H"}
+    assert line in found[0][1]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param(" " * 60_000 + "\nx", id="a blank line"),
+        pytest.param("# a" + " " * 60_000 + "b", id="blanks in a heading"),
+        pytest.param("# a" + " #" * 30_000 + " b", id="a heading that is closed again and again"),
+        pytest.param("\n".join(["# a" + " " * 200 + "b"] * 300), id="many such headings"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [chunk_markdown, chunk_plain])
+def test_the_work_of_a_hostile_document_grows_as_the_document_does(
+    chunk: Callable[[str], list[Chunk]], hostile: str
+) -> None:
+    began = time.process_time()
+    chunk(hostile)
+    assert time.process_time() - began < 2  # where it grows as the square, ten times that
 
 
 LINES = [

@@ -400,6 +400,18 @@ async def test_another_tenant_never_sees_a_cached_result(bench: Bench) -> None:
     assert [tenant for tenant, _, _ in bench.read.ran] == ["acme", "other"]
 
 
+async def test_a_cached_result_is_its_tier_s_alone(bench: Bench) -> None:
+    await bench.execute("read", key(1))
+    paid = await bench.execute("read", key(2), tier=Tier.TIER_PRO)
+    assert not paid.from_cache
+
+
+async def test_another_version_of_a_tool_does_not_answer_with_what_the_last_one_said(bench: Bench) -> None:
+    await bench.execute("read", key(1))
+    bench.registry._entries["read"].contract.version = "next"
+    assert not (await bench.execute("read", key(2))).from_cache
+
+
 async def test_failures_and_partial_results_are_not_cached(bench: Bench) -> None:
     async def fail() -> str:
         raise MalhaError(ErrorReason.ERROR_REASON_TOOL_FAILED, "No.")

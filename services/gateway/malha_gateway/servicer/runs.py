@@ -18,10 +18,10 @@ from malha.run import Position, StreamPosition, parse_stream_position
 from malha.wire import codec, current
 from malha_gateway import sse, view
 from malha_gateway.approvals import Approvals
-from malha_gateway.following import Following
 from malha_gateway.ports import Planner
 from malha_gateway.runs import Runs
 from malha_gateway.servicer.calls import Context, allowed
+from malha_gateway.servicer.streams import Streams
 
 _DEFAULT_PAGE = 20
 
@@ -29,14 +29,11 @@ _DEFAULT_PAGE = 20
 class RunServicer(RunServiceServicer):
     """Runs. Scope "runs", and "approvals" for deciding."""
 
-    def __init__(
-        self, runs: Runs, approvals: Approvals, planner: Planner, following: Following, *, heartbeat: float
-    ) -> None:
+    def __init__(self, runs: Runs, approvals: Approvals, planner: Planner, streams: Streams) -> None:
         self._runs = runs
         self._approvals = approvals
         self._planner = planner
-        self._following = following
-        self._heartbeat = heartbeat
+        self._streams = streams
 
     async def CreateRun(
         self, request: runs_pb.CreateRunRequest, _context: Context
@@ -66,11 +63,7 @@ class RunServicer(RunServiceServicer):
         self, request: runs_pb.StreamRunRequest, _context: Context
     ) -> AsyncIterator[runs_pb.StreamRunResponse]:
         after = _position("after", request.after)
-        tenant = allowed("runs").tenant
-        follow = self._following.follow(
-            tenant, request.run_id, after, idle=self._heartbeat, deltas=request.deltas
-        )
-        async with aclosing(follow) as events:
+        async with aclosing(self._streams.open(request.run_id, after, deltas=request.deltas)) as events:
             async for event in events:
                 if event is not None:
                     yield runs_pb.StreamRunResponse(event=event)
@@ -96,9 +89,8 @@ class RunServicer(RunServiceServicer):
 class EventStreamServicer(EventStreamServiceServicer):
     """The same streams as server-sent events. Scope "runs"."""
 
-    def __init__(self, following: Following, *, heartbeat: float) -> None:
-        self._following = following
-        self._heartbeat = heartbeat
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
 
     async def StreamRunEvents(
         self, request: events_pb.StreamRunEventsRequest, _context: Context
@@ -106,12 +98,8 @@ class EventStreamServicer(EventStreamServiceServicer):
         # a browser that reconnects says where it was in the header, which is newer than its URL
         header = current().metadata.get("last-event-id", "")
         after = _position("last-event-id", header) if header else _position("after", request.after)
-        tenant = allowed("runs").tenant
-        follow = self._following.follow(
-            tenant, request.run_id, after, idle=self._heartbeat, deltas=request.deltas
-        )
         opened = False
-        async with aclosing(follow) as events:
+        async with aclosing(self._streams.open(request.run_id, after, deltas=request.deltas)) as events:
             try:
                 async for event in events:
                     if not opened:

@@ -15,7 +15,7 @@ from malha.errors import ErrorReason, MalhaError
 
 _SECONDS = 2.0
 _MOST_BYTES = 64 * 1024
-_MOST_USD = Decimal(1_000_000)
+_LEAST_USD, _MOST_USD = Decimal("0.000001"), Decimal(1_000_000)
 
 
 class HttpPriceProvider:
@@ -76,9 +76,9 @@ def _price(body: bytes) -> Decimal:
     try:
         answer: Any = json.loads(body, parse_float=Decimal, parse_int=Decimal)
         price = Decimal(answer["usd_per_hour"])
-    except (ValueError, KeyError, TypeError, InvalidOperation):
+    except (ValueError, KeyError, TypeError, InvalidOperation, RecursionError):
         raise _unavailable("answered something that is no price") from None
-    if not price.is_finite() or not 0 < price < _MOST_USD:
+    if not price.is_finite() or not _LEAST_USD <= price < _MOST_USD:
         raise _unavailable("answered something that is no price")
     return price
 

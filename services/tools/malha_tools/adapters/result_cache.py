@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from google.protobuf.message import DecodeError
 
+from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.limits.cache import Cache, Key, tenant_key
-from malha_tools.ports import Effect
+from malha_tools.ports import Question
 
 
 class CachedResults:
@@ -15,8 +16,8 @@ class CachedResults:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    async def get(self, effect: Effect) -> ToolResult | None:
-        kept = await self._cache.get(_key(effect))
+    async def get(self, question: Question) -> ToolResult | None:
+        kept = await self._cache.get(_key(question))
         if kept is None:
             return None
         try:
@@ -24,9 +25,12 @@ class CachedResults:
         except DecodeError:
             return None  # written by another version: as good as forgotten
 
-    async def keep(self, effect: Effect, result: ToolResult, seconds: float) -> None:
-        await self._cache.set(_key(effect), result.SerializeToString(), seconds)
+    async def keep(self, question: Question, result: ToolResult, seconds: float) -> None:
+        await self._cache.set(_key(question), result.SerializeToString(), seconds)
 
 
-def _key(effect: Effect) -> Key:
-    return tenant_key(effect.tenant, "tool_result", effect.tool, effect.arguments_hash)
+def _key(question: Question) -> Key:
+    tier = Tier.Name(question.tier)
+    return tenant_key(
+        question.tenant, "tool_result", tier, question.tool, question.version, question.arguments_hash
+    )

@@ -1,0 +1,49 @@
+"""A run's stream, for as long as the key that opened it opens anything.
+
+A stream may last for days and a key end meanwhile. So the key is looked at again before each event, as it is
+before each call; it is believed for as long there, so a busy stream costs a dictionary look-up an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+
+from malha.api.gateway.v1.run_pb2 import RunEvent
+from malha.run import StreamPosition
+from malha.wire import current
+from malha_gateway.following import Following
+from malha_gateway.servicer.calls import allowed
+
+Admit = Callable[[Mapping[str, str]], Awaitable[object]]
+
+
+class Streams:
+    """Opens streams. Scope "runs".
+
+    Args:
+        admit: refuses metadata whose key opens nothing (any more).
+        heartbeat: seconds of silence after which a stream yields None.
+    """
+
+    def __init__(
+        self,
+        following: Following,
+        admit: Callable[[Mapping[str, str]], Awaitable[object]],
+        *,
+        heartbeat: float,
+    ) -> None:
+        self._following = following
+        self._admit = admit
+        self._heartbeat = heartbeat
+
+    async def open(
+        self, run_id: str, after: StreamPosition, *, deltas: bool
+    ) -> AsyncGenerator[RunEvent | None, None]:
+        """The current caller's stream of a run. Raises as ``Following.follow``, and CREDENTIAL_INVALID."""
+        tenant = allowed("runs").tenant
+        follow = self._following.follow(tenant, run_id, after, idle=self._heartbeat, deltas=deltas)
+        async with aclosing(follow) as events:
+            async for event in events:
+                await self._admit(current().metadata)
+                yield event
