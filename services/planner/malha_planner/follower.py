@@ -192,8 +192,9 @@ class Follower:
             try:
                 known, wake = await self._fold(entry, journals)
             except BrokenJournalError as error:
-                # one broken run must not stop all others
+                # one broken run must not stop all others, nor who waits until all was told
                 _alarm(entry, str(error))
+                outbox.tell(entry, [])
                 continue
             state = known.state
             if state.broken and state.finished_at == entry.time:
