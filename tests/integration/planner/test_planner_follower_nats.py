@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from malha import errors
 from malha.api.run.v1.record_pb2 import Effect
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import SystemClock
@@ -22,9 +23,10 @@ from malha.testing.records import ended
 from malha.testing.shop import until
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.presence import NatsPresence
+from malha_planner.adapters.runs_table import SqliteRunsTable
 from malha_planner.adapters.work_stream import NatsWaker
 from malha_planner.outbox import Outbox
-from malha_planner.ports import Announcement, Hint, Overtaken, WorkItem
+from malha_planner.ports import Announcement, Hint, Leadership, Overtaken, WorkItem
 
 TYPES = [
     "malha.run.accepted",
@@ -125,6 +127,52 @@ async def test_the_same_record_wakes_once_and_a_later_one_of_the_same_run_wakes_
     assert await planner.queued() == 1
     await waker.wake([Hint(f"acme/{item.run_id}:9", "interactive", "acme", item.run_id)])
     assert await planner.queued() == 2
+
+
+class RefusedOnce:
+    """A queue that refuses the first hint, after the outbox has told whatever it tells by then."""
+
+    def __init__(self, planner: PlannerOnNats) -> None:
+        self._planner = planner
+        self._waker = NatsWaker(planner.pipeline)
+        self._outbox: Leadership | None = None
+        self.refused = False
+
+    async def run(self, leadership: Leadership) -> None:
+        """As a chore, to know the outbox."""
+        self._outbox = leadership
+        await asyncio.Event().wait()
+
+    async def wake(self, hints: Sequence[Hint]) -> None:
+        if hints and not self.refused:
+            await until(lambda: _value(bool(self._outbox)))
+            assert self._outbox is not None
+            await until(lambda: _is(_count(self._planner.table), 2))
+            await self._outbox.check()  # what wrote the row has told what it tells
+            self.refused = True
+            raise errors.unavailable("nats")
+        await self._waker.wake(hints)
+
+    async def now(self) -> datetime:
+        return await self._waker.now()
+
+
+async def test_nothing_is_announced_of_a_run_before_its_hint_is_queued(planner: PlannerOnNats) -> None:
+    """Else the next leader, which goes on behind what was announced, would not queue it any more."""
+    planner.ack_wait = 30  # the timer would remind it after 90 s
+    refusing = RefusedOnce(planner)
+    planner.chores = [refusing]
+    follower = planner.follower()
+    follower._waker = refusing
+    for _ in range(2):
+        await planner.accept()
+    planner.start(follower.run())
+    await until(lambda: _is(planner.queued(), 2), seconds=5)
+    assert refusing.refused
+
+
+async def _count(table: SqliteRunsTable) -> int:
+    return len(await table.page("acme", {}, before=None, limit=10))
 
 
 async def test_a_cancellation_of_a_parked_run_wakes_a_worker(planner: PlannerOnNats) -> None:
