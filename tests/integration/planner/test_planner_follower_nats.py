@@ -14,15 +14,18 @@ from malha import errors
 from malha.api.run.v1.record_pb2 import Effect
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import SystemClock
+from malha.errors import MalhaError
 from malha.run import ClaimDecision, Position, decide_claim, fold
 from malha.run.nats_journal import RUNS
 from malha.telemetry import metrics
 from malha.testing.planner import Crash, CrashAt, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.records import ended
+from malha.testing.servers import RunningServer
 from malha.testing.shop import until
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.presence import NatsPresence
+from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import SqliteRunsTable
 from malha_planner.adapters.work_stream import NatsWaker
 from malha_planner.outbox import Outbox
@@ -113,6 +116,20 @@ async def test_an_overtaken_follower_learns_it_with_its_first_event_and_stores_n
     with pytest.raises(Overtaken):
         await announcer.publish([one], fence=fence)
     assert len(await planner.events()) == 2
+
+
+async def test_a_feed_that_broke_while_its_reader_was_busy_says_so_at_once(
+    planner: PlannerOnNats, own_server: RunningServer
+) -> None:
+    back = asyncio.Event()
+    planner.connection.on_reconnect(back.set)
+    await planner.accept()
+    async with NatsRecordFeed(planner.connection).after(0) as batches:
+        assert len(await anext(batches)) == 1
+        own_server.restart(crash=True)
+        await asyncio.wait_for(back.wait(), 5)
+        with pytest.raises(MalhaError):
+            await asyncio.wait_for(anext(batches), 2)
 
 
 async def test_the_same_record_wakes_once_and_a_later_one_of_the_same_run_wakes_again(

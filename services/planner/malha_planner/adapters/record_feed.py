@@ -81,7 +81,7 @@ class _Reader:
         while True:
             await self._ask()
             self._something.clear()
-            if not self._arrived:
+            if not (self._arrived or self._broken):
                 try:
                     async with asyncio.timeout(_SILENCE):
                         await self._something.wait()
