@@ -141,4 +141,7 @@ class Outbox:
             del events[:1]
         self._fence = await self._announcer.publish(events, fence=self._fence)
         self._told = seen
+        if not self._something.is_set():
+            # else the next batch says it; once no event is kept any more, the table alone knows
+            await self._table.upsert([], followed=seen)
         metrics.PLANNER_FOLLOWED.inc(records)

@@ -16,7 +16,7 @@ from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import SystemClock
 from malha.errors import MalhaError
 from malha.run import ClaimDecision, Position, decide_claim, fold
-from malha.run.nats_journal import RUNS
+from malha.run.nats_journal import EVENTS, RUNS
 from malha.telemetry import metrics
 from malha.testing.planner import Crash, CrashAt, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
@@ -87,6 +87,24 @@ async def test_a_follower_killed_again_and_again_announces_everything_once_in_or
     assert len(ids) == len(set(ids)) == runs * len(TYPES)
     position = [tuple(map(int, str(one).rpartition("/")[2].split("."))) for one in ids]
     assert position == sorted(position)
+
+
+async def test_after_a_rest_longer_than_events_are_kept_nothing_is_announced_again(
+    planner: PlannerOnNats,
+) -> None:
+    planner.model.script = [says("hello")]
+    planner.start_worker()
+    follower = planner.start_follower()
+    await planner.accept()
+    await planner.until_finished(1)
+    await planner.kill(follower)
+    before = {event["id"] for event in await planner.events()}
+    await planner.connection.js.purge_stream(EVENTS)  # leaves what age leaves: the last sequence alone
+
+    planner.start_follower()
+    await planner.accept()
+    await planner.until_finished(1)
+    assert not before & {event["id"] for event in await planner.events()}
 
 
 async def test_of_two_followers_one_leads_and_the_other_takes_over_when_it_dies(
