@@ -17,7 +17,7 @@ from malha.api.run.v1.record_pb2 import (
     Record,
 )
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
-from malha.run import Entry, cancelled, subject
+from malha.run import Entry, cancelled, limits, subject
 from malha.testing.journal import MemoryJournal
 from malha.testing.planner import Crash, CrashAt, HoldAt, MemoryToolbox, asks, found, says
 from malha.testing.records import RecordsOf
@@ -183,6 +183,36 @@ async def test_a_cancellation_that_beats_the_answer_by_a_hair_wins_and_the_resul
     assert state.answered is None
     assert state.steps[0].finished is not None
     assert shop.ledger.spent == 10 == state.finished.cost.amount_microusd
+
+
+async def test_a_cancellation_before_a_call_of_an_unknown_tool_is_written_leaves_no_half_of_it(
+    shop: Shop,
+) -> None:
+    """Such a call is answered at once, so that its start and its end wait for the same record."""
+    hold = HoldAt("before_tool_started")
+    shop.model.script = [asks(("no_such_tool", {}), ("add", {"a": 1}))]
+    item = await shop.accept()
+    async with asyncio.timeout(10):
+        working = asyncio.create_task(shop.worker(hold).handle(item))
+        await hold.reached.wait()
+        await shop.cancel(item)
+        hold.go_on.set()
+        await working
+    state = await shop.state(item)
+    assert state.finished is not None
+    assert state.finished.status == FinalStatus.FINAL_STATUS_CANCELLED
+    assert [step.step for step in state.steps] == [1]
+    assert shop.ledger.reserved == 0
+
+
+async def test_a_full_journal_without_room_for_a_call_of_an_unknown_tool_ends_for_that_reason(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_RECORDS", 20)  # enough for a first call of the model, no more
+    shop.model.script = [asks(("no_such_tool", {}))]
+    item = await shop.accept()
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "JOURNAL_LIMIT"
 
 
 class RingsEarly(MemoryJournal):
