@@ -150,6 +150,16 @@ async def test_a_feed_that_broke_while_its_reader_was_busy_says_so_at_once(
             await asyncio.wait_for(anext(batches), 2)
 
 
+async def test_a_feed_that_cannot_be_opened_leaves_no_subscription(planner: PlannerOnNats) -> None:
+    await planner.connection.js.delete_stream(RUNS)
+    before = len(planner.connection.nc._subs)
+    for _ in range(3):
+        with pytest.raises(MalhaError):
+            async with NatsRecordFeed(planner.connection).after(0):
+                pass
+    assert len(planner.connection.nc._subs) == before
+
+
 async def test_the_same_record_wakes_once_and_a_later_one_of_the_same_run_wakes_again(
     planner: PlannerOnNats,
 ) -> None:
