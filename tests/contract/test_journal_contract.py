@@ -168,6 +168,13 @@ async def test_accepting_twice_answers_the_run_and_stores_one_record(journal: Jo
     assert len(await journal.load(run.tenant, run.run_id)) == 2
 
 
+async def test_accepting_again_what_has_a_broken_journal_answers_a_dead_run(journal: Journal) -> None:
+    run = RecordsOf()
+    first = await accept(journal, run.accepted())
+    await journal.append(run.replayed(), expected=first.last_sequence)
+    assert (await accept(journal, run.accepted())).dead
+
+
 async def test_the_same_key_with_another_request_is_a_conflict(journal: Journal) -> None:
     run = RecordsOf()
     await accept(journal, run.accepted())
