@@ -21,7 +21,7 @@ async def on_nats(request: pytest.FixtureRequest) -> Connection:
     connection = await connect(
         cluster.url if cluster else request.getfixturevalue("nats_url"), name="contract"
     )
-    await ensure_streams(connection, replicas=NODES if cluster else 1, max_bytes=256 << 20)
+    await ensure_streams(connection, replicas=NODES if cluster else 1, max_bytes=256 << 20, patience=60)
     return connection
 
 
