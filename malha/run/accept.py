@@ -28,7 +28,7 @@ async def accept(journal: Journal, record: Record) -> RunState:
     try:
         return fold([await journal.append(record, expected=0)])
     except Fenced as fenced:
-        state = fold(fenced.entries)
+        state = fold_whatever(fenced.entries)
     refuse_other(state, record.events[0].accepted.request_hash)
     return state
 

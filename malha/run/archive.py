@@ -18,6 +18,7 @@ from malha.api.run.v1.record_pb2 import Record
 from malha.run.journal import Doorbell, Entry, Fenced, Journal
 
 _LOOKS = 3
+_ENDS = ("finished", "dropped")
 
 
 class Archive(Protocol):
@@ -76,7 +77,7 @@ class JournalWithArchive:
         """Whether the last record of a journal that is over has gone: a journal is read record by record,
         and moved away its first record first, its last one next, so between them some may be missing."""
         record = last.record
-        if not any(event.HasField("finished") for event in record.events):
+        if not any(event.WhichOneof("event") in _ENDS for event in record.events):
             return False
         return await self._journal.last_sequence(record.tenant, record.run_id) != last.sequence
 

@@ -229,6 +229,7 @@ class MemoryLedger:
             self.enter(settlement.key, reserved, amount)
         answer = Settled(key=settlement.key)
         answer.cost.amount_microusd = self.entries[settlement.key][1] or 0
+        answer.cost.reference_microusd = 2 * answer.cost.amount_microusd
         return answer
 
 

@@ -21,7 +21,7 @@ async def on_nats(request: pytest.FixtureRequest) -> Connection:
     connection = await connect(
         cluster.url if cluster else request.getfixturevalue("nats_url"), name="contract"
     )
-    await ensure_streams(connection, replicas=NODES if cluster else 1, max_bytes=256 << 20)
+    await ensure_streams(connection, replicas=NODES if cluster else 1, max_bytes=256 << 20, patience=60)
     return connection
 
 
@@ -166,6 +166,13 @@ async def test_accepting_twice_answers_the_run_and_stores_one_record(journal: Jo
     again = await accept(journal, run.accepted())
     assert again.epoch
     assert len(await journal.load(run.tenant, run.run_id)) == 2
+
+
+async def test_accepting_again_what_has_a_broken_journal_answers_a_dead_run(journal: Journal) -> None:
+    run = RecordsOf()
+    first = await accept(journal, run.accepted())
+    await journal.append(run.replayed(), expected=first.last_sequence)
+    assert (await accept(journal, run.accepted())).dead
 
 
 async def test_the_same_key_with_another_request_is_a_conflict(journal: Journal) -> None:

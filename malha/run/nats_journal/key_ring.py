@@ -49,7 +49,9 @@ class NatsKeyRing:
         self._kept: OrderedDict[str, list[DataKey]] = OrderedDict()
 
     async def listen(self) -> None:
-        """From now on forget a tenant's keys when another process makes or destroys one."""
+        """From now on forget a tenant's keys when another process makes or destroys one, and all keys where
+        that may not have been heard."""
+        self._connection.on_reconnect(self._kept.clear)
         await self._connection.nc.subscribe(KEY_SUBJECTS, cb=self._on_key)
 
     async def destroy(self, tenant: str) -> None:

@@ -62,7 +62,8 @@ class SubjectLog:
     """Append to and read from subjects of one stream, through its leader.
 
     Args:
-        patience: seconds after which an append or a read gives up with DEPENDENCY_UNAVAILABLE.
+        patience: seconds after which an append, or a read that gets no further, gives up with
+            DEPENDENCY_UNAVAILABLE.
         answer_within: seconds after which one request counts as lost.
     """
 
@@ -128,6 +129,8 @@ class SubjectLog:
         between: list[Stored] = []
         known = after
         while last.fence != known:
+            # a journal may be 5,000 records long: what counts is that answers come
+            deadline = max(deadline, time.monotonic() + self._patience)
             found = await self._get({"next_by_subj": subject, "seq": known + 1}, deadline)
             if found is None or found.sequence >= last.sequence:
                 break

@@ -19,7 +19,7 @@ from malha.api.gateway.v1.run_service_pb2 import (
 from malha.api.run.v1.record_pb2 import Content, Decided, Decision, JournalEvent, Record
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
-from malha.run import Journal, RunState, Sealer, amend, attempt_hash, fold
+from malha.run import Journal, RunState, Sealer, amend, attempt_hash, fold_whatever
 from malha_gateway.admission import check_judgement
 from malha_gateway.approval_view import ApprovalView
 from malha_gateway.deciding import decision, expired
@@ -81,7 +81,7 @@ class Approvals:
         entries = await self._journal.load(principal.tenant, run_id)
         if not entries:
             return []  # the table is a moment behind
-        state = fold(entries)
+        state = fold_whatever(entries)
         return [approval async for approval in self._for(principal.subject, state)]
 
     async def _for(self, subject: str, state: RunState) -> AsyncIterator[Approval]:
@@ -118,7 +118,7 @@ class Approvals:
         entries = await self._journal.load(tenant, run_id)
         if not entries:
             raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
-        return fold(entries)
+        return fold_whatever(entries)
 
 
 def _may(subject: str, state: RunState, request: DecideApprovalRequest) -> bool:

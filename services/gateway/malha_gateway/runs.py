@@ -38,7 +38,6 @@ from malha.run import (
     accept,
     amend,
     cancelled,
-    fold,
     fold_whatever,
     refuse_other,
     run_id_for,
@@ -153,7 +152,7 @@ class Runs:
                 # the end, when the caller waits for nothing else, one record is left to read.
                 entries = await self._journal.load(principal.tenant, run_id, after=state.last_sequence)
                 read.extend(entry.record for entry in entries)
-                fold(entries, state)
+                fold_whatever(entries, state)
         await self._raise_refusal(state)
         return await self._view.run(state)
 
@@ -218,7 +217,7 @@ class Runs:
         entries = await self._journal.load(principal.tenant, run_id)
         if not entries:
             return None
-        state = fold(entries)
+        state = fold_whatever(entries)
         refuse_other(state, request_hash(request))
         return state
 

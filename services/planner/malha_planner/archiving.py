@@ -21,6 +21,7 @@ from malha_planner.ports import Leadership, RunsTable, Shelf, Streams, Waker
 _TICK = 2.0
 _BATCH = 64
 _AT_ONCE = 4
+_ALL = 2**63 - 1
 
 
 class Archivist:
@@ -78,7 +79,9 @@ class Archivist:
             return False
         kept = await self._shelf.entries(tenant, run_id)
         if not kept:
+            # said once, and not looked for again: it must not stand before those that can be archived
             log.error("journal_lost", run=run_id)
+            await self._table.archived(tenant, run_id, through=_ALL)
             return False
         await self._streams.erase_records([entry.sequence for entry in kept])
         await self._table.archived(tenant, run_id, through=kept[-1].sequence)

@@ -32,8 +32,7 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
 
     Raises Fenced where someone else wrote first: the run is not dead after all.
     """
-    cost = Cost()
-    cost.CopyFrom(state.cost)
+    paid: list[Cost] = []
     record = Record(tenant=state.tenant, run_id=state.run_id, written_at=stamp(clock.now()))
     for step in state.open_steps():
         abandoned = StepAbandoned(
@@ -42,12 +41,12 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
             how=Abandonment.ABANDONMENT_UNKNOWN,
             cost=await _pay(ledger, settle(state, step.started, Settlement(at_ceiling=True))),
         )
-        cost.amount_microusd += abandoned.cost.amount_microusd
+        paid.append(abandoned.cost)
         record.events.append(JournalEvent(step_abandoned=abandoned))
     for step in state.steps:
         for owed in settlements(state, [step]) if step.cost is None else []:
             settled = StepSettled(key=step.key, step=step.step, cost=await _pay(ledger, owed))
-            cost.amount_microusd += settled.cost.amount_microusd
+            paid.append(settled.cost)
             record.events.append(JournalEvent(step_settled=settled))
     for key in resume(state, 0, width=MAX_CALLS).release:
         await _pay(ledger, Settlement(key=key, release=True))
@@ -56,8 +55,12 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
         status=FinalStatus.FINAL_STATUS_DEAD,
         error_reason="TOO_MANY_DELIVERIES",
         usage=state.usage,
-        cost=cost,
+        cost=state.cost,
     )
+    for cost in paid:
+        finished.cost.amount_microusd += cost.amount_microusd
+        finished.cost.reference_microusd += cost.reference_microusd
+        finished.cost.reference_model = cost.reference_model or finished.cost.reference_model
     sealed = await sealer.seal(state.tenant, state.run_id, "finished", Content(error_text=text))
     record.events.append(JournalEvent(finished=finished, content=sealed))
     await journal.append(record, expected=state.last_sequence)

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.planner.v1.erasure_pb2 import Erasure
+from malha.api.run.v1.record_pb2 import Dropped, JournalEvent, Record
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
-from malha.run import Entry, Journal, fold_whatever, opens
+from malha.run import Entry, Fenced, Journal, RunState, fold_whatever, opens
 from malha_planner.ports import Disk, Erasures, Keys, RunsTable, Shelf
+from malha_planner.timestamps import stamp
 
 _LOOK = 0.05
 _PAGE = 64
@@ -73,7 +75,11 @@ class EraseRequests:
         while rows := await self._table.page(tenant, {}, before=before, limit=_PAGE):
             run_ids = [row.run_id for _, row in rows]
             for run_id in run_ids:
-                await self._ask(theirs, run_id)
+                try:
+                    await self._ask(theirs, run_id)
+                except MalhaError as error:
+                    if error.reason != ErrorReason.ERROR_REASON_RUN_NOT_FOUND:
+                        raise  # what is gone by now was asked for before, or by others
             await self._until_done(tenant, run_ids)
             erased += len(rows)
             before = rows[-1][0]
@@ -88,7 +94,15 @@ class EraseRequests:
         known = await self._shelf.entries(tenant, run_id) or entries
         if not known or not opens(known[0].record):
             raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
-        _refuse_open(known)
+        state = fold_whatever(known)
+        if not state.final:
+            raise _still_going(RunStatus.Name(state.status).removeprefix("RUN_STATUS_"))
+        if state.dead:
+            try:
+                known = [*known, await self._drop(principal, state)]
+            except Fenced:
+                await self._ask(principal, run_id)
+                return
         await self._erasures.ask(
             Erasure(
                 tenant=tenant,
@@ -99,18 +113,22 @@ class EraseRequests:
             )
         )
 
+    async def _drop(self, principal: Principal, state: RunState) -> Entry:
+        """Close a dead run for good: replayed meanwhile, it would be erased in part only. Raises Fenced."""
+        record = Record(
+            tenant=state.tenant,
+            run_id=state.run_id,
+            events=[JournalEvent(dropped=Dropped(by=principal.subject, reason="erased"))],
+            written_at=stamp(self._clock.now()),
+        )
+        return await self._journal.append(record, expected=state.last_sequence)
+
     async def _until_done(self, tenant: str, run_ids: Sequence[str]) -> None:
         """Return when these are erased; how long that may take is the caller's to say."""
         for run_id in run_ids:
             while await self._erasures.waits(tenant, run_id):
                 await self._clock.sleep(_LOOK)
         await self._disk.scour(run_ids)
-
-
-def _refuse_open(entries: Sequence[Entry]) -> None:
-    state = fold_whatever(entries)
-    if not state.final:
-        raise _still_going(RunStatus.Name(state.status).removeprefix("RUN_STATUS_"))
 
 
 def _still_going(status: str) -> MalhaError:

@@ -192,8 +192,9 @@ class Follower:
             try:
                 known, wake = await self._fold(entry, journals)
             except BrokenJournalError as error:
-                # one broken run must not stop all others
+                # one broken run must not stop all others, nor who waits until all was told
                 _alarm(entry, str(error))
+                outbox.tell(entry, [])
                 continue
             state = known.state
             if state.broken and state.finished_at == entry.time:
@@ -206,6 +207,7 @@ class Follower:
             if state.final or not goes_on(state):  # who waits holds nothing
                 self._known.pop((state.tenant, state.run_id), None)
         await self._waker.wake(hints)
+        outbox.woken()
 
     async def _journals(self, batch: Sequence[Entry]) -> dict[_Where, list[Entry]]:
         """Of the runs that moved and are not kept. Side by side: when many that waited go on at once, reading

@@ -140,9 +140,16 @@ class Lease:
                 self.note(JournalEvent(step_settled=settled_later))
 
     def forget_beginnings(self) -> None:
-        """Drop noted starts, questions, answer and end: what a cancelled run does not do any more."""
+        """Drop noted starts, questions, answer and end: what a cancelled run does not do any more. A call
+        that is answered without being made ends where it starts, so its end goes too."""
         dropped = {"proposed", "parked", "step_started", "answered", "finished"}
-        self._noted = [one for one in self._noted if one[0].WhichOneof("event") not in dropped]
+        started = {event.step_started.key for event, _ in self._noted if event.HasField("step_started")}
+
+        def stays(event: JournalEvent) -> bool:
+            end = _end_of(event)
+            return event.WhichOneof("event") not in dropped and (end is None or end.key not in started)
+
+        self._noted = [one for one in self._noted if stays(one[0])]
 
     async def write(self) -> None:
         """Append the noted events as one record.

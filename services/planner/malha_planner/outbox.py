@@ -1,7 +1,8 @@
 """What the follower has to tell, on its way out: rows and events, some milliseconds' worth at a time.
 
 A hint cannot wait, for a caller waits behind it. Rows and events can, and together they cost a third:
-one transaction, one answer for a whole batch of events.
+one transaction, one answer for a whole batch of events. And events must wait for the hints: the next
+leader goes on behind the last event, so what it finds announced was woken.
 """
 
 from __future__ import annotations
@@ -53,9 +54,11 @@ class Outbox:
         self._sending = asyncio.Lock()
         self._confirmed = False
         self._events: list[Announcement] = []
+        self._ready = 0
+        """How many of the events may be told by now."""
         self._moved: dict[tuple[str, str], tuple[RunState, Entry, int]] = {}
         self._records = 0
-        self._seen = self._told = told
+        self._last = self._seen = self._told = told
         self._something = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -87,12 +90,17 @@ class Outbox:
             self._events.append(announcement)
         self._took(entry)
 
+    def woken(self) -> None:
+        """All runs that the records taken so far wake have their hints: the events may go."""
+        self._ready, self._seen = len(self._events), self._last
+        self._something.set()
+        if self._ready >= _FULL:
+            self._room.clear()
+
     def _took(self, entry: Entry) -> None:
-        self._seen = entry.sequence
+        self._last = entry.sequence
         self._records += 1
         self._something.set()
-        if len(self._events) >= _FULL:
-            self._room.clear()
 
     async def room(self) -> None:
         """Return once there is room for more."""
@@ -116,7 +124,8 @@ class Outbox:
                 raise Overtaken
 
     async def _send(self) -> None:
-        events, self._events = self._events, []
+        events, self._events = self._events[: self._ready], self._events[self._ready :]
+        self._ready = 0
         moved, self._moved = self._moved, {}
         seen, records, self._records = self._seen, self._records, 0
         rows = [
@@ -132,4 +141,7 @@ class Outbox:
             del events[:1]
         self._fence = await self._announcer.publish(events, fence=self._fence)
         self._told = seen
+        if not self._something.is_set():
+            # else the next batch says it; once no event is kept any more, the table alone knows
+            await self._table.upsert([], followed=seen)
         metrics.PLANNER_FOLLOWED.inc(records)

@@ -80,6 +80,18 @@ async def test_the_leading_follower_archives(planner: PlannerOnNats) -> None:
     assert (row.run_id, row.status) == (item.run_id, "SUCCEEDED")
 
 
+async def test_runs_whose_journals_are_lost_keep_no_other_from_the_archive(planner: PlannerOnNats) -> None:
+    """After a restore, for example: the table knows runs that the stream does not."""
+    journals = [await in_stream(planner, item) for item in await finished(planner, 65)]
+    *lost, kept = sorted(journals, key=lambda entries: entries[-1].sequence)
+    for entries in lost:  # as many as are archived at once
+        await planner.streams.erase_records([entry.sequence for entry in entries])
+    archivist = planner.archivist()
+    assert await archivist.archive(Leading()) == 0
+    assert await archivist.archive(Leading()) == 1
+    assert await planner.archive.entries("acme", kept[0].record.run_id) == kept
+
+
 class DiesErasing:
     """Streams whose process dies after so many erased records."""
 

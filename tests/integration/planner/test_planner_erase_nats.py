@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal
-from malha.api.run.v1.record_pb2 import Content
+from malha.api.planner.v1.planner_service_pb2 import RunRow
+from malha.api.run.v1.record_pb2 import Content, FinalStatus, Record
 from malha.errors import ErrorReason, MalhaError
 from malha.run import Entry, Sealer, UnsealableError, accept, erased_id, run_id_for
 from malha.run.nats_journal import NatsKeyRing
 from malha.testing.grep import files_with, traces
 from malha.testing.planner import Crash, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
+from malha.testing.records import finished as ending
 from malha.testing.shop import until
 from malha_planner.adapters.runs_table import SqliteRunsTable
 from malha_planner.ports import Row
@@ -216,6 +219,86 @@ async def test_an_erasure_that_died_anywhere_is_finished_by_the_next_leader(
     await until(clean)
     assert [event["type"] for event in await planner.events()].count("malha.run.erased") == 1
     assert (await planner.state(kept)).final
+
+
+async def test_an_erasure_that_died_in_the_last_run_of_all_waits_for_no_other_run(
+    planner: PlannerOnNats,
+) -> None:
+    (item,) = await finished(planner)
+    for task in list(planner._tasks):
+        await planner.stop(task)
+    entries = await planner.journal.load(item.tenant, item.run_id)
+    requests = planner.erase_requests()
+    await requests._ask(ANA, item.run_id)
+    await planner.streams.erase_records([entries[0].sequence])  # and died
+
+    planner.chores = [planner.eraser()]
+    planner.start_follower()
+    async with asyncio.timeout(5):
+        await requests._until_done("acme", [item.run_id])
+    assert await gone(planner, item)
+
+
+async def test_a_dead_run_whose_erasure_is_asked_for_cannot_be_replayed(planner: PlannerOnNats) -> None:
+    """A replay's record would be left, and a row that nothing takes away."""
+    item = await planner.accept()
+    await planner.append(item, ending(FinalStatus.FINAL_STATUS_DEAD))
+    requests = planner.erase_requests()
+    await requests._ask(ANA, item.run_id)
+    assert not (await planner.state(item)).dead
+
+    planner.chores = [planner.eraser()]
+    planner.start_follower()
+    await requests._until_done("acme", [item.run_id])
+    assert await gone(planner, item)
+
+
+class ReplayedMeanwhile:
+    """A journal into which an operator's replay comes first."""
+
+    def __init__(self, planner: PlannerOnNats, item: MemoryItem) -> None:
+        self._planner, self._item = planner, item
+
+    async def append(self, record: Record, *, expected: int) -> Entry:
+        await self._planner.replay(self._item)
+        return await self._planner.stream_journal.append(record, expected=expected)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._planner.stream_journal, name)
+
+
+async def test_a_dead_run_that_is_replayed_as_its_erasure_is_asked_for_goes_on(
+    planner: PlannerOnNats,
+) -> None:
+    item = await planner.accept()
+    await planner.append(item, ending(FinalStatus.FINAL_STATUS_DEAD))
+    requests = planner.erase_requests()
+    requests._journal = ReplayedMeanwhile(planner, item)  # type: ignore[assignment]
+    with pytest.raises(MalhaError) as refused:
+        await requests.erase_run(ANA, item.run_id)
+    assert refused.value.reason == ErrorReason.ERROR_REASON_RUN_NOT_FINISHED
+    assert not await planner.archive.waits("acme", item.run_id)
+
+
+async def test_a_tenants_erasure_passes_over_what_another_request_erased_meanwhile(
+    planner: PlannerOnNats,
+) -> None:
+    await finished(planner, 3)
+    requests = planner.erase_requests()
+
+    class ErasedMeanwhile(SqliteRunsTable):
+        async def page(
+            self, tenant: str, where: Mapping[str, str], *, before: int | None, limit: int
+        ) -> list[tuple[int, RunRow]]:
+            rows = await super().page(tenant, where, before=before, limit=limit)
+            for _, row in rows[:1]:
+                await requests.erase_run(ANA, row.run_id)
+            return rows
+
+    again = planner.erase_requests()
+    again._table = ErasedMeanwhile(planner.table._database)
+    await again.erase_tenant(ANA, "acme")
+    assert await planner.table.page("acme", {}, before=None, limit=10) == []
 
 
 async def test_a_follower_that_was_held_up_cannot_bring_back_a_row_or_an_archived_journal(

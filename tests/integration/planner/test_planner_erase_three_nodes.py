@@ -34,7 +34,7 @@ def cluster(tmp_path: Path) -> Iterator[NatsCluster]:
 @pytest.fixture
 async def connection(cluster: NatsCluster) -> AsyncIterator[Connection]:
     opened = await connect(cluster.url, name="tests", timeout=20)
-    await ensure_streams(opened, replicas=NODES, max_bytes=256 << 20)
+    await ensure_streams(opened, replicas=NODES, max_bytes=256 << 20, patience=60)
     yield opened
     await opened.close()
 

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from malha import errors
 from malha.api.run.v1.record_pb2 import Effect
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import SystemClock
+from malha.errors import MalhaError
 from malha.run import ClaimDecision, Position, decide_claim, fold
-from malha.run.nats_journal import RUNS
+from malha.run.nats_journal import EVENTS, RUNS
 from malha.telemetry import metrics
 from malha.testing.planner import Crash, CrashAt, MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.records import ended
+from malha.testing.servers import RunningServer
 from malha.testing.shop import until
 from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.presence import NatsPresence
+from malha_planner.adapters.record_feed import NatsRecordFeed
+from malha_planner.adapters.runs_table import SqliteRunsTable
 from malha_planner.adapters.work_stream import NatsWaker
 from malha_planner.outbox import Outbox
-from malha_planner.ports import Announcement, Hint, Overtaken, WorkItem
+from malha_planner.ports import Announcement, Hint, Leadership, Overtaken, WorkItem
 
 TYPES = [
     "malha.run.accepted",
@@ -84,6 +89,24 @@ async def test_a_follower_killed_again_and_again_announces_everything_once_in_or
     assert position == sorted(position)
 
 
+async def test_after_a_rest_longer_than_events_are_kept_nothing_is_announced_again(
+    planner: PlannerOnNats,
+) -> None:
+    planner.model.script = [says("hello")]
+    planner.start_worker()
+    follower = planner.start_follower()
+    await planner.accept()
+    await planner.until_finished(1)
+    await planner.kill(follower)
+    before = {event["id"] for event in await planner.events()}
+    await planner.connection.js.purge_stream(EVENTS)  # leaves what age leaves: the last sequence alone
+
+    planner.start_follower()
+    await planner.accept()
+    await planner.until_finished(1)
+    assert not before & {event["id"] for event in await planner.events()}
+
+
 async def test_of_two_followers_one_leads_and_the_other_takes_over_when_it_dies(
     planner: PlannerOnNats,
 ) -> None:
@@ -113,6 +136,30 @@ async def test_an_overtaken_follower_learns_it_with_its_first_event_and_stores_n
     assert len(await planner.events()) == 2
 
 
+async def test_a_feed_that_broke_while_its_reader_was_busy_says_so_at_once(
+    planner: PlannerOnNats, own_server: RunningServer
+) -> None:
+    back = asyncio.Event()
+    planner.connection.on_reconnect(back.set)
+    await planner.accept()
+    async with NatsRecordFeed(planner.connection).after(0) as batches:
+        assert len(await anext(batches)) == 1
+        own_server.restart(crash=True)
+        await asyncio.wait_for(back.wait(), 5)
+        with pytest.raises(MalhaError):
+            await asyncio.wait_for(anext(batches), 2)
+
+
+async def test_a_feed_that_cannot_be_opened_leaves_no_subscription(planner: PlannerOnNats) -> None:
+    await planner.connection.js.delete_stream(RUNS)
+    before = len(planner.connection.nc._subs)
+    for _ in range(3):
+        with pytest.raises(MalhaError):
+            async with NatsRecordFeed(planner.connection).after(0):
+                pass
+    assert len(planner.connection.nc._subs) == before
+
+
 async def test_the_same_record_wakes_once_and_a_later_one_of_the_same_run_wakes_again(
     planner: PlannerOnNats,
 ) -> None:
@@ -125,6 +172,52 @@ async def test_the_same_record_wakes_once_and_a_later_one_of_the_same_run_wakes_
     assert await planner.queued() == 1
     await waker.wake([Hint(f"acme/{item.run_id}:9", "interactive", "acme", item.run_id)])
     assert await planner.queued() == 2
+
+
+class RefusedOnce:
+    """A queue that refuses the first hint, after the outbox has told whatever it tells by then."""
+
+    def __init__(self, planner: PlannerOnNats) -> None:
+        self._planner = planner
+        self._waker = NatsWaker(planner.pipeline)
+        self._outbox: Leadership | None = None
+        self.refused = False
+
+    async def run(self, leadership: Leadership) -> None:
+        """As a chore, to know the outbox."""
+        self._outbox = leadership
+        await asyncio.Event().wait()
+
+    async def wake(self, hints: Sequence[Hint]) -> None:
+        if hints and not self.refused:
+            await until(lambda: _value(bool(self._outbox)))
+            assert self._outbox is not None
+            await until(lambda: _is(_count(self._planner.table), 2))
+            await self._outbox.check()  # what wrote the row has told what it tells
+            self.refused = True
+            raise errors.unavailable("nats")
+        await self._waker.wake(hints)
+
+    async def now(self) -> datetime:
+        return await self._waker.now()
+
+
+async def test_nothing_is_announced_of_a_run_before_its_hint_is_queued(planner: PlannerOnNats) -> None:
+    """Else the next leader, which goes on behind what was announced, would not queue it any more."""
+    planner.ack_wait = 30  # the timer would remind it after 90 s
+    refusing = RefusedOnce(planner)
+    planner.chores = [refusing]
+    follower = planner.follower()
+    follower._waker = refusing
+    for _ in range(2):
+        await planner.accept()
+    planner.start(follower.run())
+    await until(lambda: _is(planner.queued(), 2), seconds=5)
+    assert refusing.refused
+
+
+async def _count(table: SqliteRunsTable) -> int:
+    return len(await table.page("acme", {}, before=None, limit=10))
 
 
 async def test_a_cancellation_of_a_parked_run_wakes_a_worker(planner: PlannerOnNats) -> None:

@@ -9,7 +9,8 @@ from nats.aio.msg import Msg
 
 from malha.errors import ErrorReason, MalhaError
 from malha.run import Fenced
-from malha.run.nats_journal import Connection, NatsJournal
+from malha.run.nats_journal import Connection, NatsJournal, subject_log
+from malha.testing.clock import FakeClock
 from malha.testing.records import RecordsOf
 
 
@@ -150,3 +151,25 @@ async def test_loading_one_new_record_is_one_question_to_the_leader(connection: 
     assert faulty.reads == ["$JS.API.STREAM.MSG.GET.RUNS"]
     assert len(await journal.load(run.tenant, run.run_id)) == 2
     assert set(faulty.reads) == {"$JS.API.STREAM.MSG.GET.RUNS"}, "a direct get may answer from behind"
+
+
+async def test_a_long_journal_is_read_to_its_end_however_long_that_takes_while_answers_come(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RecordsOf()
+    plain = NatsJournal(connection)
+    last = await plain.append(run.accepted(), expected=0)
+    for _ in range(9):
+        last = await plain.append(run.claimed(), expected=last.sequence)
+    clock = FakeClock()
+
+    class Slow(Faulty):
+        async def request(
+            self, subject: str, payload: bytes, *, timeout: float, headers: dict[str, str] | None
+        ) -> Msg:
+            clock.advance(1)
+            return await super().request(subject, payload, timeout=timeout, headers=headers)
+
+    monkeypatch.setattr(subject_log, "time", clock)
+    found = await journal_over(Slow(connection), patience=5).load(run.tenant, run.run_id)
+    assert len(found) == 10

@@ -1,12 +1,13 @@
 """Data keys live in the stream wrapped, and only the master key that wrapped them opens them."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from malha.api.run.v1.record_pb2 import Content
 from malha.run import Sealer, UnsealableError, run_id_for
-from malha.run.nats_journal import KEYS, Connection, NatsKeyRing, read_master_key
+from malha.run.nats_journal import KEYS, Connection, NatsKeyRing, connect, read_master_key
 
 
 async def test_the_stored_key_is_not_the_key(connection: Connection) -> None:
@@ -41,6 +42,37 @@ async def test_what_one_process_sealed_another_opens(connection: Connection) -> 
     sealed = await Sealer(NatsKeyRing(connection, b"m" * 32)).seal(tenant, run_id, "accepted", content)
     another = Sealer(NatsKeyRing(connection, b"m" * 32))
     assert await another.open(tenant, run_id, "accepted", sealed) == content
+
+
+async def test_a_process_that_was_cut_off_while_a_key_was_destroyed_seals_with_the_new_one(
+    nats_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = run_id_for("x", None)[:20]
+    place = (tenant, run_id_for(tenant, None), "accepted")
+    cut = await connect(nats_url, name="cut")
+    keys = NatsKeyRing(cut, b"m" * 32)
+    await keys.listen()
+    old = await keys.current(tenant)
+    back, let = asyncio.Event(), asyncio.Event()
+    cut.on_reconnect(back.set)
+    reconnect = cut.nc._select_next_server
+
+    async def held_back() -> None:
+        await let.wait()
+        await reconnect()
+
+    monkeypatch.setattr(cut.nc, "_select_next_server", held_back)
+    await cut.nc._process_op_err(ConnectionResetError())
+    assert not cut.connected
+    await NatsKeyRing(connection, b"m" * 32).destroy(tenant)
+    let.set()
+    await asyncio.wait_for(back.wait(), 5)
+
+    assert await keys.find(tenant, old.key_id) is None
+    content = Content(text="new")
+    sealed = await Sealer(keys).seal(*place, content)
+    assert await Sealer(NatsKeyRing(connection, b"m" * 32)).open(*place, sealed) == content
+    await cut.close()
 
 
 def test_a_master_key_is_32_bytes_in_hex(tmp_path: Path) -> None:

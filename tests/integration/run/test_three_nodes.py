@@ -27,7 +27,7 @@ async def connections(nats_cluster: NatsCluster) -> AsyncIterator[list[Connectio
             connection = await connect(node.url, name="three-nodes", timeout=10)
             stack.push_async_callback(connection.close)
             opened.append(connection)
-        await ensure_streams(opened[0], replicas=NODES, max_bytes=256 << 20)
+        await ensure_streams(opened[0], replicas=NODES, max_bytes=256 << 20, patience=60)
         yield opened
 
 

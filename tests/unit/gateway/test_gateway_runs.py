@@ -21,6 +21,7 @@ from malha.ids import ulid
 from malha.run import Entry, Priority, Sealer, lane_of
 from malha.testing.clock import FakeClock
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
+from malha.testing.records import RecordsOf, ended
 from malha.testing.worker import PlayedRun
 from malha_gateway.looking import POLL_SECONDS
 from malha_gateway.ports import Cost, Guard, Planner
@@ -316,6 +317,16 @@ async def test_waiting_on_a_retry_of_a_finished_run_answers_at_once(gate: Gate) 
     run = await gate.runs.create(ANA, request)
     await gate.worker(run.run_id).play()
     assert (await gate.runs.wait(ANA, request, seconds=5)).answer == "391"
+
+
+async def test_a_run_whose_journal_broke_is_dead_for_whoever_waits_or_asks_again(gate: Gate) -> None:
+    request = CreateRunRequest(input="17?", idempotency_key="once")
+    waiting = asyncio.create_task(gate.runs.wait(ANA, request, seconds=5))
+    run_id = (await gate.accepted()).record.run_id
+    broken = RecordsOf("acme", run_id).record(ended(f"acme/{run_id}/1/2/1"))
+    await gate.journal.append(broken, expected=1)
+    assert (await waiting).status == RunStatus.RUN_STATUS_DEAD
+    assert (await gate.runs.create(ANA, request)).status == RunStatus.RUN_STATUS_DEAD
 
 
 async def test_a_ring_that_was_refused_ends_no_wait(gate: Gate) -> None:

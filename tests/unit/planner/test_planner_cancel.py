@@ -17,7 +17,7 @@ from malha.api.run.v1.record_pb2 import (
     Record,
 )
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
-from malha.run import Entry, cancelled, subject
+from malha.run import Entry, cancelled, limits, subject
 from malha.testing.journal import MemoryJournal
 from malha.testing.planner import Crash, CrashAt, HoldAt, MemoryToolbox, asks, found, says
 from malha.testing.records import RecordsOf
@@ -183,6 +183,44 @@ async def test_a_cancellation_that_beats_the_answer_by_a_hair_wins_and_the_resul
     assert state.answered is None
     assert state.steps[0].finished is not None
     assert shop.ledger.spent == 10 == state.finished.cost.amount_microusd
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_a_cancellation_that_beats_any_append_leaves_a_whole_journal_and_holds_no_money(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    """Among the calls is one that is answered at once, so that its start and its end wait for one record."""
+    append, appends = shop.journal.append, 0
+
+    async def beaten(record: Record, *, expected: int) -> Entry:
+        nonlocal appends
+        appends += 1
+        if appends == nth:
+            monkeypatch.setattr(shop.journal, "append", append)
+            await shop.cancel(item)
+        return await append(record, expected=expected)
+
+    shop.model.script = [asks(("no_such_tool", {}), ("add", {"a": 1}), ("count", {})), says("done")]
+    item = await shop.accept()
+    monkeypatch.setattr(shop.journal, "append", beaten)
+    await shop.run(item)
+    state = await shop.state(item)
+    assert state.finished is not None
+    in_time = appends == nth  # else it was over before
+    ended = FinalStatus.FINAL_STATUS_CANCELLED if in_time else FinalStatus.FINAL_STATUS_SUCCEEDED
+    assert state.finished.status == ended
+    assert shop.ledger.reserved == 0
+    assert shop.ledger.spent == state.cost.amount_microusd == state.finished.cost.amount_microusd
+
+
+async def test_a_full_journal_without_room_for_a_call_of_an_unknown_tool_ends_for_that_reason(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_RECORDS", 20)  # enough for a first call of the model, no more
+    shop.model.script = [asks(("no_such_tool", {}))]
+    item = await shop.accept()
+    await shop.run(item)
+    assert (await shop.failure(item))[0] == "JOURNAL_LIMIT"
 
 
 class RingsEarly(MemoryJournal):

@@ -268,6 +268,7 @@ async def test_the_sixth_delivery_declares_the_run_dead_and_settles_what_is_open
     assert item.acks == 1
     assert shop.ledger.reserved == 0
     assert state.finished.cost.amount_microusd == shop.ledger.spent
+    assert state.finished.cost == state.cost
 
 
 async def test_a_run_that_gets_on_between_deaths_is_not_dead_however_often_it_was_delivered(

@@ -63,17 +63,22 @@ class _Reader:
 
     async def open(self, start: int) -> None:
         self._subscription = await self._connection.nc.subscribe(self._inbox, cb=self._on_message)
-        info = await self._connection.js.add_consumer(
-            RUNS,
-            ConsumerConfig(
-                ack_policy=AckPolicy.NONE,
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=max(1, start),
-                inactive_threshold=60.0,
-                mem_storage=True,
-                num_replicas=1,
-            ),
-        )
+        try:
+            info = await self._connection.js.add_consumer(
+                RUNS,
+                ConsumerConfig(
+                    ack_policy=AckPolicy.NONE,
+                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                    opt_start_seq=max(1, start),
+                    inactive_threshold=60.0,
+                    mem_storage=True,
+                    num_replicas=1,
+                ),
+            )
+        except BaseException:
+            with contextlib.suppress(nats.errors.Error):
+                await self._subscription.unsubscribe()
+            raise
         self._consumer = info.name
         self._unhear = self._connection.on_reconnect(self._break)
 
@@ -81,7 +86,7 @@ class _Reader:
         while True:
             await self._ask()
             self._something.clear()
-            if not self._arrived:
+            if not (self._arrived or self._broken):
                 try:
                     async with asyncio.timeout(_SILENCE):
                         await self._something.wait()

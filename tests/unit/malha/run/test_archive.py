@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from malha.api.run.v1.record_pb2 import Erased, JournalEvent, Record
+from malha.api.run.v1.record_pb2 import Erased, FinalStatus, JournalEvent, Record
 from malha.errors import ErrorReason, MalhaError
 from malha.run import Entry, Fenced, JournalWithArchive, erased_id, fold, pack, run_id_for, unpack
 from malha.testing.journal import MemoryJournal
 from malha.testing.journals import journals, stored
-from malha.testing.records import RecordsOf
+from malha.testing.records import RecordsOf, finished
 
 RUN = RecordsOf("acme", "a" * 52)
 
@@ -91,6 +91,35 @@ async def test_what_is_being_erased_is_not_there_and_its_id_is_not_free_yet() ->
     with pytest.raises(MalhaError) as refused:
         await journal.append(RUN.accepted(), expected=0)
     assert refused.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+
+
+class MovedMeanwhile(MemoryJournal):
+    """A stream that a journal is moved out of while it is read: the first of these readings has a hole."""
+
+    def __init__(self, readings: list[list[Entry]]) -> None:
+        super().__init__()
+        self.readings = readings
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        return self.readings.pop(0)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [RUN.record(finished())],
+        [RUN.record(finished(FinalStatus.FINAL_STATUS_DEAD)), RUN.dropped()],
+    ],
+    ids=["finished", "dropped"],
+)
+@pytest.mark.parametrize("archived", [True, False], ids=["archived", "erased"])
+async def test_a_journal_that_is_moved_or_erased_while_it_is_read_is_not_read_with_a_hole(
+    end: list[Record], archived: bool
+) -> None:
+    whole = stored([RUN.accepted(), RUN.claimed(item=1), *end])
+    stream = MovedMeanwhile([[whole[0], *whole[2:]], []])
+    read = await JournalWithArchive(stream, OneShelf(whole if archived else [])).load("acme", "a" * 52)
+    assert read == (whole if archived else [])
 
 
 async def test_the_record_of_an_erasure_is_no_run() -> None:

@@ -25,7 +25,7 @@ from malha.run import (
     resume,
     settlements,
 )
-from malha.run.limits import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
+from malha.run.limits import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, MAX_RESULT_BYTES
 from malha.testing.journals import START, journals, stored
 from malha.testing.records import RecordsOf, abandoned, ended, finished, started
 
@@ -263,15 +263,27 @@ def test_a_full_journal_starts_no_step_but_can_be_closed(records: int, size: int
     check_room(state, RUN.claimed())
 
 
-@given(st.integers(1, 4), st.integers(1, MAX_RECORD_BYTES), st.integers(0, 3))
+def test_a_journal_that_is_half_full_has_room_for_as_many_tools_at_once_as_a_message_asks_for() -> None:
+    state = state_of(RUN.claimed())
+    state.bytes = MAX_BYTES // 2 - MAX_RECORD_BYTES - 10_000
+    check_room(state, RUN.record(*(started(key(n, FIRST), TOOL) for n in range(1, 17)), epoch=FIRST))
+
+
+@given(
+    st.integers(1, 16),
+    st.sampled_from([(MODEL, MAX_RECORD_BYTES), (TOOL, 2 * MAX_RESULT_BYTES)]),
+    st.floats(0, 1),
+    st.integers(0, 3),
+)
 def test_steps_that_found_room_can_always_end_within_the_limits(
-    width: int, result: int, retries: int
+    width: int, longest: tuple[StepKind, int], part: float, retries: int
 ) -> None:
     """Start steps of a size as long as there is room; whatever is allowed never passes the limit."""
+    kind, result = longest[0], int(longest[1] * part)
     run = state_of(RUN.claimed())
     step = 0
     while True:
-        starts = RUN.record(*(started(key(step + n + 1, FIRST)) for n in range(width)), epoch=FIRST)
+        starts = RUN.record(*(started(key(step + n + 1, FIRST), kind) for n in range(width)), epoch=FIRST)
         try:
             check_room(run, starts)
         except MalhaError:
