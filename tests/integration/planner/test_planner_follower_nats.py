@@ -190,7 +190,7 @@ class RefusedOnce:
 
     async def wake(self, hints: Sequence[Hint]) -> None:
         if hints and not self.refused:
-            await until(lambda: _value(bool(self._outbox)))
+            await until(lambda: _is(_value(self._outbox is None), wanted=False))
             assert self._outbox is not None
             await until(lambda: _is(_count(self._planner.table), 2))
             await self._outbox.check()  # what wrote the row has told what it tells
