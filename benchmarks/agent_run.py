@@ -96,12 +96,12 @@ async def phases(mesh: Mesh, runs: int) -> tuple[dict[str, object], list[run_pb2
         # Right after as many runs at once as at the end, so that memory after the first thousand and after
         # all differ by what runs leave behind.
         done += (await load(client, min(500, runs), 64)).runs
-        pss_at_1000 = round(pss_mb(counted.values()), 1)
+        pss_at_1000 = {name: pss_mb([pid]) for name, pid in counted.items()}
         before = {name: cpu_ms(pid) for name, pid in counted.items()}
         at_64 = await load(client, max(100, runs - len(done)), 64)
         spent = {name: (cpu_ms(pid) - before[name]) / len(at_64.runs) for name, pid in counted.items()}
         done += at_64.runs
-        after = round(pss_mb(counted.values()), 1)
+        after = {name: pss_mb([pid]) for name, pid in counted.items()}
     figures |= {
         "runs": len(done),
         "runs_per_s_c1": round(one.rate, 1),
@@ -113,8 +113,9 @@ async def phases(mesh: Mesh, runs: int) -> tuple[dict[str, object], list[run_pb2
         "p99_ms_c64": round(at_64.percentile(99), 1),
         "cpu_ms_per_run": round(sum(spent.values()), 2),
         "cpu_ms_by_process": {name: round(ms, 2) for name, ms in spent.items()},
-        "pss_mb_1000": pss_at_1000,
-        "pss_mb_after": after,
+        "pss_mb_1000": round(sum(pss_at_1000.values()), 1),
+        "pss_mb_after": round(sum(after.values()), 1),
+        "pss_mb_growth_by_process": {name: round(mb - pss_at_1000[name], 1) for name, mb in after.items()},
     }
     return figures, done
 
