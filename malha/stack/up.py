@@ -73,9 +73,8 @@ async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lamb
         raise UnusableFolderError(f"no file can be written to {folder}: make it, or use another --ready-file")
     with _sole_user(options.state), _until_a_signal():
         tasks = asyncio.TaskGroup()
-        mesh = Mesh(
-            options, instead, tasks
-        )  # before the group is entered: it would wrap what is refused here
+        # before the group is entered: it would wrap what is refused here
+        mesh = Mesh(options, instead, tasks)
         async with tasks:
             try:
                 await mesh.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from malha.api.cost.v1.budget_pb2 import BudgetPolicy, Scope, Window
-from malha.api.cost.v1.cost_service_pb2 import ExportUsageRequest, Settlement
+from malha.api.cost.v1.cost_service_pb2 import AuthorizeResponse, ExportUsageRequest, Settlement
 from malha.clock import SystemClock
 from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
@@ -230,6 +230,19 @@ async def waiting(owner: Any, wanted: int) -> None:
     await until(wait)
 
 
+async def at_once(book: PostgresBook, tills: Sequence[Till]) -> list[AuthorizeResponse]:
+    """What each till hears that asks for five while balances can be read and not moved: whoever need not wait
+    decides on what stood before."""
+    asking = []
+    async with session(book.owner_url) as owner:
+        await owner.execute("BEGIN; LOCK TABLE balances IN SHARE MODE")
+        for count, till in enumerate(tills, 1):
+            asking.append(asyncio.create_task(till.reserve(tool(f"k{count}", 5))))
+            await waiting(owner, count)
+        await owner.execute("ROLLBACK")
+    return await asyncio.gather(*asking)
+
+
 @pytest.mark.parametrize(
     ("tenants", "organisation"),
     [(("ana", "ana"), ""), (("ana", "bia"), "acme")],
@@ -247,15 +260,7 @@ async def test_of_two_processes_that_ask_at_once_for_what_pays_for_one_the_secon
     scope = Scope.SCOPE_ORGANISATION if organisation else Scope.SCOPE_TENANT
     total = limit(5, window=Window.WINDOW_TOTAL, scope=scope)
     await judges[0].set_budget(tills[0].principal, total)
-    async with session(postgres_book.owner_url) as owner:
-        # balances can be read and not moved: whoever need not wait decides on what stood before
-        await owner.execute("BEGIN; LOCK TABLE balances IN SHARE MODE")
-        asking = []
-        for count, till in enumerate(tills, 1):
-            asking.append(asyncio.create_task(till.reserve(tool(f"k{count}", 5))))
-            await waiting(owner, count)
-        await owner.execute("ROLLBACK")
-    first, second = await asyncio.gather(*asking)
+    first, second = await at_once(postgres_book, tills)
     assert first.reserved
     assert second.denied.budget.budget.scope == scope
 
@@ -356,14 +361,7 @@ async def test_how_a_database_isolates_by_default_is_not_how_the_ledger_is_isola
         await owner.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
     ledgers = [await postgres_book.open(House(10**6)) for _ in range(2)]
     tills = [Till(Judge(of, PriceTable([]), reference=None, clock=SystemClock())) for of in ledgers]
-    async with session(postgres_book.owner_url) as owner:
-        await owner.execute("BEGIN; LOCK TABLE balances IN SHARE MODE")
-        asking = []
-        for count, till in enumerate(tills, 1):
-            asking.append(asyncio.create_task(till.reserve(tool(f"k{count}", 5))))
-            await waiting(owner, count)
-        await owner.execute("ROLLBACK")
-    assert all([(await one).reserved for one in asking])
+    assert all(answer.reserved for answer in await at_once(postgres_book, tills))
     assert await tills[0].standing() == (0, 10)
 
 

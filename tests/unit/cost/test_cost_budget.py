@@ -129,10 +129,10 @@ def test_a_denial_names_the_limit_that_stands_in_the_way(
         assert denied.wanted_microusd == asked[0][1]
 
 
-def _in_force(
-    set_budgets: list[Budget],
-    who: Who = Who("t", "k", "u", 0),  # noqa: B008  # it is a constant
-) -> dict[tuple[Scope, str, Window], int]:
+SOMEBODY = Who("t", "k", "u", 0)
+
+
+def _in_force(set_budgets: list[Budget], who: Who = SOMEBODY) -> dict[tuple[Scope, str, Window], int]:
     found = budget.rules(set_budgets, who, BudgetPolicy(), windows.moment(NOON, ""), House(25, 50))
     return {
         (s.budget.scope, s.budget.scope_id, s.budget.window): s.budget.limit_microusd

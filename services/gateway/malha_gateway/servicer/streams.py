@@ -26,13 +26,7 @@ class Streams:
         heartbeat: seconds of silence after which a stream yields None.
     """
 
-    def __init__(
-        self,
-        following: Following,
-        admit: Callable[[Mapping[str, str]], Awaitable[object]],
-        *,
-        heartbeat: float,
-    ) -> None:
+    def __init__(self, following: Following, admit: Admit, *, heartbeat: float) -> None:
         self._following = following
         self._admit = admit
         self._heartbeat = heartbeat

@@ -75,7 +75,7 @@ class _Reader:
                     num_replicas=1,
                 ),
             )
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody closes what was not opened
             with contextlib.suppress(nats.errors.Error):
                 await self._subscription.unsubscribe()
             raise
