@@ -75,7 +75,7 @@ class SubjectLog:
         self._get_subject = f"$JS.API.STREAM.MSG.GET.{stream}"
         self._patience = patience
         # each append's own: chance for this log, and a number for the append
-        self._name = secrets.token_hex(12)
+        self._name = secrets.token_urlsafe(9)
         self._appended = itertools.count()
         self._answer_within = answer_within
 
