@@ -60,7 +60,7 @@ class Supervised:
         self._keeping: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._last_lines: deque[str] = deque(maxlen=20)
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._on_trial = False
 
     @property
@@ -69,10 +69,14 @@ class Supervised:
         return self._process.pid if self._process else 0
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Start it; returns before it serves."""
-        self._stopping = False
+        """Start it; returns before it serves. StartError where it cannot be started at all."""
+        self._stopping.clear()
         self._ready.clear()
-        await self._spawn()
+        try:
+            await self._spawn()
+        except OSError as error:
+            why = f"{self.name} cannot be started: {error.strerror}"
+            raise StartError(why) from error
         self._keeping = tasks.create_task(self._keep(), name=f"keep {self.name}")
 
     async def until_ready(self, deadline: float) -> None:
@@ -94,7 +98,7 @@ class Supervised:
 
     def succeed(self) -> Self:
         """Its successor, not started, which has one try. This one is not started again now when it ends."""
-        self._stopping = True
+        self._stopping.set()
         successor = type(self)(self.program, self._say, self._changed)
         successor._epoch = self._epoch + 1
         successor._on_trial = True
@@ -102,7 +106,8 @@ class Supervised:
 
     async def keep_on(self, tasks: asyncio.TaskGroup) -> None:
         """Its successor did not come up: be kept running as before; started again where it has ended."""
-        self._stopping = self._on_trial = False
+        self._stopping.clear()
+        self._on_trial = False
         if self._keeping is None or self._keeping.done():
             self._epoch = 0  # nobody is there to take anything over from
             await self.start(tasks)
@@ -116,7 +121,7 @@ class Supervised:
 
     async def stop(self, *, within: float = STOP_SECONDS) -> None:
         """Ask it to end, wait `within` seconds, then insist."""
-        self._stopping = True
+        self._stopping.set()
         if self._keeping is None or self._process is None:
             return
         if self._process.returncode is None:
@@ -130,7 +135,7 @@ class Supervised:
 
     def kill(self) -> None:
         """End it at once."""
-        self._stopping = True
+        self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -156,7 +161,7 @@ class Supervised:
             while True:
                 began = time.monotonic()
                 code = await self._attend()
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 if code == WRONG_SETTINGS:
                     self._say(self.name, "does not start with these settings")
@@ -167,14 +172,26 @@ class Supervised:
                 if time.monotonic() - began > CALM_SECONDS:
                     pause = FIRST_PAUSE
                 self._say(self.name, f"ended with {code}; starts again in {pause:.1f} s")
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-                if self._stopping:
+                pause = await self._start_again(pause)
+                if self._stopping.is_set():
                     return
-                self._epoch = 0  # nobody is there to take anything over from
-                await self._spawn()
         finally:
             self.kill()
+
+    async def _start_again(self, pause: float) -> float:
+        """Start it after the pause, and where that fails after longer ones; the pause for the next time."""
+        self._epoch = 0  # nobody is there to take anything over from
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+                    return pause
+            pause = min(pause * 2, LONGEST_PAUSE)
+            try:
+                await self._spawn()
+                return pause
+            except OSError as error:
+                self._say(self.name, f"cannot be started: {error.strerror}; tried again in {pause:.1f} s")
 
     async def _attend(self) -> int:
         """Read the process's lines and watch it until it ends; its exit code."""

@@ -5,19 +5,20 @@ import contextlib
 import fcntl
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from malha.stack import ready_file, servers
+from malha.stack import servers
 from malha.stack.accounts import accounts
+from malha.stack.console import Console
 from malha.stack.control import listening
 from malha.stack.edge import envoy
 from malha.stack.free_ports import free_ports
 from malha.stack.ports import fixed_ports, listeners
 from malha.stack.program import Program
+from malha.stack.ready_file import Facts, ReadyFile, facts
 from malha.stack.replicas import Replicas, names, role
 from malha.stack.rolling import Rolling
 from malha.stack.secrets import Secrets
@@ -25,7 +26,6 @@ from malha.stack.services import Surroundings, services
 from malha.stack.supervisor import StartError, Supervised, stop_in_order
 
 START_SECONDS = 60.0
-WIDEST_NAME = 11
 FOUNDATIONS = ("nats", "valkey")  # what the services connect to before they serve
 # Who ends before whom: callers before those they call, so that what is under way can finish.
 STOP_ORDER = (("edge",), ("gateway", "planner"), ("tools",), ("retrieval", "guard"), ("cost",), FOUNDATIONS)
@@ -71,10 +71,10 @@ async def up(options: UpOptions, *, instead: Callable[[Program], Program] = lamb
     failure: StartError | None = None
     if options.ready_file and not os.access(folder := options.ready_file.resolve().parent, os.W_OK | os.X_OK):
         raise UnusableFolderError(f"no file can be written to {folder}: make it, or use another --ready-file")
-    with _sole_user(options.state), _until_a_signal():
+    with _sole_user(options.state), Console() as console, _until_a_signal():
         tasks = asyncio.TaskGroup()
         # before the group is entered: it would wrap what is refused here
-        mesh = Mesh(options, instead, tasks)
+        mesh = Mesh(options, instead, tasks, console.say)
         async with tasks:
             try:
                 await mesh.start()
@@ -93,10 +93,16 @@ class Mesh:
     """All programs of one mesh."""
 
     def __init__(
-        self, options: UpOptions, instead: Callable[[Program], Program], tasks: asyncio.TaskGroup
+        self,
+        options: UpOptions,
+        instead: Callable[[Program], Program],
+        tasks: asyncio.TaskGroup,
+        say: Callable[[str, str], None],
     ) -> None:
         state = options.state.resolve()
         self._options = options
+        self._say = say
+        self._ready_file = ReadyFile(options.ready_file, say)
         who = listeners(options.replicas)
         self._ports = free_ports(who) if options.free_ports else fixed_ports(who)
         self._secrets = Secrets(state / "secrets")
@@ -131,44 +137,37 @@ class Mesh:
     async def stop(self) -> None:
         """Stop all in order; whatever happens meanwhile, nothing is left behind."""
         self._serving = False
-        if self._options.ready_file:
-            self._options.ready_file.unlink(missing_ok=True)
+        self._ready_file.remove()
         try:
             groups = [[one for one in self._everyone() if role(one.name) in roles] for roles in STOP_ORDER]
             await stop_in_order(groups)
         finally:
             for one in self._everyone():
                 one.kill()
-        say("malha", "stopped")
+        self._say("malha", "stopped")
 
     def _everyone(self) -> list[Supervised]:
         return [*self._members.values(), *self.rolling.between]
 
     def announce(self, *, ready_after: float) -> None:
         """Tell the person, and the ready file."""
-        facts = self._facts()
-        say("malha", f"REST     {facts['rest_url']}")
-        say("malha", f"gRPC     {facts['grpc_target']}")
-        say("malha", f"NATS     127.0.0.1:{self._ports['nats']}")
-        say("malha", f"API key  {facts['api_key']}")
-        say("malha", f"state    {self._options.state}")
-        say("malha", f"ready after {ready_after:.1f} s; Ctrl-C stops it")
+        mesh = self._facts()
+        self._say("malha", f"REST     {mesh['rest_url']}")
+        self._say("malha", f"gRPC     {mesh['grpc_target']}")
+        self._say("malha", f"NATS     127.0.0.1:{self._ports['nats']}")
+        self._say("malha", f"API key  {mesh['api_key']}")
+        self._say("malha", f"state    {self._options.state}")
+        self._say("malha", f"ready after {ready_after:.1f} s; Ctrl-C stops it")
         self._changed()
 
     def _changed(self) -> None:
         # again after every restart: a new process has a new id
-        if self._serving and self._options.ready_file:
-            ready_file.write(self._options.ready_file, self._facts())
+        if self._serving:
+            self._ready_file.update(self._facts())
 
-    def _facts(self) -> ready_file.Facts:
+    def _facts(self) -> Facts:
         pids = {name: member.pid for name, member in self._members.items()}
-        return ready_file.facts(self._ports, self._secrets, pids)
-
-
-def say(name: str, line: str) -> None:
-    """One line of the mesh's output."""
-    sys.stdout.write(f"{name:<{WIDEST_NAME}} | {line}\n")
-    sys.stdout.flush()
+        return facts(self._ports, self._secrets, pids)
 
 
 @contextlib.contextmanager

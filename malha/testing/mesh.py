@@ -35,6 +35,7 @@ class Mesh:
         environment: further settings, such as ``MALHA_PLANNER_OPENAI_BASE_URL``.
         command: the Python module that starts it, and what comes before its options.
         options: further options, such as ``--replicas``.
+        log: where the log goes in place of that file.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Mesh:
         *,
         command: Sequence[str] = ("malha.cli", "up"),
         options: Sequence[str] = (),
+        log: Path | None = None,
     ) -> None:
         self.state = state
         self.rest_url = ""
@@ -55,7 +57,7 @@ class Mesh:
         self._options = options
         self._environment = {**os.environ, **(environment or {})}
         self._ready_file = state / "ready.json"
-        self._log_file = state / "mesh.log"
+        self._log_file = log or state / "mesh.log"
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Mesh:

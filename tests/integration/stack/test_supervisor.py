@@ -65,11 +65,12 @@ def member(
     name: str = "p",
     broken: str = "",
     mendable: Callable[[], bool] = lambda: True,
+    interpreter: Path = Path(sys.executable),
 ) -> Supervised:
     serving = folder / name
     program = Program(
         name=name,
-        argv=(sys.executable, "-c", PROGRAM, str(serving), *how),
+        argv=(str(interpreter), "-c", PROGRAM, str(serving), *how),
         ready=serving.exists,
         chatter="here",
         broken=broken,
@@ -162,3 +163,38 @@ async def test_stopping_goes_group_by_group_and_kills_the_stubborn(
         assert ("stubborn", "did not end within 0 s, killed") in said
         await stop_in_order([[members[name]] for name in names])
     assert [name for name, line in said if line == "asked to end"] == ["stubborn", *names]
+
+
+async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(
+    tmp_path: Path, said: Said
+) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.symlink_to(sys.executable)
+    async with asyncio.TaskGroup() as tasks:
+        one = member(tmp_path, said, interpreter=interpreter)
+        await one.start(tasks)
+        await one.until_ready(time.monotonic() + 20)
+        interpreter.unlink()  # as while it is installed anew
+        os.kill(one.pid, signal.SIGKILL)
+        await said.until(lambda: said.lines("cannot be started") >= 2)
+        interpreter.symlink_to(sys.executable)
+        await said.until(lambda: said.lines("serves") >= 2)
+        await one.stop()
+
+
+async def test_a_program_that_is_not_there_is_told_of_at_once(tmp_path: Path, said: Said) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        one = member(tmp_path, said, interpreter=tmp_path / "python")
+        with pytest.raises(StartError, match="p cannot be started: No such file"):
+            await one.start(tasks)
+
+
+async def test_one_that_waits_to_be_started_again_is_stopped_at_once(
+    tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 3600.0)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        one = member(tmp_path, said, "broken")
+        await one.start(tasks)
+        await said.until(lambda: said.lines("starts again in 3600.0 s") == 1)
+        await one.stop(within=3600.0)

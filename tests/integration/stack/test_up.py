@@ -41,6 +41,17 @@ async def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> N
         await eventually(lambda: not [name for name, pid in pids.items() if alive(pid)])
 
 
+async def test_a_mesh_whose_log_has_no_room_serves_and_ends_as_any_other(tmp_path: Path) -> None:
+    async with Mesh(tmp_path, log=Path("/dev/full")) as mesh, aiohttp.ClientSession(mesh.rest_url) as rest:
+        before = mesh.pids()
+        await mesh.kill("guard")
+        await eventually_answering(rest, mesh.api_key)
+        assert before["nats"] == mesh.pids()["nats"]
+        process, pids = mesh.pid, mesh.pids()
+    assert not [pid for pid in (process, *pids.values()) if alive(pid)]
+    assert not (tmp_path / "ready.json").exists()
+
+
 async def test_a_start_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:
     mesh = Mesh(tmp_path)
     starting = asyncio.create_task(mesh.__aenter__())
