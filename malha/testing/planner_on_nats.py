@@ -32,7 +32,8 @@ from malha_planner.adapters.pipeline import Pipeline
 from malha_planner.adapters.presence import NatsPresence
 from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
-from malha_planner.adapters.work_stream import Handler, NatsWaker, NatsWork
+from malha_planner.adapters.waker import NatsWaker
+from malha_planner.adapters.work_stream import Handler, NatsWork
 from malha_planner.archiving import Archivist
 from malha_planner.erase_requests import EraseRequests
 from malha_planner.erasing import Eraser

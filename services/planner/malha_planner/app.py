@@ -36,7 +36,8 @@ from malha_planner.adapters.presence import NatsPresence
 from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
 from malha_planner.adapters.toolbox import ToolsPeer
-from malha_planner.adapters.work_stream import NatsWaker, NatsWork
+from malha_planner.adapters.waker import NatsWaker
+from malha_planner.adapters.work_stream import NatsWork
 from malha_planner.agents import Catalogue
 from malha_planner.alerting import Alerter
 from malha_planner.archiving import Archivist

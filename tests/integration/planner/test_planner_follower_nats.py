@@ -27,7 +27,7 @@ from malha_planner.adapters.event_stream import NatsAnnouncer
 from malha_planner.adapters.presence import NatsPresence
 from malha_planner.adapters.record_feed import NatsRecordFeed
 from malha_planner.adapters.runs_table import SqliteRunsTable
-from malha_planner.adapters.work_stream import NatsWaker
+from malha_planner.adapters.waker import NatsWaker
 from malha_planner.outbox import Outbox
 from malha_planner.ports import Announcement, Hint, Leadership, Overtaken, WorkItem
 

@@ -14,7 +14,7 @@ from malha.testing.planner import asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.servers import RunningServer
 from malha.testing.shop import until
-from malha_planner.adapters.work_stream import NatsWaker
+from malha_planner.adapters.waker import NatsWaker
 from malha_planner.ports import Hint, WorkItem
 
 RUNS_THAT_WAIT = 120

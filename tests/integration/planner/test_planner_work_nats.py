@@ -16,7 +16,8 @@ from malha.testing.planner import HoldAt, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.servers import RunningServer
 from malha.testing.shop import until
-from malha_planner.adapters.work_stream import NatsWaker, NatsWork
+from malha_planner.adapters.waker import NatsWaker
+from malha_planner.adapters.work_stream import NatsWork
 from malha_planner.lanes import Lane, Lanes
 from malha_planner.ports import Hint, WorkItem
 

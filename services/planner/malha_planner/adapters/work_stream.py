@@ -1,4 +1,4 @@
-"""The stream WORK: hints go in once each, and come out lane by lane.
+"""Hints out of the stream WORK, lane by lane.
 
 Pulling: many concurrent fetches on one subscription of nats-py decay to one outstanding pull and never
 recover, so there is one inbox for all lanes, and a question for one item at a time takes a slot. A plain
@@ -12,115 +12,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 
 import nats.errors
 import orjson
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from malha import errors
 from malha.errors import MalhaError
 from malha.run.nats_journal import WORK, WORK_SUBJECTS, Connection, work_subject
 from malha.tasks import end
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
-from malha_planner.adapters.pipeline import Outgoing, Pipeline
+from malha_planner.adapters.work_item import NatsItem
 from malha_planner.lanes import Lane, Lanes
-from malha_planner.ports import Hint, WorkItem
+from malha_planner.ports import WorkItem
 from malha_planner.waiting_room import WaitingRoom
 
-_MESSAGE_ID = "Nats-Msg-Id"
-_ACCEPTED = "Malha-Accepted"
 _ANSWER_SECONDS = 2.0
 _STORED_SECONDS = 0.25
 """How long after its ring a hint may be stored."""
 _SWEEP_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 3.0
 """What a run has to say last takes two at most."""
-_NO_MESSAGE = 10037
 _WAIT = orjson.dumps({"batch": 1, "expires": int(_STORED_SECONDS * 1e9)})
 _NO_WAIT = orjson.dumps({"batch": 1, "no_wait": True})
 
 Handler = Callable[[WorkItem], Awaitable[None]]
-
-
-class NatsWaker:
-    """`malha_planner.ports.Waker` on NATS."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    async def wake(self, hints: Sequence[Hint]) -> None:
-        outgoing = [
-            Outgoing(work_subject(hint.lane, hint.tenant), hint.run_id.encode(), _headers(hint))
-            for hint in hints
-        ]
-        for answer in await self._pipeline.publish(outgoing):
-            if "error" in answer:
-                raise errors.unavailable("nats")
-
-    async def now(self) -> datetime:
-        connection = self._pipeline.connection
-        try:
-            answer = await connection.request(f"$JS.API.STREAM.INFO.{WORK}", timeout=_ANSWER_SECONDS)
-            return datetime.fromisoformat(orjson.loads(answer.data)["ts"])
-        except (nats.errors.Error, TimeoutError, OSError, KeyError) as error:
-            raise errors.unavailable("nats") from error
-
-
-class NatsItem:
-    """`malha_planner.ports.WorkItem`: one delivery of a hint."""
-
-    def __init__(self, connection: Connection, message: Msg, lane: Lane, waiting: WaitingRoom) -> None:
-        # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>
-        fields = message.reply.split(".")
-        self.lane = lane
-        self.tenant = lane.tenant
-        self.run_id = message.data.decode()
-        self.item = int(fields[-4])
-        self.delivery = int(fields[-5])
-        self.time = datetime.fromtimestamp(int(fields[-2]) / 1e9, UTC)
-        self.accepted = int((message.headers or {}).get(_ACCEPTED, 0))
-        self.more = int(fields[-1])
-        """Hints in the lane that were not delivered yet, by then."""
-        self._connection = connection
-        self._reply = message.reply
-        self._waiting = waiting
-
-    async def ack(self) -> None:
-        await self._send(b"+ACK")
-
-    async def in_progress(self) -> None:
-        await self._send(b"+WPI")
-
-    async def give_back(self) -> None:
-        await self._send(b"-NAK")
-
-    def resting(self) -> AbstractAsyncContextManager[None]:
-        return self._waiting.out(self.lane)
-
-    async def queued(self, item: int) -> bool:
-        try:
-            answer = await self._connection.request(
-                f"$JS.API.STREAM.MSG.GET.{WORK}", orjson.dumps({"seq": item}), timeout=2
-            )
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise errors.unavailable("nats") from error
-        body = orjson.loads(answer.data)
-        if "message" in body:
-            return True
-        if body.get("error", {}).get("err_code") == _NO_MESSAGE:
-            return False
-        raise errors.unavailable("nats")
-
-    async def _send(self, word: bytes) -> None:
-        try:
-            await self._connection.nc.publish(self._reply, word)
-        except (nats.errors.Error, OSError) as error:
-            raise errors.unavailable("nats") from error
 
 
 class NatsWork:
@@ -328,13 +246,6 @@ def _lane(subject: str) -> Lane:
     """The lane of a hint's subject, or of the inbox its lane was asked with: the last two parts."""
     _, name, tenant = subject.rsplit(".", 2)
     return Lane(name, tenant)
-
-
-def _headers(hint: Hint) -> dict[str, str]:
-    headers = {_MESSAGE_ID: hint.name}
-    if hint.accepted:
-        headers[_ACCEPTED] = str(hint.accepted)
-    return headers
 
 
 def _durable(lane: Lane) -> str:
