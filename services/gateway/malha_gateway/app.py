@@ -168,7 +168,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock
         )
         following = await stack.enter_async_context(
-            Following(journal, NatsDeltas(nats), view, patience=settings.reader_patience_seconds)
+            Following(journal, NatsDeltas(nats), view, acting_for, patience=settings.reader_patience_seconds)
         )
         streams = Streams(following, authenticator.principal, heartbeat=settings.heartbeat_seconds)
         administration = Administration(keys, authenticator, clock)

@@ -34,9 +34,11 @@ from malha.run import (
     parse_stream_position,
     run_id_for,
 )
+from malha.telemetry import span, traceparent
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.planner import MemoryDeltas
 from malha.testing.worker import PlayedRun
+from malha.wire import acting_for, current
 from malha_gateway import sse
 from malha_gateway import tail as module
 from malha_gateway.following import Following
@@ -80,7 +82,7 @@ class Watched:
         self.run_id = run_id_for("acme", None)
         self.worker = PlayedRun(self.journal, self.sealer, "acme", self.run_id)
         self.deltas = MemoryDeltas()
-        self.following = Following(self.journal, self.deltas, self.view, patience=patience)
+        self.following = Following(self.journal, self.deltas, self.view, acting_for, patience=patience)
 
     async def accept(self) -> None:
         content = await self.sealer.seal("acme", self.run_id, "accepted", Content(text="17 * 23?"))
@@ -392,6 +394,42 @@ async def test_what_another_replica_told_already_is_no_position_beyond_the_end()
         await stream.aclose()
 
 
+class AskedJournal(FlakyJournal):
+    """Read on behalf of a call, as the archive is: where that has no time left, nothing is answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Principal, str]] = []
+
+    async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
+        call = current()
+        self.calls.append((call.principal, traceparent()))
+        if not call.remaining():
+            raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "no time is left")
+        return await super().load(tenant, run_id, after=after)
+
+
+async def test_a_tail_is_read_in_its_own_name_and_time_and_not_in_those_of_the_reader_it_began_with() -> None:
+    """Whoever joins shares it: the first reader's deadline, key and trace are nothing to the second."""
+    run = Watched()
+    journal = AskedJournal()
+    run.following = Following(journal, run.deltas, run.view, acting_for, patience=30)
+    run.journal = journal
+    with acting_for(Principal(tenant="acme"), timeout=60):
+        await run.accept()
+    async with run.following, asyncio.timeout(5):
+        first = run.following.follow("acme", run.run_id, BEGINNING, idle=5)
+        late = Principal(tenant="acme", subject="ana", key_id="k1")
+        with (
+            acting_for(late, timeout=0),
+            span("StreamRun", parent="00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"),
+        ):
+            assert await anext(first) is not None
+        assert await run.read(at_most=1)
+        await first.aclose()
+    assert journal.calls == [(Principal(tenant="acme", subject="gateway"), "")]
+
+
 class DeafJournal(FlakyJournal):
     """Loses a cancellation that arrives while it reads, as ``asyncio.wait_for`` may (cpython issue 86296)."""
 
@@ -415,7 +453,7 @@ async def test_a_tail_ends_with_its_last_reader_even_if_the_cancellation_is_lost
     async with asyncio.timeout(5):
         run = Watched()
         journal = run.journal = DeafJournal()
-        run.following = Following(journal, run.deltas, run.view, patience=30)
+        run.following = Following(journal, run.deltas, run.view, acting_for, patience=30)
         run.worker = PlayedRun(journal, run.sealer, "acme", run.run_id)
         await run.accept()
         async with run.following:
@@ -444,7 +482,7 @@ async def test_readers_are_told_when_what_they_read_from_was_closed() -> None:
     async with asyncio.timeout(5):
         run = Watched()
         journal = run.journal = ClosedJournal()
-        run.following = Following(journal, run.deltas, run.view, patience=30)
+        run.following = Following(journal, run.deltas, run.view, acting_for, patience=30)
         await run.accept()
         async with run.following:
             stream = run.following.follow("acme", run.run_id, BEGINNING, idle=30)
