@@ -186,6 +186,48 @@ async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor
             await draining
 
 
+async def test_a_callee_that_leaves_before_it_answered_is_not_blamed_however_many_calls_it_sends_back() -> None:
+    async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
+        waiting = [asyncio.create_task(ask(peer, "hang", timeout=60)) for _ in range(20)]
+        await until(lambda: asyncio.sleep(0, any(len(lane.calls) == 20 for lane in server._carrier._lanes)))
+        await server.drain(2.0)  # its last words are said at once
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [error.retry_after for error in told if isinstance(error, MalhaError)] == [0.2] * 20
+        assert peer._breaker.state == "closed"
+
+
+async def test_a_callee_that_dies_while_it_leaves_is_not_blamed_either() -> None:
+    class Leaving(TrunkServiceServicer):
+        async def Carry(  # type: ignore[override]  # grpc.aio takes a coroutine as well as a generator
+            self, requests: AsyncIterator[CarryRequest], context: Context
+        ) -> None:
+            await anext(aiter(requests))
+            await context.write(CarryResponse(draining=True))
+            await context.abort(grpc.StatusCode.UNKNOWN, "the connection was cut")
+
+    server = grpc.aio.server()
+    add_TrunkServiceServicer_to_server(Leaving(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with calling(port) as peer:
+        for _ in range(10):
+            with pytest.raises(MalhaError) as lost:
+                await ask(peer)
+            assert lost.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+        assert peer._breaker.state == "closed"
+    await server.stop(None)
+
+
+async def test_calls_that_are_lost_together_fail_each_by_itself() -> None:
+    """An error takes on the trace of whoever is told of it: one for all would tell of another's."""
+    async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
+        waiting = [asyncio.create_task(ask(peer, "hang", timeout=60)) for _ in range(3)]
+        await until(lambda: asyncio.sleep(0, any(len(lane.calls) == 3 for lane in server._carrier._lanes)))
+        await server.drain(0)
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert len({id(error) for error in told}) == 3
+
+
 async def test_a_stream_that_arrives_while_the_callee_begins_to_drain_is_told_so() -> None:
     carrier = Carrier({})
     carrier.drain()
