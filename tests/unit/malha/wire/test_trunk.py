@@ -186,7 +186,7 @@ async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor
             await draining
 
 
-async def test_a_callee_that_leaves_before_it_answered_is_not_blamed_however_many_calls_it_sends_back() -> None:
+async def test_a_callee_that_leaves_before_it_answered_is_not_blamed_for_the_calls_it_sends_back() -> None:
     async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
         waiting = [asyncio.create_task(ask(peer, "hang", timeout=60)) for _ in range(20)]
         await until(lambda: asyncio.sleep(0, any(len(lane.calls) == 20 for lane in server._carrier._lanes)))
