@@ -300,7 +300,7 @@ async def test_cancelling_is_journaled_and_a_finished_run_is_left_as_it_is(door:
     request = runs_pb.CancelRunRequest(run_id=run_id, reason="enough")
     await door.runs.CancelRun(request, metadata=door.key)
     entries = await door.worker.journal.load("dev", run_id)
-    assert entries[-1].record.events[0].cancel_requested.reason == "enough"
+    assert entries[-1].record.events[0].cancel_requested.by == "developer"
     other = await door.create()
     await door.worker.of(other).play()
     error = await refusal(door.runs.CancelRun(runs_pb.CancelRunRequest(run_id=other), metadata=door.key))
