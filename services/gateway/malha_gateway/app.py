@@ -57,6 +57,7 @@ from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
 from malha_gateway.delivering import Delivering, Manners
 from malha_gateway.following import Following
+from malha_gateway.places import Places
 from malha_gateway.ports import Sender
 from malha_gateway.rates import Rates
 from malha_gateway.readiness import Readiness
@@ -170,7 +171,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         following = await stack.enter_async_context(
             Following(journal, NatsDeltas(nats), view, acting_for, patience=settings.reader_patience_seconds)
         )
-        streams = Streams(following, authenticator.principal, heartbeat=settings.heartbeat_seconds)
+        places = Places(settings.tenant_max_streams)
+        streams = Streams(following, places, authenticator.principal, heartbeat=settings.heartbeat_seconds)
         administration = Administration(keys, authenticator, clock)
         revocation = Revocation(
             administration, planner, runs, acting_for, clock, memory_seconds=settings.key_memory_seconds

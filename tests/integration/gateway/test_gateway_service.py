@@ -44,9 +44,11 @@ from malha.run.nats_journal import (
     read_master_key,
 )
 from malha.stack.secrets import Secrets
+from malha.telemetry import metrics
 from malha.testing.gateways import running_gateway
 from malha.testing.peers import BLOCKED_WORD, FakePeers
 from malha.testing.servers import RunningServer
+from malha.testing.stubs import next_message
 from malha.testing.worker import PlayedRun
 from malha.wire import codec
 
@@ -266,6 +268,32 @@ async def test_an_idempotency_key_with_another_body_is_a_conflict(door: Door) ->
     assert await door.create("17?", idempotency_key="once") == run_id
     error = await refusal(door.create("18?", idempotency_key="once"))
     assert (error.reason_name, error.metadata["run_id"]) == ("IDEMPOTENCY_CONFLICT", run_id)
+
+
+async def test_beyond_its_streams_a_tenant_is_told_to_come_back_and_another_is_served(
+    tmp_path: Path, secrets: Secrets, nats_url: str, valkey_url: str
+) -> None:
+    async with running(tmp_path, secrets, nats_url, valkey_url, tenant_max_streams=1) as door:
+        request = runs_pb.StreamRunRequest(run_id=await door.create())
+        served = door.runs.StreamRun(request, metadata=door.key)
+        await next_message(served)
+        for refused in (
+            door.runs.StreamRun(request, metadata=door.key),
+            door.events.StreamRunEvents(
+                events_pb.StreamRunEventsRequest(run_id=request.run_id), metadata=door.key
+            ),
+        ):
+            error = await refusal(refused.read())
+            assert await refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert (error.reason_name, error.metadata["limit"]) == ("RATE_LIMITED", "1 at once")
+            assert error.retry_after
+        other = door.runs.StreamRun(request, metadata=await door.new_key(tenant="small", scopes=["runs"]))
+        assert (await refusal(other.read())).reason_name == "RUN_NOT_FOUND", "it has a place of its own"
+        served.cancel()
+        async with asyncio.timeout(10):
+            while metrics.RPC_IN_FLIGHT._value.get():  # noqa: ASYNC110 - a metric has no event
+                await asyncio.sleep(0.01)
+        await next_message(door.runs.StreamRun(request, metadata=door.key))
 
 
 async def test_over_the_rate_the_caller_is_told_when_to_come_back(door: Door) -> None:
