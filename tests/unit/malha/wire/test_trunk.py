@@ -186,14 +186,16 @@ async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor
             await draining
 
 
-async def test_a_callee_that_leaves_before_it_answered_is_not_blamed_for_the_calls_it_sends_back() -> None:
+async def test_a_roll_under_load_leaves_no_callee_alone_however_many_calls_are_sent_back() -> None:
     async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
         waiting = [asyncio.create_task(ask(peer, "hang", timeout=60)) for _ in range(20)]
         await until(lambda: asyncio.sleep(0, any(len(lane.calls) == 20 for lane in server._carrier._lanes)))
-        await server.drain(2.0)  # its last words are said at once
-        told = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [error.retry_after for error in told if isinstance(error, MalhaError)] == [0.2] * 20
-        assert peer._breaker.state == "closed"
+        async with serving(ObedientGuard(), port):
+            await server.drain(2.0)  # its last words are said at once
+            told = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [error.retry_after for error in told if isinstance(error, MalhaError)] == [0.2] * 20
+            assert peer._breaker.state == "closed"
+            assert (await ask(peer, "there?")).judgements[0].text == "there?"
 
 
 async def test_a_callee_that_dies_while_it_leaves_is_not_blamed_either() -> None:
