@@ -49,11 +49,7 @@ class DeadRuns:
         Raises:
             MalhaError: RUN_NOT_FOUND; RUN_NOT_DEAD (metadata status) for one that lives, or is over.
         """
-        entries = await self._journal.load(tenant, run_id)
-        if not entries:
-            raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
-        _must_be_dead(fold_whatever(entries))
-        return await self._shown(entries)
+        return await self._shown(await self._found(tenant, run_id))
 
     async def replay(self, operator: Principal, tenant: str, run_id: str, reason: str) -> DeadRun:
         """Open it again.
@@ -86,9 +82,17 @@ class DeadRuns:
         return await self._amend(tenant, run_id, decide)
 
     async def _words(self, tenant: str, run_id: str, kind: str, reason: str) -> Sealed:
-        """What the operator says, as the tenant may read it."""
+        """What the operator says of a dead run, as the tenant may read it."""
+        await self._found(tenant, run_id)  # first, for sealing makes a key where the tenant has none
         said = Content(comment=await let_through(self._guard, reason))
         return await self._sealer.seal(tenant, run_id, kind, said)
+
+    async def _found(self, tenant: str, run_id: str) -> Sequence[Entry]:
+        entries = await self._journal.load(tenant, run_id)
+        if not entries:
+            raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
+        _must_be_dead(fold_whatever(entries))
+        return entries
 
     async def _amend(self, tenant: str, run_id: str, decide: Callable[[RunState], Record]) -> DeadRun:
         state = await amend(self._journal, tenant, run_id, decide)

@@ -28,7 +28,9 @@ class Morgue:
 
     def __init__(self) -> None:
         self.journal = MemoryJournal()
-        self.sealer = Sealer(MemoryKeyRing())
+        self.keys = MemoryKeyRing()
+        self.sealer = Sealer(self.keys)
+        self.checked: list[str] = []
         self.run = RecordsOf()
         self.listed: list[tuple[str, int, str]] = []
         self.dead = DeadRuns(
@@ -46,6 +48,7 @@ class Morgue:
         return ListDeadRunsResponse(rows=[DeadRow(tenant="acme", row=row)], next_page_token="next")
 
     async def check_input(self, text: str, agent: str) -> Judgement:
+        self.checked.append(text)
         return Judgement(verdict=Verdict(action=Action.ACTION_ALLOW), text=text)
 
     async def last_told(self) -> RunEvent:
@@ -119,6 +122,15 @@ async def test_a_drop_is_signed_and_final(morgue: Morgue) -> None:
     assert (told.by, told.reason) == ("ana", "it cannot be mended")
     for call in (morgue.dead.replay, morgue.dead.drop):
         assert (await refusal(call(OTTO, "acme", morgue.run.run_id, ""))).reason_name == "RUN_NOT_DEAD"
+
+
+async def test_of_a_run_that_is_not_dead_no_words_are_taken_and_no_tenant_gets_a_key_by_them(
+    morgue: Morgue,
+) -> None:
+    for call in (morgue.dead.replay, morgue.dead.drop):
+        assert (await refusal(call(OTTO, "nobody", "a" * 52, "words"))).reason_name == "RUN_NOT_FOUND"
+    assert "nobody" not in morgue.keys._keys
+    assert morgue.checked == []
 
 
 async def test_the_living_and_those_at_rest_are_no_operator_s_business(morgue: Morgue) -> None:
