@@ -167,7 +167,9 @@ class _Address:
             self._left = {one for one in (*self._left, self._line) if not one.over}
             self._line = None
         if self._line is None:
-            self._line = _Line(self._carry(), self._callee)
+            # a context of its own, and of the tasks that it and gRPC begin: a stream outlives the call,
+            # principal and span that opened it
+            self._line = Context().run(lambda: _Line(self._carry(), self._callee))
         return self._line
 
     async def close(self) -> None:
@@ -192,9 +194,8 @@ class _Line:
         self.over = False
         loop = asyncio.get_running_loop()
         self._until = loop.time() + _LIFETIME
-        # their own context: a stream outlives the call, principal and span that opened it
-        self._reading = loop.create_task(self._read(), context=Context())
-        self._writing = loop.create_task(self._write(), context=Context())
+        self._reading = loop.create_task(self._read())
+        self._writing = loop.create_task(self._write())
 
     def taking(self) -> bool:
         """Whether it takes further calls."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import grpc.aio
 import pytest
@@ -290,6 +293,31 @@ async def test_streams_are_renewed_so_that_calls_find_new_replicas(monkeypatch: 
         for _ in range(20):
             await ask(peer)
         await until(lambda: asyncio.sleep(0, len(server._carrier._lanes) <= 2))
+
+
+async def test_a_stream_keeps_nothing_of_the_call_that_opened_it() -> None:
+    """A call has its caller's credential, and a stream lasts as long as nobody calls."""
+
+    class Credential:
+        pass
+
+    held: ContextVar[Credential] = ContextVar("held")
+
+    async def first(peer: Peer) -> weakref.ref[Credential]:
+        credential = Credential()
+        held.set(credential)
+        await ask(peer)
+        return weakref.ref(credential)
+
+    async with serving(ObedientGuard()) as (_, port), calling(port) as peer:
+        credential = await asyncio.create_task(first(peer))
+        assert peer._trunk.streams
+
+        async def forgotten() -> bool:
+            gc.collect()
+            return credential() is None
+
+        await until(forgotten)
 
 
 async def test_nothing_is_left_behind_by_calls_however_they_end() -> None:
