@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 
 import grpc.aio
 import pytest
@@ -23,6 +20,7 @@ from malha.api.wire.v1.trunk_service_pb2_grpc import (
 )
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.cutting import CuttingProxy
+from malha.testing.forgetting import forgotten
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.testing.shop import until
 from malha.testing.stubs import next_message
@@ -297,27 +295,9 @@ async def test_streams_are_renewed_so_that_calls_find_new_replicas(monkeypatch: 
 
 async def test_a_stream_keeps_nothing_of_the_call_that_opened_it() -> None:
     """A call has its caller's credential, and a stream lasts as long as nobody calls."""
-
-    class Credential:
-        pass
-
-    held: ContextVar[Credential] = ContextVar("held")
-
-    async def first(peer: Peer) -> weakref.ref[Credential]:
-        credential = Credential()
-        held.set(credential)
-        await ask(peer)
-        return weakref.ref(credential)
-
     async with serving(ObedientGuard()) as (_, port), calling(port) as peer:
-        credential = await asyncio.create_task(first(peer))
+        await forgotten(lambda: ask(peer))
         assert peer._trunk.streams
-
-        async def forgotten() -> bool:
-            gc.collect()
-            return credential() is None
-
-        await until(forgotten)
 
 
 async def test_nothing_is_left_behind_by_calls_however_they_end() -> None:
