@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from contextvars import Context
 from types import TracebackType
 from typing import Any
 
@@ -63,7 +64,8 @@ class Valkey:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
         if self._carrier is None or self._carrier.done():
-            self._carrier = asyncio.create_task(self._carry())
+            # in no call's context: the connection that it opens would keep it, and the credential in it
+            self._carrier = asyncio.create_task(self._carry(), context=Context())
         try:
             return await answer
         except NoScriptError:

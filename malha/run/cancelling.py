@@ -7,7 +7,7 @@ in a queue to learn that it is over. The fence sees to it that no worker took it
 
 from __future__ import annotations
 
-from malha.api.run.v1.record_pb2 import CancelRequested, Content, FinalStatus, Finished
+from malha.api.run.v1.record_pb2 import Content, FinalStatus, Finished
 from malha.run.state import RunState
 
 
@@ -16,12 +16,15 @@ def untouched(state: RunState) -> bool:
     return state.epoch == 0
 
 
-def cancelled(asked: CancelRequested) -> tuple[Finished, Content]:
-    """The end, without the sums of what was spent, and what to tell the caller: who asked, and why."""
+def cancelled(by: str, reason: str) -> tuple[Finished, Content]:
+    """The end, without the sums of what was spent, and what to tell the caller: who asked, and why.
+
+    The reason is what somebody said, so it stands in the content alone.
+    """
     finished = Finished(
         status=FinalStatus.FINAL_STATUS_CANCELLED,
         error_reason="CANCELLED",
-        error_metadata={"by": asked.by, "reason": asked.reason},
+        error_metadata={"by": by},
     )
-    why = f": {asked.reason}" if asked.reason else ""
-    return finished, Content(error_text=f"the run was cancelled by {asked.by}{why}")
+    why = f": {reason}" if reason else ""
+    return finished, Content(error_text=f"the run was cancelled by {by}{why}", comment=reason)

@@ -199,6 +199,7 @@ def _decided(state: RunState, event: JournalEvent, entry: Entry) -> None:
 
 def _cancel_requested(state: RunState, event: JournalEvent, _entry: Entry) -> None:
     state.cancel_requested = event.cancel_requested
+    state.cancel_words = event.content
 
 
 def _finished(state: RunState, event: JournalEvent, entry: Entry) -> None:

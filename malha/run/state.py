@@ -139,6 +139,8 @@ class RunState:
         self.last_at = entry.time
         """Stored time of the last record."""
         self.cancel_requested: CancelRequested | None = None
+        self.cancel_words: Sealed | None = None
+        """Sealed content of CancelRequested: what was said with it."""
         self.finished: Finished | None = None
         self.failure: Sealed | None = None
         """Sealed content of Finished: what to tell the caller."""

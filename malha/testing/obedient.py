@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.wire import Identity, Peer, acting_for, current
 
 DEV = Principal(tenant="dev", subject="ana", key_id="k1", scopes=["runs"])
@@ -37,6 +37,7 @@ class ObedientGuard(guard_grpc.GuardServiceServicer):
         self.cancelled = asyncio.Event()
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
+        self._failure = unavailable("the database")
 
     async def Check(self, request: guard.CheckRequest, _context: object) -> guard.CheckResponse:
         call = current()
@@ -52,6 +53,8 @@ class ObedientGuard(guard_grpc.GuardServiceServicer):
                     retry_after=2.5,
                     quota=("key:k1", "10 a minute"),
                 )
+            case "fail together":
+                raise self._failure
             case "wait":
                 self.entered.set()
                 await self.release.wait()

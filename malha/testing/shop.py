@@ -143,8 +143,10 @@ class Shop:
 
     async def cancel(self, item: MemoryItem, reason: str = "") -> None:
         """Ask for the run's end, as the gateway does."""
-        asked = CancelRequested(by="ana", reason=reason)
-        await self.append(item, JournalEvent(cancel_requested=asked))
+        asked = JournalEvent(cancel_requested=CancelRequested(by="ana"))
+        said = await self.sealer.seal(item.tenant, item.run_id, "cancel_requested", Content(comment=reason))
+        asked.content.CopyFrom(said)
+        await self.append(item, asked)
 
     async def replay(self, item: MemoryItem) -> None:
         """Open a dead run again, as an operator does."""

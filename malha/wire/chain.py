@@ -215,7 +215,8 @@ class _observed:  # noqa: N801  # reads as the context manager it is
             log.error("rpc_failed", method=self._method.path, exc_info=error)
             error = MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "an internal error occurred")
         self.code = error.reason_name
-        error.trace_id = error.trace_id or trace_id()
+        # its own first: calls that share a transaction share its failure, and a trace tells of one of them
+        error.trace_id = trace_id() or error.trace_id
         self._span.set(names.RPC_STATUS, error.code)
         self._span.fail(error.reason_name)
         return error

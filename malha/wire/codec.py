@@ -60,9 +60,9 @@ async def abort(
     Args:
         opened: whether responses were sent before, and the headers with them.
     """
+    status = to_status(error)  # first, for the error may be shared, and be told to another meanwhile
     if error.retry_after is not None and not opened:
         await context.send_initial_metadata((("retry-after", str(max(1, math.ceil(error.retry_after)))),))
-    status = to_status(error)
     await context.abort(
         _CODES[error.code], error.message, trailing_metadata=((_DETAILS, status.SerializeToString()),)
     )

@@ -12,6 +12,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import grpc.aio
@@ -166,7 +167,9 @@ class _Address:
             self._left = {one for one in (*self._left, self._line) if not one.over}
             self._line = None
         if self._line is None:
-            self._line = _Line(self._carry(), self._callee)
+            # a context of its own, and of the tasks that it and gRPC begin: a stream outlives the call,
+            # principal and span that opened it
+            self._line = Context().run(lambda: _Line(self._carry(), self._callee))
         return self._line
 
     async def close(self) -> None:
@@ -186,12 +189,13 @@ class _Line:
         self._cancelled: list[int] = []
         self._something = asyncio.Event()
         self._leaving = False
+        self._callee_leaves = False
+        """It said so: what it sends back or loses from then on is no failure of it."""
         self.over = False
         loop = asyncio.get_running_loop()
         self._until = loop.time() + _LIFETIME
-        # their own context: a stream outlives the call, principal and span that opened it
-        self._reading = loop.create_task(self._read(), context=Context())
-        self._writing = loop.create_task(self._write(), context=Context())
+        self._reading = loop.create_task(self._read())
+        self._writing = loop.create_task(self._write())
 
     def taking(self) -> bool:
         """Whether it takes further calls."""
@@ -244,12 +248,13 @@ class _Line:
         return CarryRequest(calls=calls, cancelled=cancelled)
 
     async def _read(self) -> None:
-        away = unavailable(self._callee)
-        failure: Exception = away
-        further: Exception = without_blame(away)
+        # one each, since an error takes on the trace of whoever is told of it
+        failure: Callable[[], Exception] = partial(unavailable, self._callee)
+        further: Callable[[], Exception] = self._lost_with_others
         try:
             while isinstance(response := await self._stream.read(), CarryResponse):
                 if response.draining:
+                    self._callee_leaves = True
                     self.leave()
                 for answer in response.answers:
                     self._answered(answer)
@@ -259,23 +264,30 @@ class _Line:
             # Whatever else ends a stream, such as CANCELLED or UNKNOWN where a connection was cut, tells
             # nothing of the calls on it: each may have been carried out.
             if error.code() == grpc.StatusCode.UNIMPLEMENTED:
-                failure = further = NoTrunkError()
+                failure = further = NoTrunkError
             elif error.code() == grpc.StatusCode.CANCELLED:  # so says a server that leaves
-                failure = further
+                self._callee_leaves = True
         finally:
             self.over = True
             self._writing.cancel()
             waiting, self._waiting = self._waiting, {}
+            if self._callee_leaves:
+                failure = further
             for answered in waiting.values():
                 if not answered.done():
-                    answered.set_exception(failure)
+                    answered.set_exception(failure())
                     failure = further
+
+    def _lost_with_others(self) -> Exception:
+        return without_blame(unavailable(self._callee))
 
     def _answered(self, answer: Answer) -> None:
         answered = self._waiting.pop(answer.id, None)
         if answered is None or answered.done():
             return  # its caller went away
-        if answer.HasField("status"):
-            answered.set_exception(codec.from_status(status_pb2.Status.FromString(answer.status)))
-        else:
+        if not answer.HasField("status"):
             answered.set_result(answer.response)
+            return
+        error = codec.from_status(status_pb2.Status.FromString(answer.status))
+        sent_back = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE and self._callee_leaves
+        answered.set_exception(without_blame(error) if sent_back else error)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from malha.limits.valkey import Valkey
+from malha.testing.forgetting import forgotten
 from malha.testing.servers import RunningServer
 
 
@@ -45,3 +46,10 @@ async def test_a_store_that_hangs_is_absent_soon_and_back_when_it_goes_on(
     async with asyncio.timeout(10):
         while not await valkey.ping():  # noqa: ASYNC110  # it is left alone for a moment, then asked
             await asyncio.sleep(0.05)
+
+
+async def test_the_connection_keeps_nothing_of_the_call_that_opened_it(valkey_url: str) -> None:
+    """A call has its caller's credential, and the connection lasts as long as the process."""
+    valkey = Valkey(valkey_url)
+    await forgotten(valkey.ping)
+    await valkey.close()

@@ -57,6 +57,7 @@ from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
 from malha_gateway.delivering import Delivering, Manners
 from malha_gateway.following import Following
+from malha_gateway.places import Places
 from malha_gateway.ports import Sender
 from malha_gateway.rates import Rates
 from malha_gateway.readiness import Readiness
@@ -168,9 +169,10 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock
         )
         following = await stack.enter_async_context(
-            Following(journal, NatsDeltas(nats), view, patience=settings.reader_patience_seconds)
+            Following(journal, NatsDeltas(nats), view, acting_for, patience=settings.reader_patience_seconds)
         )
-        streams = Streams(following, authenticator.principal, heartbeat=settings.heartbeat_seconds)
+        places = Places(settings.tenant_max_streams)
+        streams = Streams(following, places, authenticator.principal, heartbeat=settings.heartbeat_seconds)
         administration = Administration(keys, authenticator, clock)
         revocation = Revocation(
             administration, planner, runs, acting_for, clock, memory_seconds=settings.key_memory_seconds
@@ -214,7 +216,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         server.add(add_UsageServiceServicer_to_server, UsageServicer(cost))
         server.add(add_AlertServiceServicer_to_server, AlertServicer(cost))
         server.add(add_WebhookServiceServicer_to_server, WebhookServicer(webhooks))
-        dead = DeadRuns(journal=journal, view=view, planner=planner, clock=clock)
+        dead = DeadRuns(journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))
         billing = _billing(settings, database, clock)
         server.add(add_BillingServiceServicer_to_server, BillingServicer(billing), allow="public")

@@ -14,21 +14,26 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.operator_service_pb2 import DeadRun, DeadRunClaim, ListDeadRunsResponse
 from malha.api.gateway.v1.run_pb2 import RunStatus
-from malha.api.run.v1.record_pb2 import Dropped, JournalEvent, Record, Replayed
+from malha.api.run.v1.record_pb2 import Content, Dropped, JournalEvent, Record, Replayed, Sealed
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
-from malha.run import Entry, Journal, RunState, amend, fold_whatever, without_content
+from malha.run import Entry, Journal, RunState, Sealer, amend, fold_whatever, without_content
 from malha_gateway import view
-from malha_gateway.ports import Planner
+from malha_gateway.ports import Guard, Planner
 from malha_gateway.view import View
+from malha_gateway.words import let_through
 
 
 class DeadRuns:
     """Dead runs of every tenant. Whether the caller is an operator is checked before."""
 
-    def __init__(self, *, journal: Journal, view: View, planner: Planner, clock: Clock) -> None:
+    def __init__(
+        self, *, journal: Journal, sealer: Sealer, view: View, guard: Guard, planner: Planner, clock: Clock
+    ) -> None:
         self._journal = journal
+        self._sealer = sealer
         self._view = view
+        self._guard = guard
         self._planner = planner
         self._clock = clock
 
@@ -44,11 +49,7 @@ class DeadRuns:
         Raises:
             MalhaError: RUN_NOT_FOUND; RUN_NOT_DEAD (metadata status) for one that lives, or is over.
         """
-        entries = await self._journal.load(tenant, run_id)
-        if not entries:
-            raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
-        _must_be_dead(fold_whatever(entries))
-        return await self._shown(entries)
+        return await self._shown(await self._found(tenant, run_id))
 
     async def replay(self, operator: Principal, tenant: str, run_id: str, reason: str) -> DeadRun:
         """Open it again.
@@ -56,7 +57,8 @@ class DeadRuns:
         Raises:
             MalhaError: as ``show``; JOURNAL_BROKEN where no worker could read it.
         """
-        asked = Replayed(by=_signed(operator, tenant), reason=reason)
+        event = JournalEvent(replayed=Replayed(by=_signed(operator, tenant)))
+        event.content.CopyFrom(await self._words(tenant, run_id, "replayed", reason))
 
         def decide(state: RunState) -> Record:
             _must_be_dead(state)
@@ -64,19 +66,33 @@ class DeadRuns:
                 raise MalhaError(
                     ErrorReason.ERROR_REASON_JOURNAL_BROKEN, f"no worker can read its journal: {state.broken}"
                 )
-            return self._record(tenant, run_id, JournalEvent(replayed=asked))
+            return self._record(tenant, run_id, event)
 
         return await self._amend(tenant, run_id, decide)
 
     async def drop(self, operator: Principal, tenant: str, run_id: str, reason: str) -> DeadRun:
         """Close it for good. Raises as ``show``."""
-        asked = Dropped(by=_signed(operator, tenant), reason=reason)
+        event = JournalEvent(dropped=Dropped(by=_signed(operator, tenant)))
+        event.content.CopyFrom(await self._words(tenant, run_id, "dropped", reason))
 
         def decide(state: RunState) -> Record:
             _must_be_dead(state)
-            return self._record(tenant, run_id, JournalEvent(dropped=asked))
+            return self._record(tenant, run_id, event)
 
         return await self._amend(tenant, run_id, decide)
+
+    async def _words(self, tenant: str, run_id: str, kind: str, reason: str) -> Sealed:
+        """What the operator says of a dead run, as the tenant may read it."""
+        await self._found(tenant, run_id)  # first, for sealing makes a key where the tenant has none
+        said = Content(comment=await let_through(self._guard, reason))
+        return await self._sealer.seal(tenant, run_id, kind, said)
+
+    async def _found(self, tenant: str, run_id: str) -> Sequence[Entry]:
+        entries = await self._journal.load(tenant, run_id)
+        if not entries:
+            raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
+        _must_be_dead(fold_whatever(entries))
+        return entries
 
     async def _amend(self, tenant: str, run_id: str, decide: Callable[[RunState], Record]) -> DeadRun:
         state = await amend(self._journal, tenant, run_id, decide)

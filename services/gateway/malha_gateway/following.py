@@ -18,7 +18,7 @@ from malha.errors import ErrorReason, MalhaError, invalid
 from malha.run import Journal, Position, StreamPosition
 from malha.tasks import end
 from malha.telemetry import metrics
-from malha_gateway.ports import Deltas
+from malha_gateway.ports import Acting, Deltas
 from malha_gateway.tail import Tail, Told
 from malha_gateway.telling import Telling
 from malha_gateway.view import View
@@ -31,13 +31,17 @@ class Following:
 
     Args:
         deltas: where texts are told while they are written.
+        acting: lets tails read in their tenants' names, whoever reads them.
         patience: seconds after which a reader that does not take what it was given is let go.
     """
 
-    def __init__(self, journal: Journal, deltas: Deltas, view: View, *, patience: float) -> None:
+    def __init__(
+        self, journal: Journal, deltas: Deltas, view: View, acting: Acting, *, patience: float
+    ) -> None:
         self._journal = journal
         self._deltas = deltas
         self._view = view
+        self._acting = acting
         self._patience = patience
         self._tails: dict[_Key, Tail] = {}
         # no TaskGroup: what goes wrong with one tail is its readers' to know, and ends nothing else
@@ -132,7 +136,7 @@ class Following:
     def _join(self, key: _Key, *, deltas: bool) -> Tail:
         tail = self._tails.get(key)
         if tail is None or not tail.lasts:
-            tail = self._tails[key] = Tail(self._journal, self._deltas, self._view, *key)
+            tail = self._tails[key] = Tail(self._journal, self._deltas, self._view, self._acting, *key)
             self._own(tail.start())
             metrics.GATEWAY_RUNS_FOLLOWED.inc()
         if deltas and (listening := tail.listen()) is not None:

@@ -79,7 +79,7 @@ class Revocation:
 
     async def _ask(self, canceller: Principal, run_id: str, key_id: str) -> None:
         try:
-            await self._runs.cancel(canceller, run_id, REASON.format(key_id))
+            await self._runs.end(canceller, run_id, REASON.format(key_id))
         except MalhaError as error:
             if error.reason not in _OVER:
                 raise

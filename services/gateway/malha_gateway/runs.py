@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -56,6 +57,7 @@ from malha_gateway.ports import Cost, Guard, Planner
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
 from malha_gateway.view import View
+from malha_gateway.words import let_through
 
 _SLACK_SECONDS = 10.0  # over a run's own time, for its end to be written and read
 _RAISED = (ErrorReason.ERROR_REASON_BUDGET_EXCEEDED, ErrorReason.ERROR_REASON_GUARD_BLOCKED)
@@ -166,12 +168,22 @@ class Runs:
     async def cancel(self, principal: Principal, run_id: str, reason: str) -> Run:
         """Ask for the run's end; asking again changes nothing. One that nobody took yet ends here.
 
+        Of the reason is kept what the guard lets through; it keeps no run from being cancelled.
+
         Raises:
             MalhaError: RUN_NOT_FOUND; RUN_FINISHED (metadata status).
         """
-        asked = CancelRequested(by=principal.subject, reason=reason)
-        finished, told = cancelled(asked)
-        sealed = await self._sealer.seal(principal.tenant, run_id, "finished", told)
+        return await self.end(principal, run_id, await let_through(self._guard, reason))
+
+    async def end(self, principal: Principal, run_id: str, why: str) -> Run:
+        """As ``cancel``, for a reason that is ours."""
+        finished, told = cancelled(principal.subject, why)
+        seal = partial(self._sealer.seal, principal.tenant, run_id)
+        asked = JournalEvent(
+            cancel_requested=CancelRequested(by=principal.subject),
+            content=await seal("cancel_requested", Content(comment=why)),
+        )
+        ended = JournalEvent(finished=finished, content=await seal("finished", told))
 
         def decide(state: RunState) -> Record | None:
             if state.final:
@@ -183,9 +195,9 @@ class Runs:
                 )
             if state.cancel_requested is not None:
                 return None
-            record = record_of(JournalEvent(cancel_requested=asked), principal.tenant, run_id, self._clock)
+            record = record_of(asked, principal.tenant, run_id, self._clock)
             if untouched(state):
-                record.events.append(JournalEvent(finished=finished, content=sealed))
+                record.events.append(ended)
             return record
 
         return await self._view.run(await amend(self._journal, principal.tenant, run_id, decide))

@@ -2,6 +2,8 @@
 
 A tail knows the run's records as they are stored, sealed, and the latest events as callers see them: a
 window, bounded in events and in bytes, so that an event is opened once for all who are there to hear it.
+It belongs to all of them: what it reads it reads in the gateway's name for the tenant, in a time of its own
+and in no reader's trace, so that it outlives the key, the deadline and the stream of whoever came first.
 Whoever is behind the window gets its events made again from the records, a page at a time. So a reader
 needs a position and nothing else, and what a run costs here is bounded by its journal, whoever reads it.
 """
@@ -12,14 +14,16 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from contextvars import Context
 
+from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.api.run.v1.record_pb2 import Record
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.run import Entry, Journal, LiveText, Position, RunState, UnsealableError, fold_whatever
 from malha.telemetry import log
 from malha_gateway.looking import Looking
-from malha_gateway.ports import Deltas
+from malha_gateway.ports import Acting, Deltas
 from malha_gateway.view import View
 
 WINDOW_EVENTS = 256
@@ -27,6 +31,8 @@ WINDOW_BYTES = 1024 * 1024
 PAGE_EVENTS = 128
 PAGE_BYTES = 256 * 1024
 RETRY_SECONDS = 0.5
+_READING_SECONDS = 30.0
+"""For one look at the journal, which may go to the archive and there from page to page."""
 _RECENT = 32
 _BREATH = 256
 """Records folded without letting others go on."""
@@ -37,10 +43,13 @@ Told = tuple[Position, RunEvent]
 class Tail:
     """One run's journal as it is followed. ``run`` does it, until the run is over or ``stop`` is called."""
 
-    def __init__(self, journal: Journal, deltas: Deltas, view: View, tenant: str, run_id: str) -> None:
+    def __init__(
+        self, journal: Journal, deltas: Deltas, view: View, acting: Acting, tenant: str, run_id: str
+    ) -> None:
         self._journal = journal
         self._deltas = deltas
         self._view = view
+        self._acting = acting
         self._tenant = tenant
         self._run_id = run_id
         self._state: RunState | None = None
@@ -90,14 +99,14 @@ class Tail:
 
     def start(self) -> asyncio.Task[None]:
         """Follow, in a task of its own."""
-        self._task = asyncio.create_task(self.run())
+        self._task = asyncio.create_task(self.run(), context=Context())
         return self._task
 
     def listen(self) -> asyncio.Task[None] | None:
         """Hear texts while they are written, for readers who want them: a task, where none does yet."""
         if self.over or (self._listening is not None and not self._listening.done()):
             return None
-        self._listening = asyncio.create_task(self._hear())
+        self._listening = asyncio.create_task(self._hear(), context=Context())
         return self._listening
 
     def stop(self) -> None:
@@ -172,7 +181,8 @@ class Tail:
         """Take in what is new; nothing where the journal is away and the readers have patience."""
         try:
             after = self._state.last_sequence if self._state else 0
-            entries = await self._journal.load(self._tenant, self._run_id, after=after)
+            with self._acting(Principal(tenant=self._tenant, subject="gateway"), timeout=_READING_SECONDS):
+                entries = await self._journal.load(self._tenant, self._run_id, after=after)
         except MalhaError as error:
             if self._state is None or error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
                 raise

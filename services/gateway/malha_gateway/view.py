@@ -30,11 +30,15 @@ from malha.api.run.v1.delta_pb2 import Delta
 from malha.api.run.v1.record_pb2 import (
     Abandonment,
     Answered,
+    CancelRequested,
     Content,
     Decided,
+    Dropped,
+    FinalStatus,
     JournalEvent,
     Parked,
     ParkReason,
+    Replayed,
     Sealed,
     StepFinished,
     StepOutcome,
@@ -107,10 +111,13 @@ class View:
         if state.finished is None:
             return RunError()
         content = await self._open(state, "finished", state.failure)
+        facts = dict(state.finished.error_metadata)
+        if state.finished.status == FinalStatus.FINAL_STATUS_CANCELLED:
+            facts.setdefault("reason", content.comment)  # an earlier version had it in the clear
         return RunError(
             reason=state.finished.error_reason,
             message=content.error_text,
-            metadata=state.finished.error_metadata,
+            metadata=facts,
         )
 
     async def events(self, entry: Entry, state: RunState) -> list[tuple[Position, RunEvent]]:
@@ -178,17 +185,26 @@ class View:
             case "parked":
                 shown.waiting.CopyFrom(_waiting(event.parked, state))
             case "cancel_requested":
-                asked = event.cancel_requested
-                shown.cancel_requested.CopyFrom(RunCancelRequested(by=asked.by, reason=asked.reason))
+                said = await self._said(state, event, event.cancel_requested)
+                shown.cancel_requested.CopyFrom(RunCancelRequested(by=event.cancel_requested.by, reason=said))
             case "replayed":
-                shown.replayed.CopyFrom(RunReplayed(by=event.replayed.by, reason=event.replayed.reason))
+                said = await self._said(state, event, event.replayed)
+                shown.replayed.CopyFrom(RunReplayed(by=event.replayed.by, reason=said))
             case "dropped":
-                shown.dropped.CopyFrom(RunDropped(by=event.dropped.by, reason=event.dropped.reason))
+                said = await self._said(state, event, event.dropped)
+                shown.dropped.CopyFrom(RunDropped(by=event.dropped.by, reason=said))
             case "finished":
                 shown.finished.CopyFrom(await self.run(state, steps=False))
             case _:
                 return False
         return True
+
+    async def _said(
+        self, state: RunState, event: JournalEvent, asked: CancelRequested | Replayed | Dropped
+    ) -> str:
+        """Why somebody asked for it. Journals of an earlier version have it in the clear."""
+        kind = event.WhichOneof("event") or ""
+        return (await self._open(state, kind, event.content)).comment or asked.reason
 
     async def _decided(self, state: RunState, decided: Decided) -> Approval:
         proposal = state.proposal(decided.step)

@@ -13,6 +13,7 @@ from malha.api.run.v1.record_pb2 import (
     FinalStatus,
     Finished,
     JournalEvent,
+    Sealed,
 )
 from malha.errors import MalhaError
 from malha.run import cancelled
@@ -35,21 +36,23 @@ async def succeed(run: ClaimedRun, answer: Answer) -> None:
 async def fail(run: ClaimedRun, error: MalhaError) -> None:
     """End with the cause why there is no answer."""
     try:
-        await _close(run, _failed(error), error.message)
+        await _close(run, _failed(error), Content(error_text=error.message))
     except CancelSeen:
         await cancel(run)
 
 
 async def cancel(run: ClaimedRun) -> None:
     """End because someone asked for it; the end says who and why."""
-    finished, told = cancelled(run.lease.state.cancel_requested or CancelRequested())
-    await _close(run, finished, told.error_text)
+    state = run.lease.state
+    asked = state.cancel_requested or CancelRequested()
+    said = await run.lease.opened("cancel_requested", state.cancel_words or Sealed())
+    await _close(run, *cancelled(asked.by, said.comment or asked.reason))
 
 
 async def _close(
     run: ClaimedRun,
     finished: Finished,
-    error_text: str | None,
+    told: Content | None,
     said: tuple[JournalEvent, Content] | None = None,
 ) -> None:
     lease = run.lease
@@ -66,9 +69,7 @@ async def _close(
         _add_cost(finished.cost, event.step_finished.cost)
         _add_cost(finished.cost, event.step_abandoned.cost)
         _add_cost(finished.cost, event.step_settled.cost)
-    lease.note(
-        JournalEvent(finished=finished), Content(error_text=error_text) if error_text is not None else None
-    )
+    lease.note(JournalEvent(finished=finished), told)
     await run.boundaries.reach("before_final")
     await lease.write()
 

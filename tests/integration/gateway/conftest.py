@@ -1,4 +1,4 @@
-"""Two gateways on one NATS behind the real edge, and a worker that plays runs."""
+"""A gateway; two on one NATS behind the real edge; and a worker that plays runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from malha.run.nats_journal import NatsDeltas, NatsJournal, NatsKeyRing, connect
 from malha.stack.edge import envoy
 from malha.stack.free_ports import free_port
 from malha.stack.secrets import Secrets
+from malha.testing.door import Door, running
 from malha.testing.gateways import running_gateway
 from malha.testing.peers import FakePeers
 from malha.testing.servers import RunningServer
@@ -25,6 +26,12 @@ from malha.testing.streams import StreamHouse
 def secrets(tmp_state: Path) -> Secrets:
     """As lasting as the NATS whose keys they unwrap."""
     return Secrets(tmp_state / "gateway-secrets")
+
+
+@pytest.fixture
+async def door(tmp_path: Path, secrets: Secrets, nats_url: str, valkey_url: str) -> AsyncIterator[Door]:
+    async with running(tmp_path, secrets, nats_url, valkey_url) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal
-from malha.api.gateway.v1.run_pb2 import RunStatus
+from malha.api.gateway.v1.run_pb2 import RunEvent, RunStatus
+from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.planner_service_pb2 import DeadRow, ListDeadRunsResponse, RunRow
-from malha.api.run.v1.record_pb2 import Content, FinalStatus, JournalEvent, StepKind
+from malha.api.run.v1.record_pb2 import Action, Content, FinalStatus, JournalEvent, StepKind, Verdict
 from malha.clock import SystemClock
 from malha.errors import MalhaError
-from malha.run import Sealer
+from malha.run import Sealer, fold
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.records import RecordsOf, ended
 from malha.testing.worker import PlayedRun
@@ -27,12 +28,16 @@ class Morgue:
 
     def __init__(self) -> None:
         self.journal = MemoryJournal()
-        self.sealer = Sealer(MemoryKeyRing())
+        self.keys = MemoryKeyRing()
+        self.sealer = Sealer(self.keys)
+        self.checked: list[str] = []
         self.run = RecordsOf()
         self.listed: list[tuple[str, int, str]] = []
         self.dead = DeadRuns(
             journal=self.journal,
+            sealer=self.sealer,
             view=View(self.sealer),
+            guard=self,  # type: ignore[arg-type] # as far as dead runs need it
             planner=self,  # type: ignore[arg-type] # as far as dead runs need it
             clock=SystemClock(),
         )
@@ -41,6 +46,17 @@ class Morgue:
         self.listed.append((tenant, page_size, page_token))
         row = RunRow(run_id=self.run.run_id, status="DEAD", error_reason="TOO_MANY_DELIVERIES")
         return ListDeadRunsResponse(rows=[DeadRow(tenant="acme", row=row)], next_page_token="next")
+
+    async def check_input(self, text: str, agent: str) -> Judgement:
+        self.checked.append(text)
+        return Judgement(verdict=Verdict(action=Action.ACTION_ALLOW), text=text)
+
+    async def last_told(self) -> RunEvent:
+        """What the tenant's stream tells last; the record of it has no word in the clear."""
+        entries = await self.journal.load("acme", self.run.run_id)
+        assert b"mended" not in entries[-1].record.SerializeToString()
+        ((_, event),) = await View(self.sealer).events(entries[-1], fold(entries))
+        return event
 
     async def accept(self) -> PlayedRun:
         record = self.run.accepted()
@@ -92,20 +108,29 @@ async def test_a_replay_is_signed_and_opens_the_run_once(morgue: Morgue) -> None
     await morgue.die()
     opened = await morgue.dead.replay(OTTO, "acme", morgue.run.run_id, "the tool is mended")
     assert opened.run.status == RunStatus.RUN_STATUS_QUEUED
-    written = morgue.journal.entries[-1].record.events[0].replayed
-    assert (written.by, written.reason) == ("house/otto", "the tool is mended")
+    told = (await morgue.last_told()).replayed
+    assert (told.by, told.reason) == ("house/otto", "the tool is mended")
     error = await refusal(morgue.dead.replay(OTTO, "acme", morgue.run.run_id, ""))
     assert (error.reason_name, error.metadata["status"]) == ("RUN_NOT_DEAD", "QUEUED")
 
 
 async def test_a_drop_is_signed_and_final(morgue: Morgue) -> None:
     await morgue.die()
-    closed = await morgue.dead.drop(OWN, "acme", morgue.run.run_id, "nobody waits for it")
+    closed = await morgue.dead.drop(OWN, "acme", morgue.run.run_id, "it cannot be mended")
     assert closed.run.status == RunStatus.RUN_STATUS_CANCELLED
-    written = morgue.journal.entries[-1].record.events[0].dropped
-    assert (written.by, written.reason) == ("ana", "nobody waits for it")
+    told = (await morgue.last_told()).dropped
+    assert (told.by, told.reason) == ("ana", "it cannot be mended")
     for call in (morgue.dead.replay, morgue.dead.drop):
         assert (await refusal(call(OTTO, "acme", morgue.run.run_id, ""))).reason_name == "RUN_NOT_DEAD"
+
+
+async def test_of_a_run_that_is_not_dead_no_words_are_taken_and_no_tenant_gets_a_key_by_them(
+    morgue: Morgue,
+) -> None:
+    for call in (morgue.dead.replay, morgue.dead.drop):
+        assert (await refusal(call(OTTO, "nobody", "a" * 52, "words"))).reason_name == "RUN_NOT_FOUND"
+    assert "nobody" not in morgue.keys._keys
+    assert morgue.checked == []
 
 
 async def test_the_living_and_those_at_rest_are_no_operator_s_business(morgue: Morgue) -> None:

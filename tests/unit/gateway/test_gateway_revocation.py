@@ -60,7 +60,7 @@ class Mesh:
         more = str(start + page_size) if start + page_size < len(self.open) else ""
         return ListRunsResponse(rows=rows, next_page_token=more)
 
-    async def cancel(self, principal: Principal, run_id: str, reason: str) -> None:
+    async def end(self, principal: Principal, run_id: str, reason: str) -> None:
         if run_id in self.over:
             raise MalhaError(ErrorReason.ERROR_REASON_RUN_FINISHED, "over")
         self.cancelled.append((principal.tenant, principal.subject, run_id, reason))

@@ -11,6 +11,7 @@ import pytest
 from malha.api.run.v1.record_pb2 import (
     Abandonment,
     CancelRequested,
+    Content,
     Effect,
     FinalStatus,
     JournalEvent,
@@ -135,7 +136,19 @@ async def test_the_end_says_who_cancelled_and_why(shop: Shop) -> None:
     await shop.run(item)
     state = await shop.state(item)
     assert state.finished is not None
-    assert dict(state.finished.error_metadata) == {"by": "ana", "reason": "wrong question"}
+    assert state.failure is not None
+    told = await shop.sealer.open(state.tenant, state.run_id, "finished", state.failure)
+    assert dict(state.finished.error_metadata) == {"by": "ana"}, "what was said is sealed"
+    assert told == Content(
+        error_text="the run was cancelled by ana: wrong question", comment="wrong question"
+    )
+
+
+async def test_the_end_says_what_the_version_before_journaled_in_clear(shop: Shop) -> None:
+    item = await shop.accept()
+    asked = CancelRequested(by="ana", reason="wrong question")
+    await shop.append(item, JournalEvent(cancel_requested=asked))
+    await shop.run(item)
     assert (await shop.failure(item))[1] == "the run was cancelled by ana: wrong question"
 
 
@@ -153,8 +166,8 @@ async def test_a_run_that_ended_where_it_was_cancelled_is_dropped_by_the_worker_
     shop: Shop,
 ) -> None:
     item = await shop.accept()
-    asked = CancelRequested(by="ana", reason="")
-    finished, _ = cancelled(asked)
+    asked = CancelRequested(by="ana")
+    finished, _ = cancelled("ana", "")
     last = await shop.journal.last_sequence(item.tenant, item.run_id)
     events = [JournalEvent(cancel_requested=asked), JournalEvent(finished=finished)]
     record = Record(tenant=item.tenant, run_id=item.run_id, events=events)

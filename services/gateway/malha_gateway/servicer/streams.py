@@ -13,6 +13,7 @@ from malha.api.gateway.v1.run_pb2 import RunEvent
 from malha.run import StreamPosition
 from malha.wire import current
 from malha_gateway.following import Following
+from malha_gateway.places import Places
 from malha_gateway.servicer.calls import allowed
 
 Admit = Callable[[Mapping[str, str]], Awaitable[object]]
@@ -22,22 +23,29 @@ class Streams:
     """Opens streams. Scope "runs".
 
     Args:
+        places: how many a tenant may have.
         admit: refuses metadata whose key opens nothing (any more).
         heartbeat: seconds of silence after which a stream yields None.
     """
 
-    def __init__(self, following: Following, admit: Admit, *, heartbeat: float) -> None:
+    def __init__(self, following: Following, places: Places, admit: Admit, *, heartbeat: float) -> None:
         self._following = following
+        self._places = places
         self._admit = admit
         self._heartbeat = heartbeat
 
     async def open(
         self, run_id: str, after: StreamPosition, *, deltas: bool
     ) -> AsyncGenerator[RunEvent | None, None]:
-        """The current caller's stream of a run. Raises as ``Following.follow``, and CREDENTIAL_INVALID."""
+        """The current caller's stream of a run.
+
+        Raises:
+            MalhaError: as ``Following.follow``; CREDENTIAL_INVALID; RATE_LIMITED.
+        """
         tenant = allowed("runs").tenant
         follow = self._following.follow(tenant, run_id, after, idle=self._heartbeat, deltas=deltas)
-        async with aclosing(follow) as events:
-            async for event in events:
-                await self._admit(current().metadata)
-                yield event
+        with self._places.taken(tenant):
+            async with aclosing(follow) as events:
+                async for event in events:
+                    await self._admit(current().metadata)
+                    yield event

@@ -20,6 +20,7 @@ from malha.api.wire.v1.trunk_service_pb2_grpc import (
 )
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.cutting import CuttingProxy
+from malha.testing.forgetting import forgotten
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
 from malha.testing.shop import until
 from malha.testing.stubs import next_message
@@ -186,6 +187,50 @@ async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor
             await draining
 
 
+async def test_a_roll_under_load_leaves_no_callee_alone_however_many_calls_are_sent_back() -> None:
+    async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
+        waiting = [asyncio.create_task(ask(peer, "hang", timeout=60)) for _ in range(20)]
+        await until(lambda: asyncio.sleep(0, any(len(lane.calls) == 20 for lane in server._carrier._lanes)))
+        async with serving(ObedientGuard(), port):
+            await server.drain(2.0)  # its last words are said at once
+            told = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [error.retry_after for error in told if isinstance(error, MalhaError)] == [0.2] * 20
+            assert peer._breaker.state == "closed"
+            assert (await ask(peer, "there?")).judgements[0].text == "there?"
+
+
+async def test_a_callee_that_dies_while_it_leaves_is_not_blamed_either() -> None:
+    class Leaving(TrunkServiceServicer):
+        async def Carry(  # type: ignore[override]  # grpc.aio takes a coroutine as well as a generator
+            self, requests: AsyncIterator[CarryRequest], context: Context
+        ) -> None:
+            await anext(aiter(requests))
+            await context.write(CarryResponse(draining=True))
+            await context.abort(grpc.StatusCode.UNKNOWN, "the connection was cut")
+
+    server = grpc.aio.server()
+    add_TrunkServiceServicer_to_server(Leaving(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with calling(port) as peer:
+        for _ in range(10):
+            with pytest.raises(MalhaError) as lost:
+                await ask(peer)
+            assert lost.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+        assert peer._breaker.state == "closed"
+    await server.stop(None)
+
+
+async def test_calls_that_are_lost_together_fail_each_by_itself() -> None:
+    """An error takes on the trace of whoever is told of it: one for all would tell of another's."""
+    async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
+        waiting = [asyncio.create_task(ask(peer, "hang", timeout=60)) for _ in range(3)]
+        await until(lambda: asyncio.sleep(0, any(len(lane.calls) == 3 for lane in server._carrier._lanes)))
+        await server.drain(0)
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert len({id(error) for error in told}) == 3
+
+
 async def test_a_stream_that_arrives_while_the_callee_begins_to_drain_is_told_so() -> None:
     carrier = Carrier({})
     carrier.drain()
@@ -246,6 +291,13 @@ async def test_streams_are_renewed_so_that_calls_find_new_replicas(monkeypatch: 
         for _ in range(20):
             await ask(peer)
         await until(lambda: asyncio.sleep(0, len(server._carrier._lanes) <= 2))
+
+
+async def test_a_stream_keeps_nothing_of_the_call_that_opened_it() -> None:
+    """A call has its caller's credential, and a stream lasts as long as nobody calls."""
+    async with serving(ObedientGuard()) as (_, port), calling(port) as peer:
+        await forgotten(lambda: ask(peer))
+        assert peer._trunk.streams
 
 
 async def test_nothing_is_left_behind_by_calls_however_they_end() -> None:

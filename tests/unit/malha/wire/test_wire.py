@@ -20,6 +20,7 @@ from malha.api.retrieval.v1.retrieval_pb2 import Document
 from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.breaker import BreakerOpenError
+from malha.telemetry import span
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, cutting_off, identities
 from malha.testing.stubs import in_part
 from malha.wire import Peer, Server, acting_for, codec
@@ -93,6 +94,15 @@ async def test_an_error_arrives_with_every_fact_it_left_with(mesh: Mesh) -> None
     assert error.metadata == {"limit": "10"}
     assert error.retry_after == 2.5
     assert error.quota == ("key:k1", "10 a minute")
+
+
+async def test_calls_that_fail_of_one_error_are_told_of_a_trace_of_their_own_each(mesh: Mesh) -> None:
+    """Those who share a transaction share its failure; the trace of one is nothing to another."""
+
+    for trace in ("ab" * 16, "cd" * 16):
+        with span("ask", parent=f"00-{trace}-{'ef' * 8}-01"), pytest.raises(MalhaError) as told:
+            await ask(mesh[1]["gateway"], "fail together")
+        assert told.value.trace_id == trace
 
 
 async def test_a_fault_of_ours_tells_the_caller_nothing_internal(mesh: Mesh) -> None:
