@@ -52,10 +52,13 @@ class Peers:
     def __init__(self) -> None:
         self.left = 1_000_000
         self.guard_away = False
+        self.guard_hangs = False
         self.checked: list[str] = []
 
     async def check_input(self, text: str, agent: str) -> Judgement:
         self.checked.append(text)
+        if self.guard_hangs:
+            await asyncio.Event().wait()
         if self.guard_away:
             raise unavailable("guard")
         if "ignore" in text:
@@ -471,6 +474,15 @@ async def test_a_run_is_cancelled_without_the_guard_and_its_words_are_not_kept(g
     assert ended.status == RunStatus.RUN_STATUS_CANCELLED
     assert dict(ended.error.metadata) == {"by": "ana", "reason": ""}
     assert ended.error.message == "the run was cancelled by ana"
+
+
+async def test_a_cancellation_waits_for_no_guard_that_hangs(gate: Gate) -> None:
+    run = await gate.runs.create(ANA, QUESTION)
+    gate.peers.guard_hangs = True
+    async with asyncio.timeout(1):
+        ended = await gate.runs.cancel(ANA, run.run_id, "changed my mind")
+    assert ended.status == RunStatus.RUN_STATUS_CANCELLED
+    assert ended.error.metadata["reason"] == ""
 
 
 async def test_a_run_that_waits_in_the_queue_is_over_as_soon_as_it_is_cancelled(gate: Gate) -> None:
