@@ -16,7 +16,7 @@ from rich.panel import Panel
 
 from malha.api.gateway.v1 import run_pb2
 from malha.api.run.v1 import record_pb2
-from malha.client import Client
+from malha.client import Client, ErrorReason, MalhaError
 from malha.errors import invalid
 
 _LEAST = 8
@@ -93,7 +93,11 @@ def add_commands(app: typer.Typer, console: Console, run_command: Callable[[Any]
 def chosen(console: Console, run: run_pb2.Run, hash_: str) -> run_pb2.Approval:
     """The waiting approval whose hash begins so; what waits is shown, and the hash asked for, if need be."""
     waiting = [one for one in run.approvals if one.status == run_pb2.APPROVAL_STATUS_PENDING]
-    if waiting and not hash_:
+    if not waiting:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_APPROVAL_NOT_PENDING, "nothing in this run waits for a decision"
+        )
+    if not hash_:
         for approval in waiting:
             console.print(panel(approval))
         hash_ = typer.prompt(f"type the hash, at least {_LEAST} characters of it").strip().lower()
