@@ -100,7 +100,8 @@ def chosen(console: Console, run: run_pb2.Run, hash_: str) -> run_pb2.Approval:
     if not hash_:
         for approval in waiting:
             console.print(panel(approval))
-        hash_ = typer.prompt(f"type the hash, at least {_LEAST} characters of it").strip().lower()
+        typed: str = typer.prompt(f"type the hash, at least {_LEAST} characters of it", err=True)
+        hash_ = typed.strip().lower()
     found = [one for one in waiting if len(hash_) >= _LEAST and one.hash.startswith(hash_)]
     if not found:
         raise invalid("hash", "nothing that waits in this run has a hash that begins so")
