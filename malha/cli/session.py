@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ _HINTS = {
     ),
     ErrorReason.ERROR_REASON_PRICE_UNKNOWN: "`malha prices` has those known; MALHA_COST_PRICE_FILE adds some",
     ErrorReason.ERROR_REASON_RUN_NOT_FOUND: _RUNS,
+    ErrorReason.ERROR_REASON_SCOPE_MISSING: "an administrator makes a key with it: POST /v1/admin/keys",
     ErrorReason.ERROR_REASON_RUN_NOT_FINISHED: "end it first: malha cancel RUN",
     ErrorReason.ERROR_REASON_WEBHOOK_NOT_FOUND: "see which there are: malha webhooks list",
     ErrorReason.ERROR_REASON_CREDENTIAL_MISSING: "set MALHA_API_KEY; `malha up` prints the development key",
@@ -53,7 +55,7 @@ def run(command: Callable[[Client], Awaitable[int]]) -> None:
     except BrokenPipeError:
         raise  # whoever read has enough: typer ends the command without a word
     except OSError as error:
-        refuse(": ".join(filter(None, (error.filename, error.strerror))))
+        refuse(": ".join(str(part) for part in (error.filename, error.strerror) if part))
     except UnicodeEncodeError:  # only what came from outside as bytes of another character set
         refuse("what was typed is not UTF-8: set the terminal to it")
     except KeyboardInterrupt:
@@ -74,8 +76,10 @@ def say(line: str) -> None:
 
 
 def _hint(error: MalhaError) -> str:
+    """What to do next, of which the mesh knows less than who reads commands."""
     fields = (_HINTS_OF_FIELDS.get(field, "") for field, _ in error.violations)
-    return _HINTS.get(error.reason, "") or next(filter(None, fields), "")
+    later = f"the same may succeed in {math.ceil(error.retry_after)} s" if error.retry_after else ""
+    return next(filter(None, (_HINTS.get(error.reason), *fields, later)), "")
 
 
 def _api_key() -> str | None:

@@ -70,6 +70,20 @@ def test_a_full_disk_is_named_in_a_line(
     assert capsys.readouterr() == ("", "malha: No space left on device\n")
 
 
+def test_who_is_too_fast_is_told_when_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def hurries(_: Client) -> int:
+        raise MalhaError(ErrorReason.ERROR_REASON_RATE_LIMITED, "more than 10 a minute", retry_after=5.2)
+
+    with pytest.raises(typer.Exit):
+        session.run(hurries)
+    assert capsys.readouterr().err.splitlines() == [
+        "RATE_LIMITED more than 10 a minute",
+        "the same may succeed in 6 s",
+    ]
+
+
 class Losing(Client):
     """A mesh that takes a question and is lost."""
 
