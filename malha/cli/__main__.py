@@ -97,6 +97,8 @@ def ask(
                         show(text.text)
                     else:
                         render.event(console, event)
+                        if event.waiting.reason in approving.REASONS:
+                            say("see what waits for whom, and decide: malha approvals")
                         if event.HasField("step_finished"):
                             show("")
         except (asyncio.CancelledError, MalhaError):

@@ -19,6 +19,8 @@ from malha.api.run.v1 import record_pb2
 from malha.client import Client, ErrorReason, MalhaError
 from malha.errors import invalid
 
+REASONS = ("APPROVAL_REQUIRED", "OUTCOME_UNKNOWN")
+"""Why a run waits that goes on when a person has decided."""
 _LEAST = 8
 
 Run = Annotated[str, typer.Argument(help="The run that waits.")]
@@ -120,6 +122,7 @@ def panel(approval: run_pb2.Approval) -> Panel:
         said = sum(1 for one in approval.decisions if one.decision == record_pb2.DECISION_APPROVE)
         lines.append(f"approved by {said} of {approval.approvals_needed}, policy {escape(approval.policy)}")
         lines.append(f"until {approval.expire_time.ToJsonString()}")
+        lines.append("may it run? malha approve, malha reject")
     lines += [f"run {approval.run_id} step {approval.step}, started by {escape(approval.initiator)}"]
     lines += [f"hash {approval.hash}"]
     return Panel("\n".join(lines), title=f"{escape(approval.agent)}: {title}", border_style="yellow")

@@ -278,7 +278,8 @@ class Client:
         """The run's events from ``after`` on, each once, until the run is over.
 
         With ``deltas`` the texts of model steps come in parts as well, for `RunText` to put together. A
-        connection that breaks is made again and resumed after the last event seen.
+        connection that breaks is made again and resumed after the last event seen. Who leaves early ends the
+        stream; closing the client cancels it, and who still reads it.
         """
         resumes = 0
         while True:

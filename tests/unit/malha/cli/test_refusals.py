@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from malha.api.gateway.v1.run_pb2 import Run, RunEvent
+from malha.api.gateway.v1.run_pb2 import Run, RunError, RunEvent
 from malha.cli import approving, session
 from malha.cli.__main__ import app
 from malha.client import Client, ErrorReason, MalhaError
@@ -85,20 +85,23 @@ def test_who_is_too_fast_is_told_when_to_come_back(
 
 
 class Losing(Client):
-    """A mesh that takes a question and is lost."""
+    """A mesh that takes a question, has it wait for people, and is lost."""
 
     async def create_run(self, question: str, **_: object) -> Run:
         return Run(run_id=RUN, input=question)
 
     async def events(self, run_id: str, **_: object) -> AsyncIterator[RunEvent]:  # type: ignore[override]
+        yield RunEvent(waiting=RunError(reason="APPROVAL_REQUIRED", message="people are to decide"))
         raise unavailable("malha")
-        yield RunEvent()
 
 
-def test_who_loses_sight_of_a_run_is_told_how_to_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_watches_a_run_wait_and_loses_sight_of_it_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(session, "Client", Losing)
     result = malha(monkeypatch, "ask", "hi")
     assert result.exit_code == 1
+    assert "malha approvals" in result.stderr, "and who watches it wait, how it goes on"
     assert f"malha show {RUN}" in result.stderr
     assert f"malha cancel {RUN}" in result.stderr
 
