@@ -94,7 +94,7 @@ async def _ingested(client: Client) -> Told:
     stored = 0
     with Progress(console=console) as progress:
         task = progress.add_task("ingesting", total=len(files))
-        for batch in documents.batches(files):
+        for batch in documents.batches(files, lambda name, why: console.print(f"  refused {name}: {why}")):
             outcomes = await client.ingest(batch)
             for outcome in outcomes:
                 word = retrieval_pb2.IngestStatus.Name(outcome.status).rpartition("_")[2].lower()

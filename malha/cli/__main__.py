@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +19,17 @@ from malha.cli.alerts import alerts
 from malha.cli.export import export
 from malha.cli.prices import prices
 from malha.cli.report import report
-from malha.cli.session import LOCAL_STATE, console, run
+from malha.cli.session import LOCAL_STATE, console, errors, refuse, run, say
 from malha.cli.terminal import whole
 from malha.cli.usage import usage
-from malha.client import Client, RunText
+from malha.client import Client, MalhaError, RunText
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="The mesh and its runs from a terminal.",
+    rich_markup_mode=None,
+)
 app.add_typer(dead.app, name="dead")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(evaluate.app, name="eval")
@@ -55,8 +61,7 @@ def up(
         wanted = parse_replicas(replicas)
         asyncio.run(start(UpOptions(state, free_ports, ready_file, otlp_endpoint, access_log, wanted)))
     except CANNOT_START as error:
-        console.print(f"malha: {error}", highlight=False, markup=False)
-        raise typer.Exit(1) from None
+        refuse(str(error))
 
 
 @app.command()
@@ -66,14 +71,13 @@ def roll(
     ] = None,
     state: Annotated[Path, typer.Option(help="State folder of the mesh.")] = LOCAL_STATE,
 ) -> None:
-    """Replace the processes of the running mesh one by one, without a gap."""
+    """Replace the processes of the mesh one by one, without a gap."""
     from malha.stack import NoMeshError, RollFailedError, order_roll
 
     try:
         asyncio.run(order_roll(state, names or [], console.print))
     except (NoMeshError, RollFailedError) as error:
-        console.print(f"malha: {error}", highlight=False, markup=False)
-        raise typer.Exit(1) from None
+        refuse(str(error))
 
 
 @app.command()
@@ -86,14 +90,21 @@ def ask(
     async def main(client: Client) -> int:
         run = await client.create_run(question, agent=agent, stream=True)
         text = RunText()
-        with render.growing(console) as show:
-            async for event in client.events(run.run_id, deltas=True):
-                if text.take(event):
-                    show(text.text)
-                else:
-                    render.event(console, event)
-                    if event.HasField("step_finished"):
-                        show("")
+        try:
+            with render.growing(console) as show:
+                async for event in client.events(run.run_id, deltas=True):
+                    if text.take(event):
+                        show(text.text)
+                    else:
+                        render.event(console, event)
+                        if event.waiting.reason in approving.REASONS:
+                            say("see what waits for whom, and decide: malha approvals")
+                        if event.HasField("step_finished"):
+                            show("")
+        except (asyncio.CancelledError, MalhaError):
+            say(f"the run goes on; see it with: malha show {run.run_id}")
+            say(f"             or end it with: malha cancel {run.run_id}")
+            raise
         run = await client.run(run.run_id)
         render.outcome(console, run)
         return 0 if run.status == run_pb2.RUN_STATUS_SUCCEEDED else 1
@@ -102,32 +113,35 @@ def ask(
 
 
 @app.command()
-def ingest(path: Path) -> None:
-    """Store the text files of a folder, so that agents can search them."""
+def ingest(
+    path: Annotated[Path, typer.Argument(help="A folder, or a file of text.", exists=True)],
+) -> None:
+    """Store the text files of a folder for agents to search."""
     files = documents.found(path)
     if not files:
-        console.print(
-            f"no text files ({', '.join(sorted(documents.TEXT_SUFFIXES))}) under {path}", markup=False
-        )
-        raise typer.Exit(1)
+        refuse(f"no text files ({', '.join(sorted(documents.TEXT_SUFFIXES))}) under {path}")
 
     async def main(client: Client) -> int:
-        refused = 0
         counts = dict.fromkeys(("stored", "unchanged", "refused"), 0)
-        with Progress(console=console) as progress:
+        with Progress(console=errors) as progress:
             task = progress.add_task("ingesting", total=len(files))
-            for batch in documents.batches(files):
+
+            def count(word: str) -> None:
+                counts[word] += 1
+                progress.advance(task)
+
+            def refused(name: str, reason: str) -> None:
+                count("refused")
+                say(f"[red]refused[/] {escape(name)}: {escape(reason)}")
+
+            for batch in documents.batches(files, refused):
                 for outcome in await client.ingest(batch):
-                    word = retrieval_pb2.IngestStatus.Name(outcome.status).rpartition("_")[2].lower()
-                    counts[word] += 1
                     if outcome.status == retrieval_pb2.INGEST_STATUS_REFUSED:
-                        refused += 1
-                        progress.console.print(
-                            f"[red]refused[/] {escape(outcome.name)}: {escape(outcome.reason)}"
-                        )
-                progress.advance(task, len(batch))
-        console.print(", ".join(f"{count} {word}" for word, count in counts.items()))
-        return 1 if refused else 0
+                        refused(outcome.name, outcome.reason)
+                    else:
+                        count(retrieval_pb2.IngestStatus.Name(outcome.status).rpartition("_")[2].lower())
+        console.print(", ".join(f"{number} {word}" for word, number in counts.items()))
+        return 1 if counts["refused"] else 0
 
     run(main)
 
@@ -183,8 +197,7 @@ def erase(
 ) -> None:
     """Erase a run, or all of a tenant. There is no way back."""
     if bool(run_id) == bool(tenant):
-        console.print("name a run, or --tenant TENANT")
-        raise typer.Exit(2)
+        raise typer.BadParameter("name either a run or --tenant TENANT")
 
     async def main(client: Client) -> int:
         if tenant:
@@ -223,6 +236,8 @@ approving.add_commands(app, console, run)
 
 def main() -> None:
     """Entry point of the ``malha`` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a poor character set shows less; it ends no command
     sys.exit(app())
 
 

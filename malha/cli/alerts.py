@@ -22,7 +22,7 @@ def alerts(
     limit: Annotated[int, typer.Option(help="How many, at most 100.", min=1, max=100)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each.")] = False,
 ) -> None:
-    """List the latest alerts about the tenant's money, the newest first. Needs the scope admin."""
+    """List alerts about the tenant's money, the newest first. Needs the scope admin."""
 
     async def main(client: Client) -> int:
         found = await client.alerts(limit=limit)

@@ -16,9 +16,11 @@ from rich.panel import Panel
 
 from malha.api.gateway.v1 import run_pb2
 from malha.api.run.v1 import record_pb2
-from malha.client import Client
+from malha.client import Client, ErrorReason, MalhaError
 from malha.errors import invalid
 
+REASONS = ("APPROVAL_REQUIRED", "OUTCOME_UNKNOWN")
+"""Why a run waits that goes on when a person has decided."""
 _LEAST = 8
 
 Run = Annotated[str, typer.Argument(help="The run that waits.")]
@@ -93,10 +95,15 @@ def add_commands(app: typer.Typer, console: Console, run_command: Callable[[Any]
 def chosen(console: Console, run: run_pb2.Run, hash_: str) -> run_pb2.Approval:
     """The waiting approval whose hash begins so; what waits is shown, and the hash asked for, if need be."""
     waiting = [one for one in run.approvals if one.status == run_pb2.APPROVAL_STATUS_PENDING]
-    if waiting and not hash_:
+    if not waiting:
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_APPROVAL_NOT_PENDING, "nothing in this run waits for a decision"
+        )
+    if not hash_:
         for approval in waiting:
             console.print(panel(approval))
-        hash_ = typer.prompt(f"type the hash, at least {_LEAST} characters of it").strip().lower()
+        typed: str = typer.prompt(f"type the hash, at least {_LEAST} characters of it", err=True)
+        hash_ = typed.strip().lower()
     found = [one for one in waiting if len(hash_) >= _LEAST and one.hash.startswith(hash_)]
     if not found:
         raise invalid("hash", "nothing that waits in this run has a hash that begins so")
@@ -115,6 +122,7 @@ def panel(approval: run_pb2.Approval) -> Panel:
         said = sum(1 for one in approval.decisions if one.decision == record_pb2.DECISION_APPROVE)
         lines.append(f"approved by {said} of {approval.approvals_needed}, policy {escape(approval.policy)}")
         lines.append(f"until {approval.expire_time.ToJsonString()}")
+        lines.append("may it run? malha approve, malha reject")
     lines += [f"run {approval.run_id} step {approval.step}, started by {escape(approval.initiator)}"]
     lines += [f"hash {approval.hash}"]
     return Panel("\n".join(lines), title=f"{escape(approval.agent)}: {title}", border_style="yellow")

@@ -37,7 +37,7 @@ def list_(
 
 @app.command()
 def show(run_id: str, tenant: Tenant = LOCAL_TENANT) -> None:
-    """Show what happened to a dead run: who had it, its steps, why it was given up."""
+    """Show a dead run: who had it, its steps, why it was given up."""
 
     async def main(client: Client) -> int:
         found = await client.dead_run(tenant, run_id)
@@ -51,7 +51,7 @@ def show(run_id: str, tenant: Tenant = LOCAL_TENANT) -> None:
 
 @app.command()
 def replay(run_id: str, tenant: Tenant = LOCAL_TENANT, reason: Reason = "") -> None:
-    """Open a dead run again: what it has done stands, the rest is tried anew."""
+    """Open a dead run again; what it has done stands."""
 
     async def main(client: Client) -> int:
         opened = await client.replay(tenant, run_id, reason)

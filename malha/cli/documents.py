@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document
@@ -10,6 +10,8 @@ from malha.api.retrieval.v1.retrieval_pb2 import Document
 TEXT_SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst"})
 _REQUEST_BYTES = 4 * 1024 * 1024
 _REQUEST_DOCUMENTS = 50
+_MOST_BYTES = 16_000_000
+"""No mesh can be set to accept a larger document."""
 
 
 def found(path: Path) -> list[tuple[str, Path]]:
@@ -24,16 +26,32 @@ def found(path: Path) -> list[tuple[str, Path]]:
     return [(f"{root.name}/{f.relative_to(root).as_posix()}", f) for f in files]
 
 
-def batches(files: list[tuple[str, Path]]) -> Iterator[list[Document]]:
-    """Documents in requests that stay well below the edge's size limit."""
+def batches(files: list[tuple[str, Path]], refuse: Callable[[str, str], None]) -> Iterator[list[Document]]:
+    """Documents in requests that stay well below the edge's size limit; `refuse` is told the name of a file
+    that cannot be sent, and why."""
     batch: list[Document] = []
     size = 0
     for name, file in files:
-        content = file.read_bytes()
-        if batch and (size + len(content) > _REQUEST_BYTES or len(batch) == _REQUEST_DOCUMENTS):
+        document = _document(name, file)
+        if isinstance(document, str):
+            refuse(name, document)
+            continue
+        if batch and (size + len(document.content) > _REQUEST_BYTES or len(batch) == _REQUEST_DOCUMENTS):
             yield batch
             batch, size = [], 0
-        batch.append(Document(name=name, content=content))
-        size += len(content)
+        batch.append(document)
+        size += len(document.content)
     if batch:
         yield batch
+
+
+def _document(name: str, file: Path) -> Document | str:
+    """The document, or why the file cannot be one."""
+    try:
+        if (size := file.stat().st_size) > _MOST_BYTES:
+            return f"has {size:,} bytes; no mesh accepts more than {_MOST_BYTES:,}; split it"
+        return Document(name=name, content=file.read_bytes())
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    except UnicodeEncodeError:
+        return "its name is not UTF-8: rename it"

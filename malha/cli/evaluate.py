@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.progress import Progress
 
-from malha.cli.session import LOCAL_STATE, console
+from malha.cli.session import LOCAL_STATE, console, errors, say
 
 app = typer.Typer(no_args_is_help=True, help="Put a running mesh to the test.")
 
@@ -39,11 +42,16 @@ def budget(
 
     ports = sorted((state / "cost").glob("cost*.port"))
     if not ports:
-        console.print(f"no mesh runs on {state}; start it with: malha up")
-        raise typer.Exit(2)
+        say(escape(f"malha: no mesh runs on {state}; start it with: malha up"))
+        raise typer.Exit(2)  # 1 is said of money
     target = ",".join(f"127.0.0.1:{port.read_text().strip()}" for port in ports)
     secrets = Secrets(state / "secrets").of(CALLER)
-    outcome = asyncio.run(race(target, secrets, rounds=rounds, processes=processes, tasks=tasks))
+    with Progress(console=errors) as progress:
+        task = progress.add_task("racing", total=rounds)
+        tell = partial(progress.advance, task)
+        outcome = asyncio.run(
+            race(target, secrets, rounds=rounds, processes=processes, tasks=tasks, tell=tell)
+        )
     if as_json:
         typer.echo(json.dumps(asdict(outcome)))
     else:

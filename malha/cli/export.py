@@ -18,7 +18,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from malha.api.cost.v1.metering_pb2 import MeteredUsage
 from malha.cli import sheet
 from malha.cli.session import run
-from malha.cli.terminal import Terminal
 from malha.client import Client
 
 
@@ -41,13 +40,12 @@ def export(
     customer: Annotated[str, typer.Option(help="For stripe: the customer's id, such as cus_123.")] = "",
     event: Annotated[str, typer.Option(help="For stripe: the meter's event name.")] = "malha_microusd",
 ) -> None:
-    """Print what is to be billed, a record for each entry of the ledger. Needs the scope admin.
+    """Print what is to be billed, a record for each ledger entry. Needs the scope admin.
 
     The last line, on the error stream, says where to go on. A record that comes again has the same id.
     """
     if form == Form.STRIPE and not customer:
-        typer.echo("name the customer whose meter it is: --customer cus_...", err=True)
-        raise typer.Exit(2)
+        raise typer.BadParameter("name the customer whose meter it is: --customer cus_...")
 
     async def main(client: Client) -> int:
         place, heading, outcome = after, form == Form.CSV, "the export broke off"
@@ -66,7 +64,7 @@ def export(
             typer.echo(f"malha: {outcome}; go on with --after {place}", err=True)
         return 0
 
-    run(main, refusals=Terminal(stderr=True))  # a bill holds records alone
+    run(main)
 
 
 def values(record: MeteredUsage) -> dict[str, object]:

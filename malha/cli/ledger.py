@@ -24,7 +24,7 @@ def check(
     state: Annotated[Path, typer.Option(help="State folder of the mesh, running or not.")] = LOCAL_STATE,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
-    """Prove that every balance is the sum of its entries, and every key was settled once.
+    """Prove that balances are sums of entries and keys settled once.
 
     Exit code 0: it adds up; 1: it does not, and what is off is listed; 2: there is no ledger to read.
     """

@@ -28,7 +28,7 @@ def prices(
     batch: Annotated[bool, typer.Option("--batch", help="As a call of the batch interface.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
-    """Show what models cost today, where that was read, and what a call would cost. Needs the scope admin."""
+    """Show what models and a call of them cost, and who says so. Needs the scope admin."""
 
     async def main(client: Client) -> int:
         quotes = await client.prices(

@@ -13,7 +13,7 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,7 +63,14 @@ class Outcome:
 
 
 async def race(
-    target: str, secrets: Path, *, rounds: int, processes: int, tasks: int = 500, most_calls: int = 100
+    target: str,
+    secrets: Path,
+    *,
+    rounds: int,
+    processes: int,
+    tasks: int = 500,
+    most_calls: int = 100,
+    tell: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Race the cost service at ``target``; what came of it.
 
@@ -72,6 +79,7 @@ async def race(
         rounds: budgets that are raced for, one after the other.
         processes: of workers; the tasks of a round are shared among them.
         most_calls: a budget pays for a fifth of so many calls at least.
+        tell: called after each round.
     """
     logs.configure("race", "error")  # what is said of a process that died would stand among the figures
     outcome = Outcome()
@@ -80,6 +88,7 @@ async def race(
         workers = [await stack.enter_async_context(_worker(target, secrets)) for _ in range(processes)]
         for _ in range(rounds):
             await _round(service, workers, tasks, most_calls, outcome)
+            tell()
     return outcome
 
 
@@ -202,10 +211,16 @@ class _Worker:
 async def _worker(target: str, secrets: Path) -> AsyncIterator[_Worker]:
     command = (sys.executable, "-m", "malha.cli.racing", target, str(secrets))
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the race, which ends its workers
     )
     try:
         yield _Worker(process)
+    except asyncio.CancelledError:
+        process.kill()
+        raise
     finally:
         assert process.stdin is not None
         process.stdin.close()

@@ -94,11 +94,9 @@ def text(parts: Iterator[Section]) -> Iterator[str]:
         yield shown(part.heading)
         yield from (f"  {shown(sentence)}" for sentence in part.sentences)
         if part.columns:
-            lines = [[shown(cell) for cell in line] for line in (part.columns, *part.rows)]
-            widths = [max(len(line[column]) for line in lines) for column in range(len(part.columns))]
-            for line in lines:
-                cells = zip(line, widths, strict=True)
-                yield "  " + "  ".join(_aligned(cell, width) for cell, width in cells).rstrip()
+            columns = zip(part.columns, *part.rows, strict=True)
+            for line in zip(*map(_aligned, columns), strict=True):
+                yield "  " + "  ".join(line).rstrip()
 
 
 def markdown(parts: Iterator[Section]) -> Iterator[str]:
@@ -156,8 +154,12 @@ def _advice(advice: Recommendation) -> str:
     return f"{advice.subject}: {advice.change}; that {worth}. {advice.arithmetic}."
 
 
-def _aligned(cell: str, width: int) -> str:
-    return cell.rjust(width) if cell[:1] in "$-0123456789" else cell.ljust(width)
+def _aligned(column: Sequence[str]) -> list[str]:
+    """A column's heading and cells at one width; one of numbers to the right."""
+    cells = [shown(cell) for cell in column]
+    width = max(map(len, cells))
+    numbers = all(cell[:1] in "$-0123456789" for cell in cells[1:])
+    return [cell.rjust(width) if numbers else cell.ljust(width) for cell in cells]
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from typing import Annotated
 
 import typer
 
@@ -26,8 +27,8 @@ def show(tenant: str) -> None:
 
 
 @app.command()
-def link(tenant: str, customer: str) -> None:
-    """Let a customer of Stripe (cus_...) pay for a tenant, in place of any other."""
+def link(tenant: str, customer: Annotated[str, typer.Argument(help="The customer's id, cus_...")]) -> None:
+    """Let a customer of Stripe pay for a tenant, in place of any other."""
 
     async def main(client: Client) -> int:
         _tell(await client.link_customer(tenant, customer))

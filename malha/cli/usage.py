@@ -64,7 +64,7 @@ def usage(
     ] = None,
     form: Annotated[Form, typer.Option(help="How it is told.")] = Form.TABLE,
 ) -> None:
-    """Show what the tenant spent, day by day in its time zone or grouped. Needs the scope admin."""
+    """Show what the tenant spent, by its own days or grouped. Needs the scope admin."""
 
     async def main(client: Client) -> int:
         if by is None:

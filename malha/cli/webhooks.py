@@ -25,7 +25,7 @@ def add(
         typer.Option(help="A type such as run.finished, or alert.*; once for each. All where left out."),
     ] = None,
 ) -> None:
-    """Register an endpoint and print the secret its deliveries are signed with: it is shown this once."""
+    """Register an endpoint and print, this once, its signing secret."""
 
     async def main(client: Client) -> int:
         webhook, secret = await client.add_webhook(url, event or [])
@@ -80,7 +80,7 @@ def remove(webhook_id: str) -> None:
 
 @app.command()
 def test(webhook_id: str) -> None:
-    """Deliver one event of the type webhook.test; a success enables an endpoint that was disabled."""
+    """Deliver a webhook.test event; success enables the endpoint again."""
 
     async def main(client: Client) -> int:
         delivered, outcome = await client.test_webhook(webhook_id)

@@ -8,15 +8,9 @@ key is put again where the mesh says that this may help, and makes one run; `ask
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import TypeVar
-
-import grpc
-import grpc.aio
-from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
 from malha.api.cost.v1.price_pb2 import Quote
 from malha.api.cost.v1.report_pb2 import DailyReport
@@ -47,28 +41,16 @@ from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, Passage
 from malha.api.run.v1 import record_pb2
 from malha.api.run.v1.record_pb2 import Priority
-from malha.errors import ErrorReason, MalhaError, unavailable
+from malha.client.connection import Connection
+from malha.errors import ErrorReason, MalhaError
 from malha.ids import ulid
-from malha.wire import codec
 
-Q = TypeVar("Q")
-R = TypeVar("R")
-
-DEFAULT_GRPC_TARGET = "127.0.0.1:7400"
-_MESSAGE_BYTES = 20 * 1024 * 1024
-_OPTIONS = (
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 30000),
-)
 _RESUMES = 8
 _RESUMABLE = {
     ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
     ErrorReason.ERROR_REASON_READER_TOO_SLOW,
 }
 _RESUME_SECONDS = 0.25
-_INSIST_SECONDS = 15.0
-"""For so long a question is put again: what dies or is replaced is back by then."""
 
 
 class Client:
@@ -78,28 +60,26 @@ class Client:
         target: ``host:port`` of the edge; by default ``MALHA_GRPC_TARGET``, else the local mesh.
         api_key: by default ``MALHA_API_KEY``.
         timeout: seconds a unary call may take.
+
+    Raises:
+        MalhaError: CREDENTIAL_INVALID for a key with a character that no key has.
     """
 
     def __init__(
         self, target: str | None = None, api_key: str | None = None, *, timeout: float = 300.0
     ) -> None:
-        self._timeout = timeout
-        self._metadata = (("authorization", f"Bearer {api_key or os.environ.get('MALHA_API_KEY', '')}"),)
-        self._channel = grpc.aio.insecure_channel(
-            target or os.environ.get("MALHA_GRPC_TARGET", DEFAULT_GRPC_TARGET),
-            options=_OPTIONS,
-            # continues the caller's trace, where it has one
-            interceptors=aio_client_interceptors(),  # type: ignore[no-untyped-call]  # it ships no types
-        )
-        self._runs = run_service_pb2_grpc.RunServiceStub(self._channel)
-        self._knowledge = knowledge_service_pb2_grpc.KnowledgeServiceStub(self._channel)
-        self._agents = agent_service_pb2_grpc.AgentServiceStub(self._channel)
-        self._operator = operator_service_pb2_grpc.OperatorServiceStub(self._channel)
-        self._tenants = tenant_service_pb2_grpc.TenantServiceStub(self._channel)
-        self._usage = usage_service_pb2_grpc.UsageServiceStub(self._channel)
-        self._alerts = alert_service_pb2_grpc.AlertServiceStub(self._channel)
-        self._webhooks = webhook_service_pb2_grpc.WebhookServiceStub(self._channel)
-        self.admin = admin_service_pb2_grpc.AdminServiceStub(self._channel)
+        self._connection = Connection(target or "", api_key or "", timeout)
+        self._call, self._insist = self._connection.call, self._connection.insist
+        channel = self._connection.channel
+        self._runs = run_service_pb2_grpc.RunServiceStub(channel)
+        self._knowledge = knowledge_service_pb2_grpc.KnowledgeServiceStub(channel)
+        self._agents = agent_service_pb2_grpc.AgentServiceStub(channel)
+        self._operator = operator_service_pb2_grpc.OperatorServiceStub(channel)
+        self._tenants = tenant_service_pb2_grpc.TenantServiceStub(channel)
+        self._usage = usage_service_pb2_grpc.UsageServiceStub(channel)
+        self._alerts = alert_service_pb2_grpc.AlertServiceStub(channel)
+        self._webhooks = webhook_service_pb2_grpc.WebhookServiceStub(channel)
+        self.admin = admin_service_pb2_grpc.AdminServiceStub(channel)
 
     async def __aenter__(self) -> Client:
         return self
@@ -107,7 +87,7 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._channel.close()
+        await self._connection.close()
 
     async def create_run(
         self,
@@ -149,7 +129,10 @@ class Client:
         idempotency_key: str = "",
         limits: run_service_pb2.RunLimitsRequest | None = None,
     ) -> run_pb2.Run:
-        """Start a run and wait for its end. The key is as in `create_run`; by default one is made."""
+        """Start a run and wait for its end. The key is as in `create_run`; by default one is made.
+
+        A run outlives the wait: after DEADLINE_EXCEEDED the same key and question wait for the same run.
+        """
         request = run_service_pb2.RunAndWaitRequest(
             input=question, agent=agent, idempotency_key=idempotency_key or ulid(), limits=limits
         )
@@ -291,27 +274,28 @@ class Client:
 
     async def events(
         self, run_id: str, *, after: str = "", deltas: bool = False
-    ) -> AsyncIterator[run_pb2.RunEvent]:
+    ) -> AsyncGenerator[run_pb2.RunEvent, None]:
         """The run's events from ``after`` on, each once, until the run is over.
 
         With ``deltas`` the texts of model steps come in parts as well, for `RunText` to put together. A
-        connection that breaks is made again and resumed after the last event seen.
+        connection that breaks is made again and resumed after the last event seen. Who leaves early ends the
+        stream; closing the client cancels it, and who still reads it.
         """
         resumes = 0
         while True:
             request = run_service_pb2.StreamRunRequest(run_id=run_id, after=after, deltas=deltas)
             try:
-                async for response in self._runs.StreamRun(request, metadata=self._metadata):
-                    after, resumes = response.event.position, 0
-                    yield response.event
-                    if _is_last(response.event):
-                        return
+                async with aclosing(self._connection.stream(self._runs.StreamRun, request)) as responses:
+                    async for response in responses:
+                        after, resumes = response.event.position, 0
+                        yield response.event
+                        if _is_last(response.event):
+                            return
                 return
-            except grpc.aio.AioRpcError as error:
-                refusal = codec.from_rpc(error, "malha")
+            except MalhaError as refusal:
                 resumes += 1
                 if refusal.reason not in _RESUMABLE or resumes > _RESUMES:
-                    raise refusal from None
+                    raise
             await asyncio.sleep(_RESUME_SECONDS * resumes)
 
     async def dead_runs(self, tenant: str = "", *, limit: int = 20) -> Sequence[operator_service_pb2.DeadRun]:
@@ -357,29 +341,6 @@ class Client:
     async def agents(self) -> Sequence[Agent]:
         """The agents within reach, the default first."""
         return (await self._call(self._agents.ListAgents, agent_service_pb2.ListAgentsRequest())).agents
-
-    async def _insist(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
-        """The answer to a question with a key; it is put again while the mesh says that this may help."""
-        until: float | None = None
-        while True:
-            try:
-                return await self._call(method, request)
-            except MalhaError as error:
-                pause, now = error.retry_after, time.monotonic()
-                until = until or now + _INSIST_SECONDS
-                away = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
-                if not away or pause is None or now + pause > until:
-                    raise
-            await asyncio.sleep(pause)
-
-    async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
-        try:
-            answer = await method(request, timeout=self._timeout, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            raise codec.from_rpc(error, "malha") from None
-        if answer is None:  # as in malha.wire.peer
-            raise unavailable("malha")
-        return answer
 
 
 def _is_last(event: run_pb2.RunEvent) -> bool:

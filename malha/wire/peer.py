@@ -30,6 +30,7 @@ _MESSAGE_BYTES = 20 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.enable_http_proxy", 0),  # what passes between services is for no third party
     ("grpc.enable_retries", 0),  # retries are ours: they know what is idempotent and keep a budget
     ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
     ("grpc.keepalive_time_ms", 10000),

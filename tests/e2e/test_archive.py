@@ -193,6 +193,7 @@ async def command(mesh: Mesh, *arguments: str, code: int = 0) -> str:
         *(sys.executable, "-m", "malha.cli", *arguments),
         env={"MALHA_API_KEY": mesh.api_key, "MALHA_GRPC_TARGET": mesh.grpc_target, "COLUMNS": "200"},
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await process.communicate()
     assert process.returncode == code, said

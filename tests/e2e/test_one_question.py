@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import nats
+import pytest
 import pytest_asyncio
 from google.protobuf import json_format
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
@@ -53,7 +54,9 @@ class Asked:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def asked(mesh: Mesh) -> Asked:
     async with mesh.client() as client:
-        for batch in documents.batches(documents.found(DOCS)):
+        for batch in documents.batches(
+            documents.found(DOCS), lambda name, why: pytest.fail(f"{name}: {why}")
+        ):
             await client.ingest(batch)
     headers = {"authorization": f"Bearer {mesh.api_key}"}
     async with aiohttp.ClientSession(mesh.rest_url, headers=headers) as rest:

@@ -1,4 +1,4 @@
-"""NATS or Valkey away: the mesh says so, loses nothing that it acknowledged, and recovers by itself."""
+"""NATS, Valkey or the gateway away: the mesh says so, loses nothing it acknowledged, recovers by itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from malha.api.gateway.v1 import run_service_pb2, run_service_pb2_grpc
-from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED
+from malha.api.gateway.v1.run_pb2 import RUN_STATUS_SUCCEEDED, RunEvent
 from malha.client import Client
 from malha.testing.mesh import Mesh, bearer
 from malha.testing.refusals import Refusal, of_call, of_response
@@ -82,6 +82,18 @@ async def test_valkey_away_is_said_and_runs_go_on_meanwhile(
             await ends_well(client, run_id)
     await until_ready(rest)
     await ends_well(client, await accept(client))
+
+
+async def test_who_follows_a_run_while_the_gateway_is_killed_is_told_every_event_once(
+    mesh: Mesh, client: Client
+) -> None:
+    run_id = await accept(client)
+    told: list[RunEvent] = []
+    async for event in client.events(run_id):
+        if not told:
+            await mesh.kill("gateway")
+        told.append(event)
+    assert told == [event async for event in client.events(run_id)]
 
 
 async def test_valkey_killed_is_missed_for_a_moment(

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from malha.api.gateway.v1.run_pb2 import STEP_STATUS_OK, Run
@@ -30,7 +31,8 @@ AT_ONCE = 4
 async def test_the_offline_model_takes_the_right_tool_and_cites_the_right_section(mesh: Mesh) -> None:
     questions: list[dict[str, Any]] = yaml.safe_load((FOLDER / "questions.yaml").read_text(encoding="utf-8"))
     async with mesh.client(await mesh.key_of("unseen")) as client:
-        for batch in documents.batches(documents.found(FOLDER / "documents")):
+        files = documents.found(FOLDER / "documents")
+        for batch in documents.batches(files, lambda name, why: pytest.fail(f"{name}: {why}")):
             await client.ingest(batch)
         turns = asyncio.Semaphore(AT_ONCE)
         faults = await asyncio.gather(*(fault(client, question, turns) for question in questions))

@@ -231,7 +231,7 @@ async def test_a_successor_that_does_not_come_up_leaves_the_old_process_serving(
         agent.write_text(good)
     after = load.mesh.pids()
     assert {one for one in after if after[one] != before[one]} == {"cost"}, rolled
-    done, failed = rolled.stdout.splitlines()
+    (done,), (failed,) = rolled.stdout.splitlines(), rolled.stderr.splitlines()
     assert done.startswith(f"cost: {before['cost']} -> {after['cost']} ")
     assert failed.startswith("malha: planner is not replaced: it said ")
     assert "clerk.yaml" in failed

@@ -146,6 +146,13 @@ def test_a_report_says_what_was_spent_against_limit_and_day_before_and_what_to_c
     assert "Tools" not in told, "there were none"
 
 
+def test_the_heading_of_a_reports_numbers_ends_where_they_end() -> None:
+    report = DailyReport(day="2026-01-15", agents=[UsageRow(name="an agent", calls=12_345_678)])
+    heading, row = list(text(sections(report)))[-2:]
+    assert heading.index("calls") + len("calls") == row.index("12,345,678") + len("12,345,678")
+    assert heading.index("name") == row.index("an agent")
+
+
 def test_a_report_as_a_page_is_markdown_in_which_names_stay_names() -> None:
     report = DailyReport(day="2026-01-15", tools=[UsageRow(name="a|b_c")])
     page = list(markdown(sections(report)))

@@ -35,8 +35,9 @@ def test_a_refusal_that_names_what_looks_like_markup_is_told_in_its_words(
         raise MalhaError(ErrorReason.ERROR_REASON_PRICE_UNKNOWN, f"no price is known for {NAME}")
 
     monkeypatch.setenv("MALHA_API_KEY", "a key")
+    monkeypatch.setattr(session, "errors", terminal)
     with pytest.raises(typer.Exit):
-        session.run(refused, refusals=terminal)
+        session.run(refused)
     assert f"no price is known for {NAME}" in printed(terminal)
 
 

@@ -21,6 +21,9 @@ from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.breaker import BreakerOpenError
 from malha.telemetry import span
+
+
+from malha.stack.free_ports import free_port
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, cutting_off, identities
 from malha.testing.stubs import in_part
 from malha.wire import Peer, Server, acting_for, codec
@@ -29,6 +32,12 @@ from malha_gateway.adapters.parts import ServicePart
 
 Mesh = tuple[ObedientGuard, dict[str, Peer]]
 """The callee, and whoever may call it, by name."""
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all that is connected to from then on; nothing serves there."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
 
 
 @pytest.fixture
@@ -59,6 +68,12 @@ async def test_a_service_that_is_not_on_the_list_is_refused(mesh: Mesh) -> None:
         await ask(peers["stranger"])
     assert refused.value.reason == ErrorReason.ERROR_REASON_CALLER_NOT_ALLOWED
     assert servicer.seen == []
+
+
+async def test_a_proxy_of_the_environment_sees_no_call_between_services(proxy: None, mesh: Mesh) -> None:
+    """It would be told whose data it is, and the tokens."""
+    _, peers = mesh
+    await ask(peers["gateway"])
 
 
 async def test_a_token_for_one_service_is_worthless_to_another() -> None:
