@@ -20,10 +20,8 @@ from malha.api.retrieval.v1.retrieval_pb2 import Document
 from malha.client import Client
 from malha.errors import ErrorReason, MalhaError
 from malha.limits.breaker import BreakerOpenError
-from malha.telemetry import span
-
-
 from malha.stack.free_ports import free_port
+from malha.telemetry import span
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, cutting_off, identities
 from malha.testing.stubs import in_part
 from malha.wire import Peer, Server, acting_for, codec
