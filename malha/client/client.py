@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -71,11 +72,21 @@ _INSIST_SECONDS = 15.0
 """For so long a question is put again: what dies or is replaced is back by then."""
 
 
+def target_in(environment: Mapping[str, str]) -> str:
+    """``MALHA_GRPC_TARGET``; else host and port of ``MALHA_URL``, which serve both; else the local mesh."""
+    if target := environment.get("MALHA_GRPC_TARGET"):
+        return target
+    url = urlsplit(environment.get("MALHA_URL", ""))
+    if not url.netloc:
+        return DEFAULT_GRPC_TARGET
+    return url.netloc if url.port else f"{url.netloc}:80"
+
+
 class Client:
     """A connection to a mesh; use it as ``async with Client() as malha:``.
 
     Args:
-        target: ``host:port`` of the edge; by default ``MALHA_GRPC_TARGET``, else the local mesh.
+        target: ``host:port`` of the edge; by default what :func:`target_in` finds in the environment.
         api_key: by default ``MALHA_API_KEY``.
         timeout: seconds a unary call may take.
     """
@@ -86,7 +97,7 @@ class Client:
         self._timeout = timeout
         self._metadata = (("authorization", f"Bearer {api_key or os.environ.get('MALHA_API_KEY', '')}"),)
         self._channel = grpc.aio.insecure_channel(
-            target or os.environ.get("MALHA_GRPC_TARGET", DEFAULT_GRPC_TARGET),
+            target or target_in(os.environ),
             options=_OPTIONS,
             # continues the caller's trace, where it has one
             interceptors=aio_client_interceptors(),  # type: ignore[no-untyped-call]  # it ships no types
