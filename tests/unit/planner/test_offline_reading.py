@@ -26,6 +26,7 @@ from malha_planner.models.offline.words import same, stem, words
         ("an H100, SKU-1001 and 2024-05-06", []),
         ("três provedores", [(3, "provedores")]),
         ("um provedor", []),
+        ("3 H100 for 12 hours", [(3, None), (12, "hours")]),
     ],
 )
 def test_numbers_are_read_with_what_they_count(text: str, read: list[tuple[float, str | None]]) -> None:

@@ -82,7 +82,8 @@ def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
             continue
         if _serves(first) and wanted(right) and (not _serves(second) or _same_tool(first, second)):
             return [(left, first), (right, None)]
-        if _serves(whole) and (_about(whole, left) or _about(whole, right)):
+        both_ask = _opens_a_task(left) and _opens_a_task(right)
+        if _serves(whole) and not both_ask and (_about(whole, left) or _about(whole, right)):
             continue
         if second is not None and _own(left, first) and _own(right, second) and _differ(first, second):
             return [(left, first), *_parted(right, tools)]
