@@ -36,8 +36,8 @@ CALCULATOR = tool(
 )
 PRICES = tool(
     "gpu_prices",
-    "Looks up what a GPU costs per hour in US dollars at several cloud providers, asked at the same time, and "
-    "says which is cheapest. Use it for questions about the price of GPUs, such as H100, A100 or L4.",
+    "Looks up what a GPU costs per hour in US dollars at several cloud providers, asked at the same time, "
+    "and says which is cheapest. Use it for questions about the price of GPUs, such as H100, A100 or L4.",
     ["gpu"],
     gpu={"type": "string", "description": "The GPU's model, such as H100, A100 or L4."},
 )
