@@ -193,7 +193,7 @@ async def test_two_tasks_in_one_request_are_both_done(question: str) -> None:
     ],
 )
 async def test_a_price_beside_another_question_leaves_none_unanswered(question: str, tools: set[str]) -> None:
-    results = {"calculator": calculated, "gpu_prices": PRICED, "search_knowledge": PASSAGES}
+    results: Results = {"calculator": calculated, "gpu_prices": PRICED, "search_knowledge": PASSAGES}
     calls, _ = await converse(question, results)
     assert {name for name, _ in calls} == tools
 
