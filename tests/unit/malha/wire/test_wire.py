@@ -156,14 +156,16 @@ async def test_a_request_that_is_no_message_is_refused_in_our_shape_to_those_who
         return codec.from_rpc(raised.value, "gateway")
 
     path = "/malha.api.gateway.v1.RunService/"
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        for streamed in (False, True):
-            stranger = await refusal("none", streamed=streamed)
-            assert stranger.reason == ErrorReason.ERROR_REASON_CREDENTIAL_MISSING
-            told = await refusal("dev", streamed=streamed)
-            assert told.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
-            assert "UTF-8" in told.message
-    await server.drain(0)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for streamed in (False, True):
+                stranger = await refusal("none", streamed=streamed)
+                assert stranger.reason == ErrorReason.ERROR_REASON_CREDENTIAL_MISSING
+                told = await refusal("dev", streamed=streamed)
+                assert told.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
+                assert "UTF-8" in told.message
+    finally:
+        await server.drain(0)
     assert "Traceback" not in capfd.readouterr().err
 
 
