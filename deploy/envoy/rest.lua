@@ -1,8 +1,8 @@
 -- What the contract promises to REST callers and Envoy's transcoder leaves out: it drops unknown fields
--- without a word, may refuse a list or an object without naming the field, and does not take the contract's
--- response_body. gRPC callers pass untouched. A template: malha/stack/rest.py fills its blanks from the contract.
+-- without a word, may refuse a list or an object without naming the field, takes names and texts without
+-- double quotes, and does not take the contract's response_body. gRPC callers pass untouched. A template: malha/stack/rest.py fills its blanks from the contract.
 
--- message -> field -> {message of its value or false, is it a list}
+-- message -> field -> {message of its value or false, is it a list}; any name is a field of a map: "*"
 local messages = @{messages}
 -- {method, path pattern, message of the body or false, field of the response that is the body or false}
 local calls = @{calls}
@@ -12,6 +12,7 @@ local MAX_DEPTH = 64 -- the transcoder refuses what is deeper
 -- looked at no other caller is served.
 local MAX_VALUES = 20000
 local seen = 0
+local UNQUOTED = ": names and texts stand in double quotes"
 
 local function rule(method, path)
   for _, call in ipairs(calls) do
@@ -34,11 +35,13 @@ local value
 -- Walks the members of an object. Answers the position after it, or nil and what is wrong.
 local function object(text, at, fields, path, depth)
   while true do
-    local start, stop = text:find('^[%s,]*"', at)
-    if not start then return (text:find("}", at, true) or #text) + 1 end
-    at = after_string(text, stop + 1)
-    local key = text:sub(stop + 1, at - 2)
-    local field = fields and fields[key]
+    local start = text:find("[^%s,]", at)
+    if not start then return #text + 1 end
+    if text:byte(start) == 125 then return start + 1 end
+    if text:byte(start) ~= 34 then return nil, path:gsub("%.$", "") .. UNQUOTED end
+    at = after_string(text, start + 1)
+    local key = text:sub(start + 1, at - 2)
+    local field = fields and (fields["*"] or fields[key])
     if fields and not field then return nil, path .. key .. ": unknown field" end
     at = (text:find(":", at, true) or #text) + 1
     local wrong
@@ -66,6 +69,7 @@ value = function(text, at, field, path, depth)
   seen = seen + 1
   if seen > MAX_VALUES then return nil, path .. ": the body holds more than " .. MAX_VALUES .. " values" end
   local first = text:byte(at)
+  if first == 39 then return nil, path .. UNQUOTED end
   if field and text:find("^null", at) == nil then
     if field[2] and first ~= 91 then return nil, path .. ": must be a list" end
     if not field[2] and first == 91 and field[1] ~= true then return nil, path .. ": must not be a list" end
@@ -82,7 +86,8 @@ end
 
 function envoy_on_request(request)
   local headers = request:headers()
-  if (headers:get("content-type") or ""):find("^application/grpc") then return end
+  local kind = headers:get("content-type") or ""
+  if kind == "application/grpc" or kind:find("^application/grpc%+") then return end -- as Envoy tells them apart
   local call = rule(headers:get(":method"), headers:get(":path"):match("^[^?]*"))
   if not call then return end
   if call[4] then request:streamInfo():dynamicMetadata():set("malha", "response_body", call[4]) end

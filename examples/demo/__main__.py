@@ -81,8 +81,9 @@ def _servers(mesh: Mesh, providers: PriceProviders) -> None:
     table.add_row("REST", mesh.rest_url)
     table.add_row("gRPC", mesh.grpc_target)
     table.add_row("NATS", mesh.nats_url.rpartition("@")[2])
+    ports = mesh.ports()
     for name, pid in mesh.pids().items():
-        table.add_row(name, f"process {pid}")
+        table.add_row(name, f"127.0.0.1:{ports[name]}, process {pid}")
     for name, url in providers.urls.items():
         table.add_row(f"price provider {name}", url + (" (out of order)" if name == OUT_OF_ORDER else ""))
     console.print(table)

@@ -57,7 +57,8 @@ class Client:
     """A connection to a mesh; use it as ``async with Client() as malha:``.
 
     Args:
-        target: ``host:port`` of the edge; by default ``MALHA_GRPC_TARGET``, else the local mesh.
+        target: ``host:port`` of the edge; by default ``MALHA_GRPC_TARGET``, else that of ``MALHA_URL``,
+            else the local mesh.
         api_key: by default ``MALHA_API_KEY``.
         timeout: seconds a unary call may take.
 

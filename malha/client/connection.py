@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -21,8 +23,20 @@ R = TypeVar("R")
 DEFAULT_GRPC_TARGET = "127.0.0.1:7400"
 _MESSAGE_BYTES = 20 * 1024 * 1024
 _HERE = ("localhost", "127.0.0.1", "::1")
+_PORT = re.compile(r":\d+$")
 _INSIST_SECONDS = 15.0
 """For so long a question is put again: what dies or is replaced is back by then."""
+
+
+def target_in(environment: Mapping[str, str]) -> str:
+    """``MALHA_GRPC_TARGET``; else host and port of ``MALHA_URL``, which serve both; else the local mesh."""
+    if target := environment.get("MALHA_GRPC_TARGET"):
+        return target
+    url = environment.get("MALHA_URL", "")
+    if not url:
+        return DEFAULT_GRPC_TARGET
+    host = urlsplit(url if "//" in url else f"//{url}").netloc
+    return host if _PORT.search(host) else f"{host}:80"
 
 
 class Connection:
@@ -38,7 +52,7 @@ class Connection:
     """
 
     def __init__(self, target: str, api_key: str, timeout: float) -> None:
-        target = target or os.environ.get("MALHA_GRPC_TARGET") or DEFAULT_GRPC_TARGET
+        target = target or target_in(os.environ)
         key = (api_key or os.environ.get("MALHA_API_KEY", "")).strip()  # files end with a line break
         if not (key.isascii() and key.isprintable()):
             raise MalhaError(

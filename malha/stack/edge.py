@@ -54,14 +54,19 @@ class Refusal:
     message: str
     retry_after: int = 0
 
+    @property
+    def grpc_code(self) -> int:
+        """The code for gRPC callers: to them a path that is not there is a method that is not."""
+        return code_pb2.UNIMPLEMENTED if self.status == 404 else self.code
+
     def details(self) -> Status:
-        """As google.rpc.Status; seconds to wait, if any, as RetryInfo."""
+        """As google.rpc.Status for gRPC callers; seconds to wait, if any, as RetryInfo."""
         details = [_packed(ErrorInfo(reason=self.reason, domain="malha"))]
         if self.retry_after:
             retry = RetryInfo()
             retry.retry_delay.seconds = self.retry_after
             details.append(_packed(retry))
-        return Status(code=self.code, message=self.message, details=details)
+        return Status(code=self.grpc_code, message=self.message, details=details)
 
 
 REFUSALS = (
@@ -133,7 +138,7 @@ def local_replies() -> dict[str, object]:
             {
                 "filter": {"and_filter": {"filters": [{"status_code_filter": status}, *FROM_GRPC]}},
                 "body_format_override": {"text_format_source": {"inline_string": refusal.message}},
-                "headers_to_add": details + headers,
+                "headers_to_add": [_header("grpc-status", str(refusal.grpc_code)), *details, *headers],
             }
         )
         mappers.append(
@@ -146,9 +151,10 @@ def local_replies() -> dict[str, object]:
     return {"mappers": mappers}
 
 
+GRPC = {"safe_regex": {"regex": r"application/grpc(\+.*)?"}}
 # The transcoder turns REST into gRPC under way, and leaves the old path in a header.
 FROM_GRPC = (
-    {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}},
+    {"header_filter": {"header": {"name": "content-type", "string_match": GRPC}}},
     {
         "header_filter": {
             "header": {"name": "x-envoy-original-path", "present_match": True, "invert_match": True}

@@ -15,6 +15,7 @@ class ProcessFact(TypedDict):
 
     name: str
     pid: int
+    port: int  # on loopback
 
 
 class Facts(TypedDict):
@@ -37,7 +38,7 @@ def facts(ports: Mapping[str, int], secrets: Secrets, pids: Mapping[str, int]) -
         "nats_url": f"nats://{TENANT}:{secrets.nats_password(TENANT)}@127.0.0.1:{ports['nats']}",
         "tenant": TENANT,
         "api_key": secrets.api_key,
-        "processes": [{"name": name, "pid": pid} for name, pid in pids.items()],
+        "processes": [{"name": name, "pid": pid, "port": ports[name]} for name, pid in pids.items()],
         "metrics": {
             name.removesuffix("-metrics"): f"http://127.0.0.1:{port}/metrics"
             for name, port in ports.items()

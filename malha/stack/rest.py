@@ -40,8 +40,16 @@ def _describe(message: Descriptor, known: dict[str, str]) -> None:
     fields = []
     for field in message.fields:
         entry = f"{{{_value(field, known)}, {str(_is_list(field)).lower()}}}"
-        fields += [f"[{_quoted(name)}] = {entry}" for name in sorted({field.name, field.json_name})]
+        fields += [f"[{_quoted(name)}] = {entry}" for name in _names(field)]
     known[message.full_name] = "{" + ", ".join(fields) + "}"
+
+
+def _names(field: FieldDescriptor) -> list[str]:
+    """What a field may be called in JSON; of a map's entry only the value is one, under any name."""
+    message = field.containing_type
+    if message is not None and message.GetOptions().map_entry:
+        return ["*"] if field.name == "value" else []
+    return sorted({field.name, field.json_name})
 
 
 def _value(field: FieldDescriptor, known: dict[str, str]) -> str:
@@ -49,7 +57,7 @@ def _value(field: FieldDescriptor, known: dict[str, str]) -> str:
     message = field.message_type
     if message is None:
         return "false"
-    if message.GetOptions().map_entry or message.full_name.startswith("google.protobuf."):
+    if message.full_name.startswith("google.protobuf."):
         return "true"
     _describe(message, known)
     return _quoted(message.full_name)
@@ -61,9 +69,12 @@ def _is_list(field: FieldDescriptor) -> bool:
 
 
 def _pattern(rule: HttpRule, verb: str) -> str:
-    """A path template as a Lua pattern: `/v1/runs/{run_id}:cancel` becomes `^/v1/runs/[^/]+:cancel$`."""
+    """A path template as a Lua pattern: `/v1/runs/{run_id}:cancel` becomes `^/v1/runs/[^/]+:cancel/?$`.
+
+    The slash is one that the transcoder takes at the end of a path and callers sometimes leave there.
+    """
     parts = re.split(r"\{[^}]+\}", getattr(rule, verb))
-    return "^" + "[^/]+".join(re.sub(r"([-.+])", r"%\1", part) for part in parts) + "$"
+    return "^" + "[^/]+".join(re.sub(r"([-.+])", r"%\1", part) for part in parts) + "/?$"
 
 
 def _quoted(text: str) -> str:

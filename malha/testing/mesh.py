@@ -100,6 +100,10 @@ class Mesh:
         """Process ids by name, as they are now: a restarted service has a new one."""
         return {process["name"]: process["pid"] for process in self._ready()["processes"]}
 
+    def ports(self) -> dict[str, int]:
+        """Where each process listens."""
+        return {process["name"]: process["port"] for process in self._ready()["processes"]}
+
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
         """Hold a process away for the length of the block: it lives, and answers nobody.

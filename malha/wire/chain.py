@@ -33,6 +33,7 @@ _UNARY_SECONDS = 30.0  # where the caller set no deadline
 _STREAM_SECONDS = 7 * 24 * 3600.0
 _SMALL = 4096  # bytes; a message of a million empty parts would take minutes to be told of each
 _TOLD = 20  # violations: gRPC takes no more than 8 KiB of trailers, and else tells of the size instead
+_UNREADABLE = "the request is no message of this call, or a text in it is not UTF-8"
 _LEAST_SECONDS = 0.002  # work that cannot finish in this is refused instead of begun
 
 
@@ -56,18 +57,18 @@ class Chain:
     def wrap(
         self, handler: grpc.RpcMethodHandler[Any, Any], method: Method
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        serialization = (handler.request_deserializer, handler.response_serializer)
+        reader, writer = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                self._unary_unary(handler.unary_unary, method), *serialization
+                self._unary_unary(handler.unary_unary, method), _forgiving(reader), writer
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self._streaming(handler.unary_stream, method, follows=True), *serialization
+                self._streaming(handler.unary_stream, method, follows=True), _forgiving(reader), writer
             )
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(
-                self._streaming(handler.stream_stream, method, follows=False), *serialization
+                self._streaming(handler.stream_stream, method, follows=False), reader, writer
             )
         raise TypeError(f"{method.path}: client streams without a response stream are not in the house")
 
@@ -115,6 +116,8 @@ class Chain:
         remaining = seconds if remaining is None else min(remaining, _STREAM_SECONDS)
         if remaining < _LEAST_SECONDS:
             raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "no time is left for the call")
+        if isinstance(request, DecodeError):
+            raise MalhaError(ErrorReason.ERROR_REASON_FIELD_INVALID, _UNREADABLE) from request
         if isinstance(request, Message):
             validate(request)
         enter(Call(principal, caller, time.monotonic() + remaining, metadata))
@@ -165,20 +168,16 @@ class Carried:
 
     def __init__(self, chain: Chain, handler: grpc.RpcMethodHandler[Any, Any], method: Method) -> None:
         assert handler.unary_unary is not None
-        assert handler.request_deserializer is not None
         assert handler.response_serializer is not None
         self._chain = chain
         self._method = method
         self._handler: Callable[..., Any] = handler.unary_unary
-        self._deserialize: Callable[[bytes], Any] = handler.request_deserializer
+        self._deserialize = _forgiving(handler.request_deserializer)
         self._serialize: Callable[[Any], bytes] = handler.response_serializer
 
     async def answer(self, request: bytes, metadata: Mapping[str, str], remaining: float) -> bytes:
         """The response, serialised. Raises MalhaError as the caller may see it."""
-        try:
-            asked = self._deserialize(request)
-        except DecodeError as error:
-            raise MalhaError(ErrorReason.ERROR_REASON_INTERNAL, "the request cannot be read") from error
+        asked = self._deserialize(request)
         return self._serialize(
             await self._chain.answer(self._handler, asked, None, self._method, metadata, remaining)
         )
@@ -230,6 +229,19 @@ class _observed:  # noqa: N801  # reads as the context manager it is
         metrics.RPC_IN_FLIGHT.dec()
         metrics.RPC_SERVED.labels(self._method.path, self.code).observe(time.perf_counter() - self._started)
         self._open.__exit__(None, None, None)
+
+
+def _forgiving(reader: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """A reader that answers its error, for the chain to raise: gRPC would tell callers of our insides."""
+    assert reader is not None
+
+    def read(request: bytes) -> Any:
+        try:
+            return reader(request)
+        except DecodeError as error:
+            return error
+
+    return read
 
 
 def _text(context: Context) -> dict[str, str]:

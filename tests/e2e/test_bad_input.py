@@ -227,6 +227,15 @@ async def test_a_bad_parameter_is_400_and_names_itself(caller: Caller, path: str
     assert (refusal.http, refusal.reason, refusal.fields) == (400, "FIELD_INVALID", {field})
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/runs/%ff", "/v1/runs?filter=%ff", f"/v1/runs/{NO_RUN}/events?after=%ff"]
+)
+async def test_a_text_that_is_not_utf8_is_400_in_our_shape(caller: Caller, path: str) -> None:
+    refusal = await caller.refused("GET", path)
+    assert (refusal.http, refusal.reason) == (400, "FIELD_INVALID")
+    assert "UTF-8" in refusal.status.message
+
+
 async def test_two_thousand_characters_are_accepted_however_many_bytes(caller: Caller) -> None:
     run = await caller.client.create_run("ã" * 2000)
     assert len(run.input) == 2000

@@ -60,6 +60,7 @@ from malha_gateway.view import View
 from malha_gateway.words import let_through
 
 _SLACK_SECONDS = 10.0  # over a run's own time, for its end to be written and read
+_TELLING_SECONDS = 2.0  # of a wait of twenty or more
 _RAISED = (ErrorReason.ERROR_REASON_BUDGET_EXCEEDED, ErrorReason.ERROR_REASON_GUARD_BLOCKED)
 _ENDS = ("finished", "parked")
 _YOUNG = timedelta(seconds=30)
@@ -126,7 +127,7 @@ class Runs:
                 BUDGET_EXCEEDED or GUARD_BLOCKED where the run ended so.
         """
         run_id = _run_id(principal, request)
-        until = self._clock.monotonic() + seconds if seconds is not None else None
+        until = self._clock.monotonic() + seconds - _to_tell(seconds) if seconds is not None else None
         # the bell is hung up before the run exists, so that no end can be missed
         async with self._journal.doorbell(principal.tenant, run_id) as bell:
             state = await self._accept(principal, run_id, request)
@@ -288,6 +289,14 @@ class Runs:
             metadata={**failure.metadata, "run_id": state.run_id},
             quota=quota,
         )
+
+
+def _to_tell(seconds: float) -> float:
+    """What of a caller's time is kept for telling it which run goes on: later nobody would hear.
+
+    A tenth at most: gRPC rounds a timeout up by a hundredth, and the edge keeps the same time.
+    """
+    return min(_TELLING_SECONDS, seconds / 10)
 
 
 def _begins(record: Record) -> bool:

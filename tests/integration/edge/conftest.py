@@ -64,6 +64,12 @@ class ScriptedGateway(
         await self.note(request, context)
         return run_service_pb2.CreateRunResponse(run=run_pb2.Run(run_id=RUN, input=request.input))
 
+    async def CancelRun(
+        self, request: run_service_pb2.CancelRunRequest, context: Context
+    ) -> run_service_pb2.CancelRunResponse:
+        await self.note(request, context)
+        return run_service_pb2.CancelRunResponse()
+
     async def ListRuns(
         self, request: run_service_pb2.ListRunsRequest, context: Context
     ) -> run_service_pb2.ListRunsResponse:

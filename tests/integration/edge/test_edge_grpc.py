@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 import pytest_asyncio
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from malha.api.gateway.v1 import (
     knowledge_service_pb2,
@@ -56,6 +56,8 @@ async def test_a_request_over_the_size_limit_is_refused(edge: Edge, channel: grp
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await stub.Ingest(request)
     assert reason(refused.value) == "REQUEST_TOO_LARGE"
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert details(refused.value).code == code_pb2.INVALID_ARGUMENT
 
 
 async def test_a_gateway_that_is_away_is_unavailable_with_the_time_to_wait(
@@ -83,6 +85,8 @@ async def test_a_service_that_is_not_the_callers_business_is_not_there(
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await settle(b"")
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert details(refused.value).code == code_pb2.UNIMPLEMENTED  # or clients take neither for true
+    assert reason(refused.value) == "ROUTE_NOT_FOUND"
 
 
 def details(error: grpc.aio.AioRpcError) -> status_pb2.Status:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from multidict import CIMultiDictProxy
+from yarl import URL
 
 from malha.api.gateway.v1 import run_service_pb2
 from malha.errors import ErrorReason, MalhaError
@@ -55,7 +57,30 @@ async def test_a_body_against_the_contract_is_refused_by_the_name_of_its_field(
     assert refusal == error(3, message, "FIELD_INVALID")
 
 
-async def test_fields_inside_lists_are_checked_and_free_maps_are_not(edge: Edge) -> None:
+@pytest.mark.parametrize(
+    "body", ['{bogus: 1, "input": "hi"}', "{'bogus': 1, 'input': 'hi'}", '{"input": "hi", "limits": {x: 1}}']
+)
+async def test_a_field_whose_name_stands_in_no_double_quotes_is_refused(edge: Edge, body: str) -> None:
+    async with edge.rest.post("/v1/runs", data=body) as response:
+        refusal = await response.json()
+    assert response.status == 400
+    assert refusal["message"].endswith("names and texts stand in double quotes")
+    assert edge.gateway.request is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/v1/runs/", "application/json"), ("/v1/runs", "application/grpc-web"), ("/v1/runs", "text/plain")],
+)
+async def test_every_way_to_put_a_body_keeps_the_contract(edge: Edge, path: str, kind: str) -> None:
+    headers = {"content-type": kind}
+    async with edge.rest.post(path, json={"input": "hi", "bogus": 1}, headers=headers) as response:
+        assert await response.json() == error(3, "bogus: unknown field", "FIELD_INVALID")
+    async with edge.rest.post(path, json={"input": "hi"}, headers=headers) as response:
+        assert (await response.json())["run_id"] == RUN
+
+
+async def test_fields_inside_lists_and_maps_are_checked_and_names_in_maps_are_free(edge: Edge) -> None:
     document = {"name": "a.md", "text": "t", "metadata": {"anything": "goes"}}
     async with edge.rest.post("/v1/documents", json={"documents": [document, document]}) as response:
         assert response.status == 200
@@ -63,6 +88,12 @@ async def test_fields_inside_lists_are_checked_and_free_maps_are_not(edge: Edge)
         assert (await response.json())["message"] == "documents.titel: unknown field"
     async with edge.rest.post("/v1/documents", json={"documents": document}) as response:
         assert (await response.json())["message"] == "documents: must be a list"
+    deep = document | {"metadata": {"a": {"b": "c"}}}
+    async with edge.rest.post("/v1/documents", json={"documents": [deep]}) as response:
+        assert (await response.json())["message"] == "documents.metadata.a: must not be an object"
+    no_map = document | {"metadata": ["a"]}
+    async with edge.rest.post("/v1/documents", json={"documents": [no_map]}) as response:
+        assert (await response.json())["message"] == "documents.metadata: must not be a list"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +124,15 @@ async def test_an_unknown_route_is_404_in_our_shape(edge: Edge, method: str, pat
         assert response.status == 404
         assert await response.json() == error(5, "there is no such path or method", "ROUTE_NOT_FOUND")
         assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(("escaped", "name"), [("a%2Fevents", "a/events"), ("a%5cb", "a\\b")])
+async def test_an_escaped_slash_is_a_part_of_the_name_for_the_gateway_to_judge(
+    edge: Edge, escaped: str, name: str
+) -> None:
+    async with edge.rest.post(URL(f"/v1/runs/{escaped}:cancel", encoded=True)) as response:
+        assert response.status == 200
+    assert edge.gateway.request.run_id == name
 
 
 async def test_a_body_of_millions_of_values_is_refused_before_it_holds_others_up(edge: Edge) -> None:
@@ -143,13 +183,15 @@ async def test_server_sent_events_arrive_as_they_are_produced(edge: Edge) -> Non
 
 
 async def test_pages_of_this_machine_may_call_and_others_may_not(edge: Edge) -> None:
-    async def allowed(origin: str) -> str | None:
+    async def asked(origin: str) -> CIMultiDictProxy[str]:
         headers = {"origin": origin, "access-control-request-method": "POST"}
         async with edge.rest.options("/v1/runs", headers=headers) as response:
-            return response.headers.get("access-control-allow-origin")
+            return response.headers
 
-    assert await allowed("http://localhost:3000") == "http://localhost:3000"
-    assert await allowed("http://localhost.evil.example") is None
+    ours = await asked("http://localhost:3000")
+    assert ours["access-control-allow-origin"] == "http://localhost:3000"
+    assert ours["access-control-allow-methods"] == "GET, POST, DELETE, OPTIONS"
+    assert "access-control-allow-origin" not in await asked("http://localhost.evil.example")
 
 
 async def test_a_gateway_that_is_away_is_503_in_our_shape_and_comes_back(edge: Edge) -> None:

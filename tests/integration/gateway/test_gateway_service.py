@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
 from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
@@ -40,6 +42,18 @@ async def test_waiting_answers_when_the_run_ends(door: Door) -> None:
     run_id = (await door.runs.CreateRun(again, metadata=door.key)).run.run_id
     await door.worker.of(run_id).play("391")
     assert (await waiting).run.answer == "391"
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0])
+async def test_a_caller_whose_time_ends_first_hears_which_run_goes_on_before_it_ends(
+    door: Door, seconds: float
+) -> None:
+    request = runs_pb.RunAndWaitRequest(input="17 * 23?")
+    error = await refusal(door.runs.RunAndWait(request, metadata=door.key, timeout=seconds))
+    assert error.reason_name == "DEADLINE_EXCEEDED"
+    asked = runs_pb.GetRunRequest(run_id=error.metadata["run_id"])
+    run = (await door.runs.GetRun(asked, metadata=door.key)).run
+    assert run.status == RunStatus.RUN_STATUS_QUEUED
 
 
 async def test_server_sent_events_tell_the_same_as_the_typed_stream(door: Door) -> None:

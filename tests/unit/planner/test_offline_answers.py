@@ -36,7 +36,8 @@ CALCULATOR = tool(
 )
 PRICES = tool(
     "gpu_prices",
-    "Looks up what a GPU costs per hour in US dollars at several cloud providers.",
+    "Looks up what a GPU costs per hour in US dollars at several cloud providers, asked at the same time, "
+    "and says which is cheapest. Use it for questions about the price of GPUs, such as H100, A100 or L4.",
     ["gpu"],
     gpu={"type": "string", "description": "The GPU's model, such as H100, A100 or L4."},
 )
@@ -161,17 +162,45 @@ async def test_what_json_names_as_unavailable_is_said() -> None:
     assert "missing from this answer: coreweave" in reply.message.text
 
 
-async def test_values_joined_by_and_are_asked_for_one_by_one_at_the_same_time() -> None:
-    calls, _ = await converse("What is the price of the H100 and the A100?", {"gpu_prices": PRICED})
+@pytest.mark.parametrize(
+    "question", ["What is the price of the H100 and the A100?", "Which is cheaper, an H100 or an A100?"]
+)
+async def test_values_that_are_joined_are_asked_for_one_by_one_at_the_same_time(question: str) -> None:
+    calls, _ = await converse(question, {"gpu_prices": PRICED})
     assert calls == [("gpu_prices", {"gpu": "H100"}), ("gpu_prices", {"gpu": "A100"})]
 
 
-async def test_two_tasks_in_one_request_are_both_done() -> None:
-    question = "What is 6 * 7? And how is money reserved?"
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is 6 * 7? And how is money reserved?",
+        "What is 6 * 7 and how is money reserved?",
+        "How is money reserved, and what is 6 * 7?",
+    ],
+)
+async def test_two_tasks_in_one_request_are_both_done(question: str) -> None:
     calls, reply = await converse(question, {"calculator": calculated, "search_knowledge": PASSAGES})
-    assert [name for name, _ in calls] == ["calculator", "search_knowledge"]
+    assert {name for name, _ in calls} == {"calculator", "search_knowledge"}
     assert "42" in reply.message.text
     assert "[1]" in reply.message.text
+
+
+@pytest.mark.parametrize(
+    ("question", "tools"),
+    [
+        ("What does an H100 cost per hour, and how is money reserved?", {"gpu_prices", "search_knowledge"}),
+        ("Quanto é 2.500,00 dividido por 4, e quanto custa a H100?", {"calculator", "gpu_prices"}),
+    ],
+)
+async def test_a_price_beside_another_question_leaves_none_unanswered(question: str, tools: set[str]) -> None:
+    results: Results = {"calculator": calculated, "gpu_prices": PRICED, "search_knowledge": PASSAGES}
+    calls, _ = await converse(question, results)
+    assert {name for name, _ in calls} == tools
+
+
+async def test_a_sum_of_money_is_reckoned_and_not_looked_up() -> None:
+    calls, _ = await converse("Quanto custa 3 x R$ 1.299,90?", {"calculator": calculated})
+    assert calls == [("calculator", {"expression": "3 * 1299.90"})]
 
 
 async def test_a_search_that_finds_nothing_is_tried_in_other_words_once_and_then_admitted() -> None:

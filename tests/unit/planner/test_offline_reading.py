@@ -26,6 +26,7 @@ from malha_planner.models.offline.words import same, stem, words
         ("an H100, SKU-1001 and 2024-05-06", []),
         ("três provedores", [(3, "provedores")]),
         ("um provedor", []),
+        ("3 H100 for 12 hours", [(3, None), (12, "hours")]),
     ],
 )
 def test_numbers_are_read_with_what_they_count(text: str, read: list[tuple[float, str | None]]) -> None:
@@ -38,6 +39,24 @@ def test_numbers_are_read_with_what_they_count(text: str, read: list[tuple[float
 )
 def test_dates_ranges_and_versions_are_no_sums(text: str) -> None:
     assert expression(text, portuguese=False) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("What is 3 * $19.90?", "3 * 19.90"),
+        ("Quanto é 3 x R$ 1.299,90?", "3 * 1299.90"),
+        ("Quanto é R$ 10,50 + R$ 3,25?", "10.50 + 3.25"),
+        ("€5 + €6", "5 + 6"),
+        ("5% of €200", "5 / 100 * 200"),
+        ("Divide 100 by 8", "100 / 8"),
+        ("Divida R$ 1.000 por 8", "1000 / 8"),
+        ("Subtract 3 from 10", "10 - 3"),
+        ("Subtraia 3,5 de 10", "10 - 3.5"),
+    ],
+)
+def test_a_sum_is_read_with_its_money_and_its_verb(text: str, asked: str) -> None:
+    assert expression(text, portuguese=is_portuguese(text)) == asked
 
 
 @pytest.mark.parametrize(
@@ -67,6 +86,8 @@ def test_values_are_recognised_where_they_stand(text: str, kind: str, value: str
         ("Estoque de leite", True),
         ("Stock of milk", False),
         ("H100", False),
+        ("Obrigado!", True),
+        ("oi", True),
     ],
 )
 def test_the_language_shows_in_the_small_words(text: str, portuguese: bool) -> None:

@@ -34,10 +34,10 @@ def test_every_http_rule_has_its_row() -> None:
         rest.script(descriptors.contract()),
         re.M,
     )
-    assert ("POST", "^/v1/runs$", '"malha.api.gateway.v1.CreateRunRequest"', '"run"') in calls
-    assert ("POST", "^/v1/runs/[^/]+:cancel$", '"malha.api.gateway.v1.CancelRunRequest"', '"run"') in calls
-    assert ("GET", "^/v1/runs/[^/]+/events$", "false", "false") in calls
-    assert ("GET", "^/v1/runs$", "false", "false") in calls
+    assert ("POST", "^/v1/runs/?$", '"malha.api.gateway.v1.CreateRunRequest"', '"run"') in calls
+    assert ("POST", "^/v1/runs/[^/]+:cancel/?$", '"malha.api.gateway.v1.CancelRunRequest"', '"run"') in calls
+    assert ("GET", "^/v1/runs/[^/]+/events/?$", "false", "false") in calls
+    assert ("GET", "^/v1/runs/?$", "false", "false") in calls
 
 
 def test_a_blank_that_nothing_fills_is_an_error(tmp_path: Path) -> None:

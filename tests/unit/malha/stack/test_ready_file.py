@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from malha.stack.ready_file import Facts, ReadyFile
+from malha.stack.ready_file import Facts, ReadyFile, facts
+from malha.stack.secrets import Secrets
 
 FACTS: Facts = {
     "rest_url": "http://127.0.0.1:1",
@@ -13,7 +14,7 @@ FACTS: Facts = {
     "nats_url": "nats://dev:secret@127.0.0.1:2",
     "tenant": "dev",
     "api_key": "mk_dev_1",
-    "processes": [{"name": "guard", "pid": 1}],
+    "processes": [{"name": "guard", "pid": 1, "port": 3}],
     "metrics": {},
 }
 
@@ -45,3 +46,16 @@ def test_a_mesh_without_one_writes_none(tmp_path: Path) -> None:
     file.update(FACTS)
     file.remove()
     assert not list(tmp_path.iterdir())
+
+
+def test_every_process_is_told_with_its_port(tmp_path: Path) -> None:
+    ports = {"edge": 1, "planner": 2, "nats": 3, "valkey": 4, "planner-2": 5, "planner-metrics": 6}
+    pids = {"nats": 10, "valkey": 11, "planner": 12, "planner-2": 13, "edge": 14}
+    told = facts(ports, Secrets(tmp_path / "secrets"), pids)
+    assert [(process["name"], process["pid"], process["port"]) for process in told["processes"]] == [
+        ("nats", 10, 3),
+        ("valkey", 11, 4),
+        ("planner", 12, 2),
+        ("planner-2", 13, 5),
+        ("edge", 14, 1),
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import cast
 
 import grpc.aio
@@ -14,6 +14,7 @@ from malha import errors
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1 import knowledge_service_pb2 as knowledge
 from malha.api.gateway.v1 import knowledge_service_pb2_grpc as knowledge_grpc
+from malha.api.gateway.v1 import run_service_pb2_grpc
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
 from malha.api.retrieval.v1.retrieval_pb2 import Document
@@ -151,6 +152,44 @@ async def test_a_request_that_is_wrong_all_over_is_told_so_and_not_to_come_again
     told = codec.from_rpc(raised.value, "gateway")
     assert told.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
     assert "documents[0].name" in dict(told.violations)
+
+
+async def test_a_request_that_is_no_message_is_refused_in_our_shape_to_those_who_may_know(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def of_dev(metadata: Mapping[str, str]) -> Principal:
+        if metadata.get("x-api-key") != "dev":
+            raise MalhaError(ErrorReason.ERROR_REASON_CREDENTIAL_MISSING, "send a key")
+        return DEV
+
+    server = Server("gateway", authenticate=of_dev)
+    server.add(
+        run_service_pb2_grpc.add_RunServiceServicer_to_server,
+        in_part(run_service_pb2_grpc.RunServiceServicer),
+    )
+    port = await server.start("127.0.0.1:0")
+
+    async def refusal(key: str, *, streamed: bool) -> MalhaError:
+        sent, metadata = b"\x0a\x02\xff\xfe", (("x-api-key", key),)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:  # noqa: PT012  # either call, and the same refusal
+            if streamed:
+                await channel.unary_stream(path + "StreamRun", bytes)(sent, metadata=metadata).read()
+            else:
+                await channel.unary_unary(path + "GetRun", bytes)(sent, metadata=metadata)
+        return codec.from_rpc(raised.value, "gateway")
+
+    path = "/malha.api.gateway.v1.RunService/"
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for streamed in (False, True):
+                stranger = await refusal("none", streamed=streamed)
+                assert stranger.reason == ErrorReason.ERROR_REASON_CREDENTIAL_MISSING
+                told = await refusal("dev", streamed=streamed)
+                assert told.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
+                assert "UTF-8" in told.message
+    finally:
+        await server.drain(0)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_of_a_large_request_the_first_fault_is_told_and_no_others_are_looked_for() -> None:

@@ -23,7 +23,7 @@ _REQUIRED = 0.2
 _RECOGNISED = 0.85
 _COORDINATION = re.compile(
     r"\s*(?:[,;/]\s*(?:(?:and|e|or|ou)\s)?|\s(?:and|e|or|ou|vs\.?|versus|with|com)\s)"
-    r"\s*(?:(?:the|in|on|of|for|from|a|o|as|os|de|do|da|em|no|na|para)\s)*\s*",
+    r"\s*(?:(?:the|in|on|of|for|from|an?|o|as|os|uma?|de|do|da|em|no|na|para)\s)*\s*",
     re.IGNORECASE,
 )
 _COORDINATED = ("enum", "identifier", "phrase", "date", "currency")

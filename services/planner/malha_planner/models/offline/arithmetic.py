@@ -10,6 +10,7 @@ from malha_planner.models.offline.words import fold
 
 _N = r"(?:\(?-?\d+(?:\.\d+)?\)?)"
 _PERCENT = r"\s*(?:%|percent|por cento)"
+_MONEY = re.compile(r"(?:R|US)?\$\s?|[€£]\s?")
 _MORE = r"(?:plus|\+|mais|increased by|aumentado em|com acrescimo de|com aumento de)"
 _LESS = r"(?:minus|menos|less|decreased by|reduced by|reduzido em|com desconto de|with a discount of)"
 
@@ -23,6 +24,8 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     (rf"({_N}){_PERCENT}\s*(?:of|de|do|da|on|sobre)\s*({_N})", r" \1 / 100 * \2 "),
     (rf"({_N})\s*{_MORE}\s*({_N}){_PERCENT}", r" \1 * (1 + \2 / 100) "),
     (rf"({_N})\s*{_LESS}\s*({_N}){_PERCENT}", r" \1 * (1 - \2 / 100) "),
+    (rf"(?:divide|divida|dividir)\s*({_N})\s*(?:by|por)\s*({_N})", r" \1 / \2 "),
+    (rf"(?:subtract|subtraia|subtrair)\s*({_N})\s*(?:from|de)\s*({_N})", r" \2 - \1 "),
     (rf"(?:difference between|diferenca entre)\s*({_N})\s*(?:and|e)\s*({_N})", r" \1 - \2 "),
     (rf"(?:ratio of|razao entre)\s*({_N})\s*(?:to|and|e)\s*({_N})", r" \1 / \2 "),
     (rf"({_N})\s*(?:squared|ao quadrado)", r" \1 ** 2 "),
@@ -63,13 +66,13 @@ def expression(text: str, *, portuguese: bool) -> str | None:
 
 
 def _plain_numbers(text: str, found: list[Quantity]) -> str:
-    """The text with every number of digits in plain notation."""
+    """The text with every number of digits in plain notation, without the sign of money before it."""
     pieces, at = [], 0
     for quantity in found:
         if not quantity.written:
             continue
         start = text.index(quantity.written, quantity.start)
-        pieces += [text[at:start], str(quantity.value.copy_abs())]
+        pieces += [_MONEY.sub("", text[at:start]), str(quantity.value.copy_abs())]
         at = start + len(quantity.written)
     return "".join([*pieces, text[at:]])
 

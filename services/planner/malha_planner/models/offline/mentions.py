@@ -108,8 +108,8 @@ def _names(text: str) -> Iterator[Mention]:
     """Capitalised runs; the first word of a sentence is capitalised anyway, and proves nothing."""
     for match in _CAPITALISED.finditer(text):
         start, value = match.start(), match.group()
-        if not words(value):
-            continue  # a capital letter of a script in which we know no words
+        if not words(value) or text.startswith("$", match.end()):
+            continue  # a capital letter of a script in which we know no words, or of "R$"
         if _opens_sentence(text, start):
             first = words(value)[0]
             rest = value[first.end :].lstrip()

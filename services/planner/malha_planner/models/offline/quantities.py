@@ -146,8 +146,8 @@ def _unit(name: str, start: int, end: int) -> Word:
 
 
 def _following(text: str, end: int) -> Word | None:
-    """The word right behind a number; a link word there ("10 de maio") is none."""
-    match = re.compile(r"[\s-]*([^\W\d_]+)").match(text, end, end + 40)
+    """The word right behind a number; a link word ("10 de maio") or an identifier ("3 H100") is none."""
+    match = re.compile(r"[\s-]*([^\W\d_]++)(?![\d_])").match(text, end, end + 40)
     if match is None:
         return None
     word = words(match.group(1))[0]

@@ -75,14 +75,15 @@ def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
     for joint in list(_JOINT.finditer(request.text))[:_MOST_JOINTS]:
         left = Request(request.text[: joint.start()].strip(), request.portuguese)
         right = Request(request.text[joint.end() :].strip(), request.portuguese)
-        if not left.content or not right.content or _spans(whole, joint.start()):
+        if not _says_something(left) or not _says_something(right) or _spans(whole, joint.start()):
             continue
         first, second = choose(left, tools), choose(right, tools)
         if first is None:
             continue
         if _serves(first) and wanted(right) and (not _serves(second) or _same_tool(first, second)):
             return [(left, first), (right, None)]
-        if _serves(whole) and (_about(whole, left) or _about(whole, right)):
+        both_ask = _opens_a_task(left) and _opens_a_task(right)
+        if _serves(whole) and not both_ask and (_about(whole, left) or _about(whole, right)):
             continue
         if second is not None and _own(left, first) and _own(right, second) and _differ(first, second):
             return [(left, first), *_parted(right, tools)]
@@ -92,6 +93,10 @@ def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:
 def _asks(request: Request) -> bool:
     opening = next((word.folded for word in request.words), "")
     return request.text.endswith("?") or _opens_a_task(request) or opening in COMMANDS
+
+
+def _says_something(request: Request) -> bool:
+    return bool(request.content) or request.expression is not None
 
 
 def _opens_a_task(request: Request) -> bool:
@@ -117,7 +122,11 @@ def _spans(choice: Choice | None, at: int) -> bool:
 
 def _about(choice: Choice | None, request: Request) -> bool:
     """Whether a piece of text says no more than what the chosen tool is for."""
-    return choice is not None and all(word in choice.tool.terms for word in request.content)
+    return (
+        choice is not None
+        and request.expression is None
+        and all(word in choice.tool.terms for word in request.content)
+    )
 
 
 def _same_tool(one: Choice, other: Choice | None) -> bool:

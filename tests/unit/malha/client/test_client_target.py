@@ -1,0 +1,26 @@
+"""Which mesh the client calls, by what its environment names."""
+
+import pytest
+
+from malha.client.connection import target_in
+
+
+@pytest.mark.parametrize(
+    ("environment", "target"),
+    [
+        ({}, "127.0.0.1:7400"),
+        ({"MALHA_URL": "http://127.0.0.1:7500"}, "127.0.0.1:7500"),  # one port serves REST and gRPC
+        ({"MALHA_URL": "http://malha.example/"}, "malha.example:80"),
+        ({"MALHA_URL": "http://[::1]:7500"}, "[::1]:7500"),
+        ({"MALHA_URL": "malha.example:7500"}, "malha.example:7500"),  # never another mesh than the one named
+        ({"MALHA_URL": "http://malha.example:port"}, "malha.example:port:80"),  # which nobody finds
+        ({"MALHA_GRPC_TARGET": "malha.example:443"}, "malha.example:443"),
+        (
+            {"MALHA_GRPC_TARGET": "malha.example:443", "MALHA_URL": "http://127.0.0.1:7500"},
+            "malha.example:443",
+        ),
+        ({"MALHA_GRPC_TARGET": "", "MALHA_URL": ""}, "127.0.0.1:7400"),
+    ],
+)
+def test_the_mesh_that_the_environment_names_is_called(environment: dict[str, str], target: str) -> None:
+    assert target_in(environment) == target
