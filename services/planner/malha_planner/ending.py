@@ -53,6 +53,7 @@ async def _close(
     said: tuple[JournalEvent, Content] | None = None,
 ) -> None:
     lease = run.lease
+    lease.close()
     lease.forget_beginnings()
     await interrupt(run)
     await run.purse.settle()

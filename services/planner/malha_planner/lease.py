@@ -51,7 +51,7 @@ _RECORD_BYTES = 800_000
 _HANDING_OVER = 2.0
 """Seconds that a process which must end has left for a last word on each of its runs."""
 _GRACE = 10.0
-"""Seconds beyond its deadline in which a run may still be closed."""
+"""Seconds in which a run is closed, beyond its deadline if need be."""
 
 
 class Lost(Exception):  # noqa: N818 - a turn of events, not an error
@@ -96,12 +96,21 @@ class Lease:
         self._noted: list[tuple[JournalEvent, Content | None]] = []
         self._costs: dict[str, Cost] = {}
         self._interrupted = False
+        self._closing = False
         self._scopes: dict[asyncio.Timeout, float] = {}
         """What is under way, and until when it should be over."""
 
     def remaining(self) -> float:
-        """Seconds of the run's wall time that are left, waits for people not counted; negative once over."""
+        """Seconds of the run's wall time that are left, waits for people not counted; negative once over.
+        While the run is closed: of the time for that."""
         return self._deadline - self._clock.monotonic()
+
+    def close(self) -> None:
+        """From here on the run is brought to its end, or let go: its money needs time of its own for that,
+        and nothing that others write makes it less owed."""
+        self._closing = True
+        self._interrupted = False
+        self._deadline = max(self._deadline, self._clock.monotonic() + _GRACE)
 
     def now(self) -> datetime:
         """The journal's time: the claim's stored time, counted on."""
@@ -218,11 +227,11 @@ class Lease:
         verdict = rebase(self.state, self.epoch)
         if verdict is Rebase.FENCED:
             raise Lost
-        if verdict is Rebase.CANCELLED and not self._closing:
+        if verdict is Rebase.CANCELLED and not self._ends_cancelled:
             raise CancelSeen
 
     @property
-    def _closing(self) -> bool:
+    def _ends_cancelled(self) -> bool:
         """Whether the next record ends the run as cancelled: no news of a cancellation then."""
         return any(
             event.WhichOneof("event") == "finished" and event.finished.error_reason == "CANCELLED"
@@ -248,7 +257,7 @@ class Lease:
     # how long it goes on
 
     async def within(self, call: Awaitable[T], seconds: float) -> T:
-        """The result of a call of a model or tool, unless time, a cancellation or a takeover ends it.
+        """The result of a call, unless time, a cancellation or a takeover ends it.
 
         Raises:
             Interrupted: others wrote into the run.
@@ -285,7 +294,9 @@ class Lease:
         return self._interrupted
 
     def interrupt(self) -> None:
-        """End every call under way, now."""
+        """End every call under way, now; but for those that close the run."""
+        if self._closing:
+            return
         self._interrupted = True
         now = asyncio.get_running_loop().time()
         for scope in self._scopes:
