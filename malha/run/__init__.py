@@ -39,6 +39,7 @@ from malha.run.rebase import Rebase, rebase
 from malha.run.resume import Resume, resume, settle, settlements
 from malha.run.sealing import DataKey, KeyRing, Sealer, UnsealableError
 from malha.run.state import BrokenJournalError, RunState, StepState
+from malha.run.sums import sum_up
 
 __all__ = [
     "APPROVALS_NEEDED",
@@ -102,6 +103,7 @@ __all__ = [
     "settlements",
     "step_key",
     "subject",
+    "sum_up",
     "unpack",
     "untouched",
     "wake_time",

@@ -5,7 +5,6 @@ What was done but not yet written goes into that record too, so that the end is 
 
 from __future__ import annotations
 
-from malha.api.common.v1.usage_pb2 import Cost, Usage
 from malha.api.run.v1.record_pb2 import (
     Answered,
     CancelRequested,
@@ -15,7 +14,7 @@ from malha.api.run.v1.record_pb2 import (
     JournalEvent,
 )
 from malha.errors import MalhaError
-from malha.run import cancelled
+from malha.run import cancelled, sum_up
 from malha_planner.claimed import ClaimedRun
 from malha_planner.interrupting import interrupt
 from malha_planner.lease import CancelSeen
@@ -59,14 +58,7 @@ async def _close(
     await run.purse.settle()
     if said is not None:
         lease.note(*said)
-    finished.usage.CopyFrom(lease.state.usage)
-    finished.cost.CopyFrom(lease.state.cost)
-    for event in lease.noted:
-        _add_usage(finished.usage, event.step_finished.usage)
-        _add_usage(finished.usage, event.step_abandoned.usage)
-        _add_cost(finished.cost, event.step_finished.cost)
-        _add_cost(finished.cost, event.step_abandoned.cost)
-        _add_cost(finished.cost, event.step_settled.cost)
+    sum_up(finished, lease.state, lease.noted)
     lease.note(
         JournalEvent(finished=finished), Content(error_text=error_text) if error_text is not None else None
     )
@@ -80,17 +72,3 @@ def _failed(error: MalhaError) -> Finished:
         error_reason=error.reason_name,
         error_metadata=error.metadata,
     )
-
-
-def _add_usage(total: Usage, usage: Usage) -> None:
-    total.input_tokens += usage.input_tokens
-    total.cached_input_tokens += usage.cached_input_tokens
-    total.output_tokens += usage.output_tokens
-    total.reasoning_tokens += usage.reasoning_tokens
-
-
-def _add_cost(total: Cost, cost: Cost) -> None:
-    total.amount_microusd += cost.amount_microusd
-    total.reference_microusd += cost.reference_microusd
-    if cost.reference_model:
-        total.reference_model = cost.reference_model
