@@ -55,7 +55,13 @@ async def _close(
     lease.close()
     lease.forget_beginnings()
     await interrupt(run)
-    await run.purse.settle()
+    try:
+        await run.purse.settle()
+    except MalhaError:
+        # the run goes on with whoever takes it next: what is known of its calls is to be known there, too
+        lease.forget_guesses()
+        await lease.write()
+        raise
     if said is not None:
         lease.note(*said)
     sum_up(finished, lease.state, lease.noted)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from malha.api.common.v1.usage_pb2 import Cost
 from malha.api.cost.v1.cost_service_pb2 import Settled
 from malha.api.run.v1.record_pb2 import (
+    Abandonment,
     Content,
     JournalEvent,
     Record,
@@ -157,6 +158,16 @@ class Lease:
         def stays(event: JournalEvent) -> bool:
             end = _end_of(event)
             return event.WhichOneof("event") not in dropped and (end is None or end.key not in started)
+
+        self._noted = [one for one in self._noted if stays(one[0])]
+
+    def forget_guesses(self) -> None:
+        """Drop the noted ends of calls of which nothing is known. They end a run; where it goes on after all,
+        more may be learnt, and a tool that may have acted must not look like one to be called again."""
+        guessed = {Abandonment.ABANDONMENT_UNKNOWN, Abandonment.ABANDONMENT_INTERRUPTED}
+
+        def stays(event: JournalEvent) -> bool:
+            return event.step_abandoned.how not in guessed or event.step_abandoned.HasField("usage")
 
         self._noted = [one for one in self._noted if stays(one[0])]
 

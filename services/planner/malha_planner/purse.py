@@ -33,10 +33,11 @@ _FIRST, _LONGEST = 0.2, 1.0
 thousand runs may wait."""
 _AT_ONCE = 64
 """Settlements that one request may hold."""
-_UNKNOWN = {
+UNKNOWN = {
     ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND,
     ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
 }
+"""Refusals of a settlement that another try does not cure: the ledger knows nothing of the key, or better."""
 
 
 class Purse:
@@ -166,7 +167,7 @@ class Purse:
             try:
                 await self._send(some)
             except MalhaError as error:
-                if error.reason not in _UNKNOWN:
+                if error.reason not in UNKNOWN:
                     raise
                 if len(some) > 1:
                     at_once = 1
