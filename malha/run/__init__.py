@@ -7,7 +7,7 @@ from malha.api.run.v1.record_pb2 import Priority
 from malha.run.accept import accept, amend, refuse_other
 from malha.run.archive import Archive, JournalWithArchive, opens, pack, unpack
 from malha.run.call_hash import NoCanonicalFormError, attempt_hash, call_hash
-from malha.run.cancelling import cancelled, untouched
+from malha.run.cancelling import cancelled, cancelled_as_asked, untouched
 from malha.run.claim import (
     MAX_CLAIMS,
     MAX_DELIVERIES,
@@ -39,6 +39,7 @@ from malha.run.rebase import Rebase, rebase
 from malha.run.resume import Resume, resume, settle, settlements
 from malha.run.sealing import DataKey, KeyRing, Sealer, UnsealableError
 from malha.run.state import BrokenJournalError, RunState, StepState
+from malha.run.sums import sum_up
 
 __all__ = [
     "APPROVALS_NEEDED",
@@ -77,6 +78,7 @@ __all__ = [
     "attempt_hash",
     "call_hash",
     "cancelled",
+    "cancelled_as_asked",
     "check_room",
     "decide_claim",
     "delta_subject",
@@ -102,6 +104,7 @@ __all__ = [
     "settlements",
     "step_key",
     "subject",
+    "sum_up",
     "unpack",
     "untouched",
     "wake_time",

@@ -7,7 +7,8 @@ in a queue to learn that it is over. The fence sees to it that no worker took it
 
 from __future__ import annotations
 
-from malha.api.run.v1.record_pb2 import Content, FinalStatus, Finished
+from malha.api.run.v1.record_pb2 import CancelRequested, Content, FinalStatus, Finished, Sealed
+from malha.run.sealing import Sealer, UnsealableError
 from malha.run.state import RunState
 
 
@@ -28,3 +29,15 @@ def cancelled(by: str, reason: str) -> tuple[Finished, Content]:
     )
     why = f": {reason}" if reason else ""
     return finished, Content(error_text=f"the run was cancelled by {by}{why}", comment=reason)
+
+
+async def cancelled_as_asked(state: RunState, sealer: Sealer) -> tuple[Finished, Content]:
+    """The end of a run that somebody asked to end. Words that cannot be read keep none from its end."""
+    asked = state.cancel_requested or CancelRequested()
+    try:
+        said = await sealer.open(
+            state.tenant, state.run_id, "cancel_requested", state.cancel_words or Sealed()
+        )
+    except UnsealableError:
+        said = Content()
+    return cancelled(asked.by, said.comment or asked.reason)  # an earlier version had them in the clear

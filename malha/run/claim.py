@@ -26,6 +26,7 @@ class ClaimDecision(Enum):
     owner; and what wakes a run makes an item of its own."""
     ACK_OTHER_QUEUED = "ack mine: another item that is still queued holds the run"
     DEAD = "append Finished(DEAD, TOO_MANY_DELIVERIES), then ack"
+    """Where it was cancelled, Finished(CANCELLED): a replay could do nothing but end it so."""
     CLAIM = "append Claimed at the last sequence; its sequence is the epoch"
 
 

@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from malha.api.common.v1.usage_pb2 import Cost, Usage
-from malha.api.run.v1.record_pb2 import (
-    FinalStatus,
-    Finished,
-    JournalEvent,
-    Record,
-)
+from malha.api.run.v1.record_pb2 import FinalStatus, Finished, JournalEvent, Record
 from malha.run.journal import Entry
 from malha.run.position import Position
 from malha.run.proposals import Proposal, Ruling
 from malha.run.state import BrokenJournalError, RunState, StepState
+from malha.run.sums import add_cost, add_usage
 
 
 def fold(entries: Iterable[Entry], state: RunState | None = None) -> RunState:
@@ -128,8 +123,8 @@ def _step_finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
     step.finished = finished
     step.result = event.content
     step.ended_at = entry.time
-    _add_usage(state.usage, finished.usage)
-    _add_cost(state.cost, finished.cost)
+    add_usage(state.usage, finished.usage)
+    add_cost(state.cost, finished.cost)
     _progressed(state)
 
 
@@ -137,8 +132,8 @@ def _step_abandoned(state: RunState, event: JournalEvent, entry: Entry) -> None:
     step = _open_attempt(state, event.step_abandoned.key)
     step.abandoned = event.step_abandoned
     step.ended_at = entry.time
-    _add_usage(state.usage, event.step_abandoned.usage)
-    _add_cost(state.cost, event.step_abandoned.cost)
+    add_usage(state.usage, event.step_abandoned.usage)
+    add_cost(state.cost, event.step_abandoned.cost)
 
 
 def _step_settled(state: RunState, event: JournalEvent, _entry: Entry) -> None:
@@ -146,7 +141,7 @@ def _step_settled(state: RunState, event: JournalEvent, _entry: Entry) -> None:
     if step is None or step.open or step.cost is not None:
         raise BrokenJournalError("a cost without an end, or a second one")
     step.settled = event.step_settled
-    _add_cost(state.cost, event.step_settled.cost)
+    add_cost(state.cost, event.step_settled.cost)
 
 
 def _answered(state: RunState, event: JournalEvent, _entry: Entry) -> None:
@@ -225,7 +220,7 @@ def _replayed(state: RunState, event: JournalEvent, entry: Entry) -> None:
     for key in state.given_up:  # what it had begun is open again, for the next owner to clear up
         step = state._by_key[key]
         if step.abandoned is not None:
-            _add_cost(state.cost, step.abandoned.cost, sign=-1)
+            add_cost(state.cost, step.abandoned.cost, sign=-1)
         step.abandoned = step.ended_at = None
     state.given_up = []
     _progressed(state)
@@ -265,17 +260,3 @@ def _open_attempt(state: RunState, key: str) -> StepState:
     if step is None or not step.open:
         raise BrokenJournalError("an end without a start")
     return step
-
-
-def _add_usage(total: Usage, usage: Usage) -> None:
-    total.input_tokens += usage.input_tokens
-    total.cached_input_tokens += usage.cached_input_tokens
-    total.output_tokens += usage.output_tokens
-    total.reasoning_tokens += usage.reasoning_tokens
-
-
-def _add_cost(total: Cost, cost: Cost, *, sign: int = 1) -> None:
-    total.amount_microusd += sign * cost.amount_microusd
-    total.reference_microusd += sign * cost.reference_microusd
-    if cost.reference_model:
-        total.reference_model = cost.reference_model

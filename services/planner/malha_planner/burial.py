@@ -1,6 +1,7 @@
 """A run that was delivered too often without progress is declared dead, by its own journal.
 
-No second queue keeps the dead: an operator finds them in the runs table and may replay them.
+No second queue keeps the dead: an operator finds them in the runs table and may replay them. A run that was
+cancelled has nothing to be replayed: it ends as whoever cancelled it was promised.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from malha.api.run.v1.record_pb2 import (
     StepSettled,
 )
 from malha.clock import Clock
-from malha.errors import ErrorReason, MalhaError
-from malha.run import Journal, RunState, Sealer, resume, settle, settlements
+from malha.errors import MalhaError
+from malha.run import Journal, RunState, Sealer, cancelled_as_asked, resume, settle, settlements, sum_up
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
 from malha_planner.ports import Ledger
+from malha_planner.purse import UNKNOWN
 from malha_planner.timestamps import stamp
 from malha_planner.transcript import MAX_CALLS
 
@@ -32,47 +34,52 @@ async def bury(state: RunState, *, journal: Journal, sealer: Sealer, ledger: Led
 
     Raises Fenced where someone else wrote first: the run is not dead after all.
     """
-    paid: list[Cost] = []
+    finished, told = await _end(state, sealer)
     record = Record(tenant=state.tenant, run_id=state.run_id, written_at=stamp(clock.now()))
     for step in state.open_steps():
+        cost = await _pay(ledger, settle(state, step.started, Settlement(at_ceiling=True)))
         abandoned = StepAbandoned(
-            key=step.key,
-            step=step.step,
-            how=Abandonment.ABANDONMENT_UNKNOWN,
-            cost=await _pay(ledger, settle(state, step.started, Settlement(at_ceiling=True))),
+            key=step.key, step=step.step, how=Abandonment.ABANDONMENT_UNKNOWN, cost=cost
         )
-        paid.append(abandoned.cost)
         record.events.append(JournalEvent(step_abandoned=abandoned))
     for step in state.steps:
         for owed in settlements(state, [step]) if step.cost is None else []:
-            settled = StepSettled(key=step.key, step=step.step, cost=await _pay(ledger, owed))
-            paid.append(settled.cost)
-            record.events.append(JournalEvent(step_settled=settled))
+            cost = await _pay(ledger, owed)
+            if cost is not None:
+                settled = StepSettled(key=step.key, step=step.step, cost=cost)
+                record.events.append(JournalEvent(step_settled=settled))
     for key in resume(state, 0, width=MAX_CALLS).release:
         await _pay(ledger, Settlement(key=key, release=True))
-    text = f"the run was taken up {state.fruitless_claims} times in a row without a result"
-    finished = Finished(
-        status=FinalStatus.FINAL_STATUS_DEAD,
-        error_reason="TOO_MANY_DELIVERIES",
-        usage=state.usage,
-        cost=state.cost,
-    )
-    for cost in paid:
-        finished.cost.amount_microusd += cost.amount_microusd
-        finished.cost.reference_microusd += cost.reference_microusd
-        finished.cost.reference_model = cost.reference_model or finished.cost.reference_model
-    sealed = await sealer.seal(state.tenant, state.run_id, "finished", Content(error_text=text))
+    sum_up(finished, state, record.events)
+    sealed = await sealer.seal(state.tenant, state.run_id, "finished", told)
     record.events.append(JournalEvent(finished=finished, content=sealed))
     await journal.append(record, expected=state.last_sequence)
-    metrics.PLANNER_RUNS.labels("DEAD", finished.error_reason).inc()
-    log.error("run_dead", run=state.run_id, tenant=state.tenant, reason=finished.error_reason)
+    status = FinalStatus.Name(finished.status).removeprefix("FINAL_STATUS_")
+    metrics.PLANNER_RUNS.labels(status, finished.error_reason).inc()
+    log.error(
+        "run_given_up",
+        run=state.run_id,
+        tenant=state.tenant,
+        status=status,
+        reason=finished.error_reason,
+        claims=state.fruitless_claims,
+    )
 
 
-async def _pay(ledger: Ledger, settlement: Settlement) -> Cost:
+async def _end(state: RunState, sealer: Sealer) -> tuple[Finished, Content]:
+    if state.cancel_requested is not None:
+        return await cancelled_as_asked(state, sealer)
+    text = f"the run was taken up {state.fruitless_claims} times in a row without a result"
+    finished = Finished(status=FinalStatus.FINAL_STATUS_DEAD, error_reason="TOO_MANY_DELIVERIES")
+    return finished, Content(error_text=text)
+
+
+async def _pay(ledger: Ledger, settlement: Settlement) -> Cost | None:
+    """What the ledger holds then; None where it knows nothing of it, or something else."""
     try:
         answer = await ledger.settle(SettleRequest(settle=[settlement]))
     except MalhaError as error:
-        if error.reason != ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND:
+        if error.reason not in UNKNOWN:
             raise
-        return Cost()
+        return None
     return answer.settled[0].cost

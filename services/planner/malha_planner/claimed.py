@@ -42,13 +42,13 @@ class ClaimedRun:
     refusal: MalhaError | None = None
     """Why the run cannot even begin, such as an agent that is gone."""
     cut: dict[str, Usage] = field(default_factory=dict)
-    """What was counted, by key, of model calls that were ended in the middle of their answer."""
+    """What was counted, by key, of model calls: one whose answer is not kept is paid by that."""
     _tools: list[Tool] | None = field(default=None)
 
     async def tools(self) -> list[Tool]:
         """The tools this run may use; asked for once."""
         if self._tools is None:
-            self._tools = self.agent.offer(await patiently(self.lease, self.clock, self.toolbox.list))
+            self._tools = self.agent.offer(await patiently(self.lease, self.toolbox.list))
         return self._tools
 
     def reservation(

@@ -28,8 +28,6 @@ async def drive(run: ClaimedRun) -> None:
     try:
         try:
             await clear_up(run)
-            if run.lease.state.cancel_requested is not None:
-                raise CancelSeen
             if run.refusal is not None:
                 raise run.refusal
             await _loop(run)

@@ -5,18 +5,15 @@ What was done but not yet written goes into that record too, so that the end is 
 
 from __future__ import annotations
 
-from malha.api.common.v1.usage_pb2 import Cost, Usage
 from malha.api.run.v1.record_pb2 import (
     Answered,
-    CancelRequested,
     Content,
     FinalStatus,
     Finished,
     JournalEvent,
-    Sealed,
 )
 from malha.errors import MalhaError
-from malha.run import cancelled
+from malha.run import sum_up
 from malha_planner.claimed import ClaimedRun
 from malha_planner.interrupting import interrupt
 from malha_planner.lease import CancelSeen
@@ -43,10 +40,7 @@ async def fail(run: ClaimedRun, error: MalhaError) -> None:
 
 async def cancel(run: ClaimedRun) -> None:
     """End because someone asked for it; the end says who and why."""
-    state = run.lease.state
-    asked = state.cancel_requested or CancelRequested()
-    said = await run.lease.opened("cancel_requested", state.cancel_words or Sealed())
-    await _close(run, *cancelled(asked.by, said.comment or asked.reason))
+    await _close(run, *await run.lease.cancelled())
 
 
 async def _close(
@@ -56,19 +50,19 @@ async def _close(
     said: tuple[JournalEvent, Content] | None = None,
 ) -> None:
     lease = run.lease
+    lease.close()
     lease.forget_beginnings()
     await interrupt(run)
-    await run.purse.settle()
+    try:
+        await run.purse.settle()
+    except MalhaError:
+        # the run goes on with whoever takes it next: what is known of its calls is to be known there, too
+        lease.forget_guesses()
+        await lease.write()
+        raise
     if said is not None:
         lease.note(*said)
-    finished.usage.CopyFrom(lease.state.usage)
-    finished.cost.CopyFrom(lease.state.cost)
-    for event in lease.noted:
-        _add_usage(finished.usage, event.step_finished.usage)
-        _add_usage(finished.usage, event.step_abandoned.usage)
-        _add_cost(finished.cost, event.step_finished.cost)
-        _add_cost(finished.cost, event.step_abandoned.cost)
-        _add_cost(finished.cost, event.step_settled.cost)
+    sum_up(finished, lease.state, lease.noted)
     lease.note(JournalEvent(finished=finished), told)
     await run.boundaries.reach("before_final")
     await lease.write()
@@ -80,17 +74,3 @@ def _failed(error: MalhaError) -> Finished:
         error_reason=error.reason_name,
         error_metadata=error.metadata,
     )
-
-
-def _add_usage(total: Usage, usage: Usage) -> None:
-    total.input_tokens += usage.input_tokens
-    total.cached_input_tokens += usage.cached_input_tokens
-    total.output_tokens += usage.output_tokens
-    total.reasoning_tokens += usage.reasoning_tokens
-
-
-def _add_cost(total: Cost, cost: Cost) -> None:
-    total.amount_microusd += cost.amount_microusd
-    total.reference_microusd += cost.reference_microusd
-    if cost.reference_model:
-        total.reference_model = cost.reference_model

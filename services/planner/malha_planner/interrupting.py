@@ -12,12 +12,10 @@ from __future__ import annotations
 import asyncio
 
 from malha.api.run.v1.record_pb2 import Abandonment, Effect, StepKind
-from malha.api.tools.v1.tools_service_pb2 import Resolution, ResolveRequest, ToolResult
 from malha.errors import MalhaError
 from malha.run import StepState
 from malha_planner.claimed import ClaimedRun
-from malha_planner.lease import Interrupted
-from malha_planner.tool_steps import Outcome, observe
+from malha_planner.tool_steps import Outcome, observe, resolved
 
 _SECONDS = 0.4
 """For asking the tools service what became of the calls, and the guard what may be kept of them."""
@@ -35,7 +33,7 @@ async def interrupt(run: ClaimedRun) -> None:
             told = [(s.started, o) for s, o in zip(tools, outcomes, strict=True) if o is not None]
             await observe(run, told)
             known = {started.key for started, _ in told}
-    except (TimeoutError, MalhaError, Interrupted):
+    except (TimeoutError, MalhaError):
         pass  # the guard is away, and nothing may be kept that it has not seen
     for step in steps:
         if step.key not in known:
@@ -48,14 +46,7 @@ async def _outcome(run: ClaimedRun, step: StepState) -> Outcome | None:
     """What is known of a tool call by now."""
     try:
         async with asyncio.timeout(_SECONDS / 2):
-            answer = await run.toolbox.resolve(ResolveRequest(key=step.key))
+            outcome = await resolved(run, step.started)
     except (TimeoutError, MalhaError):
         return None
-    match answer.resolution:
-        case Resolution.RESOLUTION_RESULT:
-            result: ToolResult = answer.result
-            return result
-        case Resolution.RESOLUTION_TOMBSTONED:
-            return Abandonment.ABANDONMENT_TOMBSTONED
-        case _:
-            return None
+    return None if outcome == Abandonment.ABANDONMENT_UNKNOWN else outcome

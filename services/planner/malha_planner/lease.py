@@ -15,7 +15,9 @@ from typing import TypeVar
 from malha.api.common.v1.usage_pb2 import Cost
 from malha.api.cost.v1.cost_service_pb2 import Settled
 from malha.api.run.v1.record_pb2 import (
+    Abandonment,
     Content,
+    Finished,
     JournalEvent,
     Record,
     Sealed,
@@ -33,6 +35,7 @@ from malha.run import (
     Rebase,
     RunState,
     Sealer,
+    cancelled_as_asked,
     check_room,
     fold,
     rebase,
@@ -51,7 +54,7 @@ _RECORD_BYTES = 800_000
 _HANDING_OVER = 2.0
 """Seconds that a process which must end has left for a last word on each of its runs."""
 _GRACE = 10.0
-"""Seconds beyond its deadline in which a run may still be closed."""
+"""Seconds in which a run is closed, beyond its deadline if need be."""
 
 
 class Lost(Exception):  # noqa: N818 - a turn of events, not an error
@@ -96,12 +99,21 @@ class Lease:
         self._noted: list[tuple[JournalEvent, Content | None]] = []
         self._costs: dict[str, Cost] = {}
         self._interrupted = False
+        self._closing = False
         self._scopes: dict[asyncio.Timeout, float] = {}
         """What is under way, and until when it should be over."""
 
     def remaining(self) -> float:
-        """Seconds of the run's wall time that are left, waits for people not counted; negative once over."""
+        """Seconds of the run's wall time that are left, waits for people not counted; negative once over.
+        While the run is closed: of the time for that."""
         return self._deadline - self._clock.monotonic()
+
+    def close(self) -> None:
+        """From here on the run is brought to its end, or let go: its money needs time of its own for that,
+        and nothing that others write makes it less owed."""
+        self._closing = True
+        self._interrupted = False
+        self._deadline = max(self._deadline, self._clock.monotonic() + _GRACE)
 
     def now(self) -> datetime:
         """The journal's time: the claim's stored time, counted on."""
@@ -111,6 +123,10 @@ class Lease:
     async def opened(self, kind: str, sealed: Sealed) -> Content:
         """What an event of this run holds, in the clear."""
         return await self._sealer.open(self.state.tenant, self.state.run_id, kind, sealed)
+
+    async def cancelled(self) -> tuple[Finished, Content]:
+        """How this run ends because someone asked for it."""
+        return await cancelled_as_asked(self.state, self._sealer)
 
     # what is written
 
@@ -148,6 +164,16 @@ class Lease:
         def stays(event: JournalEvent) -> bool:
             end = _end_of(event)
             return event.WhichOneof("event") not in dropped and (end is None or end.key not in started)
+
+        self._noted = [one for one in self._noted if stays(one[0])]
+
+    def forget_guesses(self) -> None:
+        """Drop the noted ends of calls of which nothing is known. They end a run; where it goes on after all,
+        more may be learnt, and a tool that may have acted must not look like one to be called again."""
+        guessed = {Abandonment.ABANDONMENT_UNKNOWN, Abandonment.ABANDONMENT_INTERRUPTED}
+
+        def stays(event: JournalEvent) -> bool:
+            return event.step_abandoned.how not in guessed or event.step_abandoned.HasField("usage")
 
         self._noted = [one for one in self._noted if stays(one[0])]
 
@@ -218,11 +244,11 @@ class Lease:
         verdict = rebase(self.state, self.epoch)
         if verdict is Rebase.FENCED:
             raise Lost
-        if verdict is Rebase.CANCELLED and not self._closing:
+        if verdict is Rebase.CANCELLED and not self._ends_cancelled:
             raise CancelSeen
 
     @property
-    def _closing(self) -> bool:
+    def _ends_cancelled(self) -> bool:
         """Whether the next record ends the run as cancelled: no news of a cancellation then."""
         return any(
             event.WhichOneof("event") == "finished" and event.finished.error_reason == "CANCELLED"
@@ -248,7 +274,7 @@ class Lease:
     # how long it goes on
 
     async def within(self, call: Awaitable[T], seconds: float) -> T:
-        """The result of a call of a model or tool, unless time, a cancellation or a takeover ends it.
+        """The result of a call, unless time, a cancellation or a takeover ends it.
 
         Raises:
             Interrupted: others wrote into the run.
@@ -285,7 +311,9 @@ class Lease:
         return self._interrupted
 
     def interrupt(self) -> None:
-        """End every call under way, now."""
+        """End every call under way, now; but for those that close the run."""
+        if self._closing:
+            return
         self._interrupted = True
         now = asyncio.get_running_loop().time()
         for scope in self._scopes:

@@ -139,6 +139,7 @@ def _seconds(limits: RunLimits) -> float:
 
 def _replied(run: ClaimedRun, started: StepStarted, reply: ModelReply) -> tuple[StepFinished, Content]:
     run.purse.owe(started, Settlement(usage=reply.usage))
+    run.cut[started.key] = reply.usage  # it may yet be given up, unguarded: its price is known
     content = Content(message=reply.message, citations=reply.citations)
     del content.message.tool_calls[MAX_CALLS:]
     outcome = StepOutcome.STEP_OUTCOME_OK
@@ -165,7 +166,9 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
 
 async def _guard(run: ClaimedRun, finished: StepFinished, content: Content, speech: Speech | None) -> None:
     """A blocked text is replaced by the guard's safe one, and nothing the model cited stays."""
-    judgement = await speech.judged(content.message.text) if speech is not None else None
+    judgement = None
+    if speech is not None:
+        judgement = await run.lease.within(speech.judged(content.message.text), run.lease.remaining())
     if judgement is None:
         judgement = await run.screen.output(content.message.text)
     content.message.text = judgement.text

@@ -62,9 +62,7 @@ async def park_for_outcomes(run: ClaimedRun, unknown: Sequence[StepStarted]) -> 
     unknown = sorted(unknown, key=lambda started: started.step)
     for started in unknown:
         run.purse.owe(started, Settlement(at_ceiling=True))
-        if run.lease.state.cancel_requested is not None:
-            run.abandon(started, Abandonment.ABANDONMENT_UNKNOWN)
-    if not unknown or run.lease.state.cancel_requested is not None:
+    if not unknown:
         return
     await run.purse.settle()
     parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN, key=unknown[0].key)

@@ -31,14 +31,13 @@ from malha_planner.ports import Ledger, WorkItem
 _FIRST, _LONGEST = 0.2, 1.0
 """Seconds between two questions for money that others hold: the ledger answers thousands a second, and a
 thousand runs may wait."""
-_CLOSING = 10.0
-"""Seconds in which a run that ends settles, however late it is."""
 _AT_ONCE = 64
 """Settlements that one request may hold."""
-_UNKNOWN = {
+UNKNOWN = {
     ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND,
     ErrorReason.ERROR_REASON_SETTLEMENT_CONFLICT,
 }
+"""Refusals of a settlement that another try does not cure: the ledger knows nothing of the key, or better."""
 
 
 class Purse:
@@ -98,7 +97,7 @@ class Purse:
             # held from now on, as far as anyone knows: the answer may be lost, and this broken off
             self.held.update((one.key, 0) for one in wanted)
             try:
-                answer = await patiently(self._lease, self._clock, lambda: self._ledger.authorize(request))  # noqa: B023 - awaited at once
+                answer = await patiently(self._lease, lambda: self._ledger.authorize(request))  # noqa: B023 - awaited at once
             except MalhaError as error:
                 if error.reason not in AWAY_OR_SILENT:
                     self._not_held(wanted)
@@ -131,11 +130,11 @@ class Purse:
 
     async def settle(self) -> None:
         """Settle what is owed and what earlier owners left; release what is held for calls never made."""
-        await self._settle_left(at_least=_CLOSING)
+        await self.settle_left()
         self._owed += [Settlement(key=key, release=True) for key in self.held]
         self.held.clear()
         if self._owed:
-            await self._send(self._owed, at_least=_CLOSING)
+            await self._send(self._owed)
             self._owed.clear()
 
     async def let_go(self) -> None:
@@ -143,41 +142,41 @@ class Purse:
 
         What was begun and has no outcome is left to the new owner, who pays it at its ceiling.
         """
+        self._lease.close()
         attempt = self._lease.state.attempt
         self.held = {key: amount for key, amount in self.held.items() if attempt(key) is None}
         self._left.clear()
         with contextlib.suppress(MalhaError):
             await self.settle()
 
-    async def settle_for(self, earlier: Iterable[Settlement]) -> None:
-        """Settle what earlier owners of the run left, where the ledger knows it.
+    def inherit(self, earlier: Iterable[Settlement]) -> None:
+        """Take on what earlier owners of the run left."""
+        self._left += earlier
+
+    async def settle_left(self) -> None:
+        """Settle what earlier owners left, where the ledger knows it. Where this is broken off, the run's end
+        settles the rest.
 
         What they reserved without a record of it can only be guessed, and what the ledger does not know
-        needs no settling. Where this is broken off, the run's end settles it.
+        needs no settling. All goes at once, as the ledger knows all of it but after the rarest of deaths;
+        else one by one.
         """
-        self._left += earlier
-        await self._settle_left()
-
-    async def _settle_left(self, *, at_least: float = 0.0) -> None:
-        """All at once, as the ledger knows all of it but after the rarest of deaths; else one by one."""
         at_once = _AT_ONCE
         while self._left:
             some = self._left[:at_once]
             try:
-                await self._send(some, at_least=at_least)
+                await self._send(some)
             except MalhaError as error:
-                if error.reason not in _UNKNOWN:
+                if error.reason not in UNKNOWN:
                     raise
                 if len(some) > 1:
                     at_once = 1
                     continue
             del self._left[: len(some)]
 
-    async def _send(self, settlements: list[Settlement], *, at_least: float) -> None:
+    async def _send(self, settlements: list[Settlement]) -> None:
         request = SettleRequest(settle=settlements)
-        answer = await patiently(
-            self._lease, self._clock, lambda: self._ledger.settle(request), at_least=at_least
-        )
+        answer = await patiently(self._lease, lambda: self._ledger.settle(request))
         self._lease.price(answer.settled)
 
 

@@ -6,6 +6,7 @@ from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.api.run.v1.record_pb2 import Abandonment, Content, StepKind
 from malha.run import RunState, Sealer, StepState, resume, settlements
 from malha_planner.claimed import ClaimedRun
+from malha_planner.lease import CancelSeen
 from malha_planner.parking import park_for_outcomes
 from malha_planner.tool_steps import observe, resolved
 from malha_planner.transcript import MAX_CALLS, Transcript
@@ -36,18 +37,24 @@ async def clear_up(run: ClaimedRun) -> None:
 
     A model call without a result is paid for at its ceiling and made again under a new key. A tool
     call without one is never simply repeated: the tools service knows whether it ran.
+
+    Raises:
+        CancelSeen: the run is to end, and its end does the rest: quickly, whatever hangs.
     """
     state = run.lease.state
     left = resume(state, run.lease.epoch, width=MAX_CALLS)
     for step in left.settle_at_ceiling:
         run.abandon(step.started, Abandonment.ABANDONMENT_SETTLED_AT_CEILING)
-    await run.purse.settle_for(
+    run.purse.inherit(
         [
             *(Settlement(key=step.key, at_ceiling=True) for step in left.settle_at_ceiling),
             *settlements(state, left.settle),
             *(Settlement(key=key, release=True) for key in left.release),
         ]
     )
+    if state.cancel_requested is not None:
+        raise CancelSeen
+    await run.purse.settle_left()
     if left.resolve:
         unknown = await observe(
             run, [(step.started, await resolved(run, step.started)) for step in left.resolve]

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from malha.api.guard.v1.guard_service_pb2 import CheckRequest, Judgement, Stage
 from malha.api.run.v1.record_pb2 import Action, StepOutcome, Verdict
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.clock import Clock
 from malha_planner.lease import Lease
 from malha_planner.patience import patiently
 from malha_planner.ports import Guard
@@ -28,10 +27,9 @@ _STRICTNESS = (
 class Screen:
     """The guard, for one run."""
 
-    def __init__(self, guard: Guard, lease: Lease, clock: Clock, *, agent: str) -> None:
+    def __init__(self, guard: Guard, lease: Lease, *, agent: str) -> None:
         self._guard = guard
         self._lease = lease
-        self._clock = clock
         self._agent = agent
 
     async def output(self, text: str) -> Judgement:
@@ -76,7 +74,7 @@ class Screen:
         judged: list[Judgement] = []
         for start in range(0, len(texts), _TEXTS):
             request = CheckRequest(stage=stage, texts=texts[start : start + _TEXTS], agent=self._agent)
-            answer = await patiently(self._lease, self._clock, lambda: self._guard.check(request))  # noqa: B023 - awaited at once
+            answer = await patiently(self._lease, lambda: self._guard.check(request))  # noqa: B023 - awaited at once
             judged.extend(answer.judgements)
         if len(judged) != len(texts):
             raise RuntimeError("the guard judged another number of texts than it was given")

@@ -149,7 +149,7 @@ async def resolved(run: ClaimedRun, started: StepStarted) -> Outcome:
     if (said := await told(run, started)) is not None:
         return said
     request = ResolveRequest(key=started.key)
-    answer = await patiently(run.lease, run.clock, lambda: run.toolbox.resolve(request))
+    answer = await patiently(run.lease, lambda: run.toolbox.resolve(request))
     match answer.resolution:
         case Resolution.RESOLUTION_RESULT:
             return answer.result
@@ -212,11 +212,8 @@ async def _execute(
         traced.set(names.GEN_AI_TOOL_CALL_ID, started.call_id)
         traced.set(names.MALHA_STEP, started.step)
         try:
-            answer = await run.lease.within(
-                # what was silent so long is asked what became of the call, below
-                patiently(run.lease, run.clock, execute, passing=AWAY),
-                run.lease.remaining(),
-            )
+            # what was silent so long is asked what became of the call, below
+            answer = await patiently(run.lease, execute, passing=AWAY)
         except MalhaError as error:
             traced.fail(error.reason_name)
             if error.reason in _NO_WORD and run.lease.remaining() > 0:

@@ -211,7 +211,7 @@ class Worker:
                 agent_version=agent.card.version,
                 leaving=self.leaving,
             ),
-            screen=Screen(self.guard, lease, self.clock, agent=accepted.agent),
+            screen=Screen(self.guard, lease, agent=accepted.agent),
             voice=Voice(self.guard, self.deltas, self.sealer, self.clock, lease.state),
             transcript=await recall(lease.state, self.sealer),
             agent=agent,

@@ -456,6 +456,20 @@ async def test_a_person_may_end_a_run_of_unknown_outcome(unknown: Unknown) -> No
     assert text.endswith("the run was ended: we will look ourselves")
 
 
+@pytest.mark.parametrize(("said", "spent"), [(HAPPENED, 10 + 5), (DID_NOT_HAPPEN, 10)])
+async def test_what_a_person_said_of_a_call_stands_in_the_end_of_a_run_that_is_cancelled_then(
+    unknown: Unknown, said: Decision, spent: int
+) -> None:
+    item = await unknown.parked("dies")
+    await unknown.people.say(item.run_id, said, result="it did" if said == HAPPENED else "")
+    await unknown.cancel(item)
+    await unknown.again(item)
+    assert (await unknown.failure(item))[0] == "CANCELLED"
+    call = (await unknown.state(item)).steps[1]
+    assert (call.finished is not None) is (said == HAPPENED)
+    assert unknown.ledger.spent == spent
+
+
 @pytest.mark.parametrize("decision", [APPROVE, REJECT])
 async def test_what_began_is_not_approved_or_rejected_any_more(unknown: Unknown, decision: Decision) -> None:
     item = await unknown.parked("dies")
