@@ -87,10 +87,12 @@ async def cutting_off(service: str, method: str) -> AsyncIterator[int]:
         await server.stop(0)
 
 
-async def ask(peer: Peer, text: str = "hello", timeout: float = 5.0) -> guard.CheckResponse:
-    """Have the guard do what the text says."""
+async def ask(
+    peer: Peer, text: str = "hello", timeout: float = 5.0, *, left: float = 10
+) -> guard.CheckResponse:
+    """Have the guard do what the text says, in a call that has so many seconds left."""
     stub = guard_grpc.GuardServiceStub(peer.channel)
-    with acting_for(DEV, timeout=10):
+    with acting_for(DEV, timeout=left):
         return await peer.call(
             stub.Check, guard.CheckRequest(stage=guard.STAGE_INPUT, texts=[text]), timeout=timeout
         )

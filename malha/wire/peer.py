@@ -57,10 +57,15 @@ class Peer:
             Calls go round; a replica that is gone or drains is left at once, one that hangs when it answers
             no ping.
         identity: mints the tokens.
+        silence_is_absence: whether a callee that does not answer in the time of its own is away, to a caller
+            who has more. Not for those to whom it matters that what they asked may have been done.
     """
 
-    def __init__(self, callee: str, target: str, *, identity: Identity) -> None:
+    def __init__(
+        self, callee: str, target: str, *, identity: Identity, silence_is_absence: bool = False
+    ) -> None:
         self.callee = callee
+        self._silence_is_absence = silence_is_absence
         # one name may resolve to many addresses; a list of addresses has a scheme of its own
         resolved = f"ipv4:{target}" if "," in target else target
         self._channel = grpc.aio.insecure_channel(resolved, options=_OPTIONS)
@@ -93,6 +98,9 @@ class Peer:
             try:
                 return await self._attempt(path, request, call, timeout)
             except MalhaError as error:
+                silent = error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
+                if silent and self._silence_is_absence and call.remaining() > _BACKOFF:
+                    raise unavailable(self.callee) from None
                 away = error.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
                 if not (idempotent and away and attempt < _ATTEMPTS and call.remaining() > _BACKOFF):
                     raise

@@ -96,6 +96,16 @@ async def test_who_follows_a_run_while_the_gateway_is_killed_is_told_every_event
     assert told == [event async for event in client.events(run_id)]
 
 
+async def test_a_guard_that_hangs_is_told_as_one_that_is_away(
+    mesh: Mesh, rest: aiohttp.ClientSession, client: Client
+) -> None:
+    with mesh.paused("guard"):
+        for refusal in await refusals(mesh, rest):
+            assert_unavailable(refusal)
+    await until_ready(rest)
+    await ends_well(client, await accept(client))
+
+
 async def test_valkey_killed_is_missed_for_a_moment(
     mesh: Mesh, rest: aiohttp.ClientSession, client: Client
 ) -> None:

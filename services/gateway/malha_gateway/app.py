@@ -115,7 +115,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         stack.push_async_callback(valkey.close)
 
         def peer(callee: str, target: str) -> Peer:
-            made = Peer(callee, target, identity=identity)
+            # all that is asked from here may be asked again, and callers want to know when
+            made = Peer(callee, target, identity=identity, silence_is_absence=True)
             stack.push_async_callback(made.close)
             return made
 

@@ -47,6 +47,8 @@ async def mesh() -> AsyncIterator[Mesh]:
     server.add(guard_grpc.add_GuardServiceServicer_to_server, servicer)
     port = await server.start("127.0.0.1:0")
     peers = {name: Peer("guard", f"127.0.0.1:{port}", identity=who[name]) for name in who}
+    edge = Peer("guard", f"127.0.0.1:{port}", identity=who["gateway"], silence_is_absence=True)
+    peers["at the edge"] = edge
     yield servicer, peers
     for peer in peers.values():
         await peer.close()
@@ -206,6 +208,18 @@ async def test_work_that_cannot_finish_in_time_is_cancelled_at_the_callee(mesh: 
     assert raised.value.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
     async with asyncio.timeout(5):
         await servicer.cancelled.wait()
+
+
+async def test_one_that_is_silent_is_away_to_whoever_has_time_left_and_asked_for_that(mesh: Mesh) -> None:
+    _, peers = mesh
+    at_the_edge = peers["at the edge"]
+    with pytest.raises(MalhaError) as raised:
+        await ask(at_the_edge, "hang", timeout=0.2)
+    assert raised.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert raised.value.retry_after
+    with pytest.raises(MalhaError) as late:
+        await ask(at_the_edge, "hang", timeout=5.0, left=0.2)
+    assert late.value.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
 
 
 async def test_a_callee_that_is_away_is_unavailable_with_a_time_to_come_back() -> None:
