@@ -100,7 +100,9 @@ class Process:
 
     async def resolve(self) -> pb.Resolution:
         with acting_for(Principal(tenant="acme"), timeout=20):
-            response = await self._peer.call(self._stub.Resolve, pb.ResolveRequest(key=KEY), timeout=20)
+            response = await self._peer.call(
+                self._stub.Resolve, pb.ResolveRequest(key=KEY), timeout=20, idempotent=True
+            )
         return response.resolution
 
     def written(self) -> list[str]:
