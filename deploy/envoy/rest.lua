@@ -1,6 +1,7 @@
 -- What the contract promises to REST callers and Envoy's transcoder leaves out: it drops unknown fields
 -- without a word, may refuse a list or an object without naming the field, takes names and texts without
--- double quotes, and does not take the contract's response_body. gRPC callers pass untouched. A template: malha/stack/rest.py fills its blanks from the contract.
+-- double quotes, and does not take the contract's response_body. gRPC callers pass untouched. A template:
+-- malha/stack/rest.py fills its blanks from the contract.
 
 -- message -> field -> {message of its value or false, is it a list}; any name is a field of a map: "*"
 local messages = @{messages}
