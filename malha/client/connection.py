@@ -66,6 +66,11 @@ class Connection:
             options=(
                 ("grpc.max_receive_message_length", _MESSAGE_BYTES),  # what is sent, the mesh measures
                 ("grpc.keepalive_time_ms", 30000),
+                # a mesh that was away is found again as soon as it is back: gRPC would wait for two minutes,
+                # and a new client for as long as the one before it
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 2000),
+                ("grpc.use_local_subchannel_pool", 1),
                 # a proxy of the environment reaches the world, not this machine
                 ("grpc.enable_http_proxy", int(_host(target) not in _HERE)),
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -40,6 +41,7 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+_PEERS = itertools.count(1)
 _TRIM = 0.005  # left to the caller to make use of the answer
 _ATTEMPTS = 3
 _REST = 1.0  # a restarted service is back within seconds, and one trial a second costs it nothing
@@ -68,9 +70,11 @@ class Peer:
         self._silence_is_absence = silence_is_absence
         # one name may resolve to many addresses; a list of addresses has a scheme of its own
         resolved = f"ipv4:{target}" if "," in target else target
-        self._channel = grpc.aio.insecure_channel(resolved, options=_OPTIONS)
-        # these share the connections of the one above
-        self._single = [grpc.aio.insecure_channel(one, options=_OPTIONS) for one in target.split(",")]
+        # Channels of equal options share their connections: those below do, another peer's do not. They would
+        # share what one met, until its last call is collected: a port once refused is not tried at once.
+        options = (*_OPTIONS, ("malha.peer", next(_PEERS)))
+        self._channel = grpc.aio.insecure_channel(resolved, options=options)
+        self._single = [grpc.aio.insecure_channel(one, options=options) for one in target.split(",")]
         self._trunk = Trunk(self._single, callee)
         self._no_trunk_until = 0.0
         self.channel = cast("grpc.aio.Channel", Paths(self._channel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc.aio
@@ -35,14 +36,20 @@ def runs() -> Runs:
     return in_part(Runs)
 
 
-@pytest_asyncio.fixture
-async def port(runs: Runs) -> AsyncIterator[int]:
+@asynccontextmanager
+async def serving(runs: Runs, port: int = 0) -> AsyncIterator[int]:
     server = grpc.aio.server()
     add_RunServiceServicer_to_server(runs, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     yield port
     await server.stop(0)
+
+
+@pytest_asyncio.fixture
+async def port(runs: Runs) -> AsyncIterator[int]:
+    async with serving(runs) as port:
+        yield port
 
 
 async def test_a_key_is_sent_without_the_line_break_of_the_file_it_was_read_from(
@@ -68,6 +75,15 @@ async def test_this_machine_is_reached_whatever_proxy_the_environment_names(
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     async with Client(f"{host}:{port}", "a key") as client:
         await client.run(RUN)
+
+
+async def test_a_mesh_that_was_away_for_one_client_is_there_for_the_next(runs: Runs) -> None:
+    port = free_port()
+    async with Client(f"127.0.0.1:{port}") as early:
+        with pytest.raises(MalhaError):
+            await early.run(RUN)
+    async with serving(runs, port), Client(f"127.0.0.1:{port}") as client:
+        assert await client.run(RUN)
 
 
 async def test_an_empty_target_in_the_environment_is_none(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,6 +243,21 @@ async def test_a_callee_that_is_away_is_soon_left_alone_however_many_call_it_at_
     await peer.close()
 
 
+async def test_a_callee_is_reached_however_often_its_address_was_tried_in_vain_before_by_another() -> None:
+    """Ports are used again; gRPC would not look for a while where an earlier channel was refused."""
+    who, port = identities("gateway", "guard"), free_port()
+    before = Peer("guard", f"127.0.0.1:{port}", identity=who["gateway"])
+    with pytest.raises(MalhaError):
+        await ask(before)
+    server = Server("guard", identity=who["guard"], allow=frozenset({"gateway"}))
+    server.add(guard_grpc.add_GuardServiceServicer_to_server, ObedientGuard())
+    await server.start(f"127.0.0.1:{port}")
+    peer = Peer("guard", f"127.0.0.1:{port}", identity=who["gateway"])
+    await ask(peer)
+    await asyncio.gather(before.close(), peer.close())
+    await server.drain(0)
+
+
 async def test_callers_in_a_hurry_do_not_have_a_healthy_callee_left_alone(mesh: Mesh) -> None:
     _, peers = mesh
     peer = peers["gateway"]
