@@ -72,7 +72,7 @@ class ClaimedRun:
         """Note that a started step will get no result under its key."""
         usage = self.cut.get(started.key)
         abandoned = StepAbandoned(key=started.key, step=started.step, how=how, usage=usage)
-        self.lease.note(JournalEvent(step_abandoned=abandoned))
+        self.lease.notes.add(JournalEvent(step_abandoned=abandoned))
 
     def give_up(self, started: StepStarted, how: Abandonment) -> None:
         """Abandon a call that may have cost something: what was counted of it is owed, else its ceiling."""

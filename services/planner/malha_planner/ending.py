@@ -51,19 +51,19 @@ async def _close(
 ) -> None:
     lease = run.lease
     lease.close()
-    lease.forget_beginnings()
+    lease.notes.forget_beginnings()
     await interrupt(run)
     try:
         await run.purse.settle()
     except MalhaError:
         # the run goes on with whoever takes it next: what is known of its calls is to be known there, too
-        lease.forget_guesses()
+        lease.notes.forget_guesses()
         await lease.write()
         raise
     if said is not None:
-        lease.note(*said)
-    sum_up(finished, lease.state, lease.noted)
-    lease.note(JournalEvent(finished=finished), told)
+        lease.notes.add(*said)
+    sum_up(finished, lease.state, lease.notes.events)
+    lease.notes.add(JournalEvent(finished=finished), told)
     await run.boundaries.reach("before_final")
     await lease.write()
 

@@ -23,7 +23,7 @@ _SECONDS = 0.4
 
 async def interrupt(run: ClaimedRun) -> None:
     """Note an end for every open step whose end is not noted yet."""
-    ended = {event.step_finished.key or event.step_abandoned.key for event in run.lease.noted}
+    ended = {event.step_finished.key or event.step_abandoned.key for event in run.lease.notes.events}
     steps = [step for step in run.lease.state.open_steps() if step.key not in ended]
     tools = [step for step in steps if step.started.kind == StepKind.STEP_KIND_TOOL]
     known: set[str] = set()

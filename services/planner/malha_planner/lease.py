@@ -8,23 +8,11 @@ tells at the next append at the latest, the doorbell sooner; what is under way i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from malha.api.common.v1.usage_pb2 import Cost
-from malha.api.cost.v1.cost_service_pb2 import Settled
-from malha.api.run.v1.record_pb2 import (
-    Abandonment,
-    Content,
-    Finished,
-    JournalEvent,
-    Record,
-    Sealed,
-    StepAbandoned,
-    StepFinished,
-    StepSettled,
-)
+from malha.api.run.v1.record_pb2 import Content, Finished, Record, Sealed
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
 from malha.run import (
@@ -40,6 +28,7 @@ from malha.run import (
     fold,
     rebase,
 )
+from malha_planner.notes import Notes
 from malha_planner.ports import WorkItem
 from malha_planner.timestamps import stamp
 
@@ -49,8 +38,6 @@ _ENDINGS = {"claimed", "cancel_requested", "finished"}
 """What others write into a run that ends this worker's part in it."""
 _LOOK_AGAIN = (0.02, 0.1, 0.4, 1.5)
 """Seconds after a ring at which the journal is looked at once more."""
-_RECORD_BYTES = 800_000
-"""What one record is filled with; a message holds a little more."""
 _HANDING_OVER = 2.0
 """Seconds that a process which must end has left for a last word on each of its runs."""
 _GRACE = 10.0
@@ -88,6 +75,8 @@ class Lease:
         assert state.claimed_at is not None
         self.state = state
         self.epoch = state.epoch
+        self.notes = Notes(state)
+        """What the next record holds."""
         self._journal = journal
         self._sealer = sealer
         self._clock = clock
@@ -96,8 +85,6 @@ class Lease:
         wall_time = state.accepted.limits.max_wall_time
         used = (state.claimed_at - state.begun_at - state.waited).total_seconds()
         self._deadline = self._claimed_at + wall_time.seconds + wall_time.nanos / 1e9 - used
-        self._noted: list[tuple[JournalEvent, Content | None]] = []
-        self._costs: dict[str, Cost] = {}
         self._interrupted = False
         self._closing = False
         self._scopes: dict[asyncio.Timeout, float] = {}
@@ -130,53 +117,6 @@ class Lease:
 
     # what is written
 
-    def note(self, event: JournalEvent, content: Content | None = None) -> None:
-        """Put an event into the next record; the end of a step with its cost, where that is known."""
-        self._noted.append((event, content))
-        end = _end_of(event)
-        if end is not None and (cost := self._costs.pop(end.key, None)) is not None:
-            end.cost.CopyFrom(cost)
-
-    @property
-    def noted(self) -> list[JournalEvent]:
-        """The events that wait for the next record."""
-        return [event for event, _ in self._noted]
-
-    def price(self, settled: Iterable[Settled]) -> None:
-        """Enter what the ledger holds: into the ends of steps that are noted, beside those stored already."""
-        noted = {end.key: end for event, _ in self._noted if (end := _end_of(event)) is not None}
-        for one in settled:
-            attempt = self.state.attempt(one.key)
-            if (end := noted.get(one.key)) is not None:
-                end.cost.CopyFrom(one.cost)
-            elif attempt is None or attempt.open:
-                self._costs[one.key] = one.cost  # its end is still to be noted
-            elif attempt.cost is None:
-                settled_later = StepSettled(key=one.key, step=attempt.step, cost=one.cost)
-                self.note(JournalEvent(step_settled=settled_later))
-
-    def forget_beginnings(self) -> None:
-        """Drop noted starts, questions, answer and end: what a cancelled run does not do any more. A call
-        that is answered without being made ends where it starts, so its end goes too."""
-        dropped = {"proposed", "parked", "step_started", "answered", "finished"}
-        started = {event.step_started.key for event, _ in self._noted if event.HasField("step_started")}
-
-        def stays(event: JournalEvent) -> bool:
-            end = _end_of(event)
-            return event.WhichOneof("event") not in dropped and (end is None or end.key not in started)
-
-        self._noted = [one for one in self._noted if stays(one[0])]
-
-    def forget_guesses(self) -> None:
-        """Drop the noted ends of calls of which nothing is known. They end a run; where it goes on after all,
-        more may be learnt, and a tool that may have acted must not look like one to be called again."""
-        guessed = {Abandonment.ABANDONMENT_UNKNOWN, Abandonment.ABANDONMENT_INTERRUPTED}
-
-        def stays(event: JournalEvent) -> bool:
-            return event.step_abandoned.how not in guessed or event.step_abandoned.HasField("usage")
-
-        self._noted = [one for one in self._noted if stays(one[0])]
-
     async def write(self) -> None:
         """Append the noted events as one record.
 
@@ -185,10 +125,15 @@ class Lease:
             Lost: another worker has the run, or the journal is away and nobody knows.
             MalhaError: JOURNAL_LIMIT; not appended.
         """
-        while self._noted:
-            batch = await self._next_record()
-            await self._append(batch)
-            del self._noted[: len(batch.events)]
+        while self.notes.events:
+            written_at = stamp(self._clock.now())
+            record = Record(
+                tenant=self.state.tenant, run_id=self.state.run_id, epoch=self.epoch, written_at=written_at
+            )
+            await self.notes.fill(record, self._sealer)
+            check_room(self.state, record)
+            await self._append(record)
+            self.notes.stored(record)
 
     async def _append(self, record: Record) -> None:
         while True:
@@ -252,24 +197,8 @@ class Lease:
         """Whether the next record ends the run as cancelled: no news of a cancellation then."""
         return any(
             event.WhichOneof("event") == "finished" and event.finished.error_reason == "CANCELLED"
-            for event, _ in self._noted
+            for event in self.notes.events
         )
-
-    async def _next_record(self) -> Record:
-        """As many of the noted events as one message holds."""
-        tenant, run_id = self.state.tenant, self.state.run_id
-        record = Record(tenant=tenant, run_id=run_id, epoch=self.epoch, written_at=stamp(self._clock.now()))
-        room = _RECORD_BYTES
-        for event, content in self._noted:
-            if content is not None and not event.HasField("content"):
-                kind = event.WhichOneof("event") or ""
-                event.content.CopyFrom(await self._sealer.seal(tenant, run_id, kind, content))
-            room -= event.ByteSize()
-            if room < 0 and record.events:
-                break
-            record.events.append(event)
-        check_room(self.state, record)
-        return record
 
     # how long it goes on
 
@@ -367,13 +296,3 @@ class Lease:
         """What was stored since this worker's last append."""
         state = self.state
         return await self._journal.load(state.tenant, state.run_id, after=state.last_sequence)
-
-
-def _end_of(event: JournalEvent) -> StepFinished | StepAbandoned | None:
-    match event.WhichOneof("event"):
-        case "step_finished":
-            return event.step_finished
-        case "step_abandoned":
-            return event.step_abandoned
-        case _:
-            return None

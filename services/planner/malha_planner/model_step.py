@@ -51,7 +51,7 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
             # with nothing left to call the run ends here, and what it spent is settled meanwhile
             over = [] if content.message.tool_calls else [run.purse.settle()]
             await together(_guard(run, finished, content, speech), *over)
-    run.lease.note(JournalEvent(step_finished=finished), content)
+    run.lease.notes.add(JournalEvent(step_finished=finished), content)
     run.transcript.heard(finished, content)
 
 
@@ -87,7 +87,7 @@ async def _ask(
     most = held.max_output_tokens or most  # a ledger of the version before does not say
     traced.set(names.GEN_AI_REQUEST_MAX_TOKENS, most)
     started.reserved_microusd = run.purse.held[started.key]
-    lease.note(JournalEvent(step_started=started))
+    lease.notes.add(JournalEvent(step_started=started))
     await run.boundaries.reach("before_model_started")
     await lease.write()
     await run.boundaries.reach("after_model_started")

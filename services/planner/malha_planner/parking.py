@@ -43,7 +43,7 @@ async def park_for_leave(
     await run.purse.settle()
     first = min((wait.proposed.expire_time for wait, _ in waiting), key=lambda time: time.ToNanoseconds())
     parked = Parked(reason=ParkReason.PARK_REASON_APPROVAL, wake_at=first)
-    run.lease.note(JournalEvent(parked=parked))
+    run.lease.notes.add(JournalEvent(parked=parked))
     await run.lease.write()
     raise ParkedRun
 
@@ -51,7 +51,7 @@ async def park_for_leave(
 async def tell(run: ClaimedRun, proposed: Proposed, tool: Tool, call: ToolCall) -> None:
     """Note what people are shown of a call."""
     text = (await run.screen.output(summary(tool, call.arguments_json))).text
-    run.lease.note(
+    run.lease.notes.add(
         JournalEvent(proposed=proposed), Content(text=text, arguments_json=call.arguments_json or "{}")
     )
 
@@ -66,7 +66,7 @@ async def park_for_outcomes(run: ClaimedRun, unknown: Sequence[StepStarted]) -> 
         return
     await run.purse.settle()
     parked = Parked(reason=ParkReason.PARK_REASON_OUTCOME_UNKNOWN, key=unknown[0].key)
-    run.lease.note(JournalEvent(parked=parked))
+    run.lease.notes.add(JournalEvent(parked=parked))
     await run.lease.write()
     raise ParkedRun
 

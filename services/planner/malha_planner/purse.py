@@ -103,7 +103,7 @@ class Purse:
                     self._not_held(wanted)
                 raise
             self._owed.clear()
-            self._lease.price(answer.settled)
+            self._lease.notes.price(answer.settled)
             if not answer.HasField("denied"):
                 self.held.update((one.key, one.amount_microusd) for one in answer.reserved)
                 return answer.reserved
@@ -177,7 +177,7 @@ class Purse:
     async def _send(self, settlements: list[Settlement]) -> None:
         request = SettleRequest(settle=settlements)
         answer = await patiently(self._lease, lambda: self._ledger.settle(request))
-        self._lease.price(answer.settled)
+        self._lease.notes.price(answer.settled)
 
 
 def exceeded(denied: Denied) -> MalhaError:

@@ -100,7 +100,7 @@ async def _carry_out(
     starting = [*going, *((one, call) for one, call, _ in answered)]
     for one, call in sorted(starting, key=lambda pair: pair[0].step):
         one.reserved_microusd = run.purse.held.get(one.key, 0)
-        run.lease.note(JournalEvent(step_started=one), Content(arguments_json=call.arguments_json))
+        run.lease.notes.add(JournalEvent(step_started=one), Content(arguments_json=call.arguments_json))
     unknown = await observe(run, [(one, result) for one, _, result in answered])
     await run.boundaries.reach("before_tool_started")
     await run.lease.write()
@@ -135,7 +135,7 @@ async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome
             saved = started.reserved_microusd - result.price_microusd if result.from_cache else 0
             figures = Settlement(amount_microusd=result.price_microusd, saved_microusd=max(0, saved))
             run.purse.owe(started, figures)
-        run.lease.note(JournalEvent(step_finished=finished), content)
+        run.lease.notes.add(JournalEvent(step_finished=finished), content)
         run.transcript.heard(finished, content)
     for started, outcome in outcomes:
         if outcome == Abandonment.ABANDONMENT_TOMBSTONED:
