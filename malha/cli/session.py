@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from malha.cli.terminal import Terminal
 from malha.client import Client, ErrorReason, MalhaError
+from malha.client.target import is_local, target_in
 
 console = Terminal()
 """For what a command is asked for, and nothing else: it may go into a file or another program."""
@@ -83,8 +84,8 @@ def _hint(error: MalhaError) -> str:
 
 
 def _api_key() -> str | None:
-    """The key of the local mesh, where the environment names none."""
+    """The key of the local mesh, where the environment names none; it is shown to no other mesh."""
     local = LOCAL_STATE / "secrets" / "dev.key"
-    if "MALHA_API_KEY" not in os.environ and local.is_file():
+    if "MALHA_API_KEY" not in os.environ and is_local(target_in(os.environ)) and local.is_file():
         return local.read_text(encoding="utf-8").strip()
     return None  # the client reads the environment

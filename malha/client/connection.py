@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
+from malha.client.target import is_local, target_in
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.wire import codec
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 
-DEFAULT_GRPC_TARGET = "127.0.0.1:7400"
 _MESSAGE_BYTES = 20 * 1024 * 1024
-_HERE = ("localhost", "127.0.0.1", "::1")
-_PORT = re.compile(r":\d+$")
 _INSIST_SECONDS = 15.0
 """For so long a question is put again: what dies or is replaced is back by then."""
-
-
-def target_in(environment: Mapping[str, str]) -> str:
-    """``MALHA_GRPC_TARGET``; else host and port of ``MALHA_URL``, which serve both; else the local mesh."""
-    if target := environment.get("MALHA_GRPC_TARGET"):
-        return target
-    url = environment.get("MALHA_URL", "")
-    if not url:
-        return DEFAULT_GRPC_TARGET
-    host = urlsplit(url if "//" in url else f"//{url}").netloc
-    return host if _PORT.search(host) else f"{host}:80"
 
 
 class Connection:
@@ -72,7 +57,7 @@ class Connection:
                 ("grpc.max_reconnect_backoff_ms", 2000),
                 ("grpc.use_local_subchannel_pool", 1),
                 # a proxy of the environment reaches the world, not this machine
-                ("grpc.enable_http_proxy", int(_host(target) not in _HERE)),
+                ("grpc.enable_http_proxy", int(not is_local(target))),
             ),
             # continues the caller's trace, where it has one
             interceptors=aio_client_interceptors(),  # type: ignore[no-untyped-call]  # it ships no types
@@ -124,7 +109,3 @@ class Connection:
         finally:
             self._streams.discard(stream)
             stream.cancel()  # where whoever reads it leaves early; else it is over
-
-
-def _host(target: str) -> str:
-    return target.rpartition(":")[0].strip("[]")

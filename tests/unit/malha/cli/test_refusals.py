@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import typer
@@ -11,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 from malha.api.gateway.v1.run_pb2 import Run, RunError, RunEvent
 from malha.cli import approving, session
-from malha.cli.__main__ import app
+from malha.cli.__main__ import main
+from malha.cli.commands import app
 from malha.client import Client, ErrorReason, MalhaError
 from malha.errors import unavailable
 from malha.stack.free_ports import free_port
@@ -19,11 +23,11 @@ from malha.stack.free_ports import free_port
 RUN = "a" * 52
 
 
-def malha(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+def malha(monkeypatch: pytest.MonkeyPatch, *arguments: str, said: str = "") -> Result:
     """What the command does where no mesh runs."""
     monkeypatch.setenv("MALHA_GRPC_TARGET", f"127.0.0.1:{free_port()}")
     monkeypatch.setenv("MALHA_API_KEY", "a key")
-    return CliRunner().invoke(app, arguments)
+    return CliRunner().invoke(app, arguments, input=said)
 
 
 @pytest.mark.parametrize(
@@ -117,3 +121,45 @@ def test_the_list_of_commands_fits_a_terminal_of_80_columns(group: list[str]) ->
     result = CliRunner().invoke(app, [*group, "--help"], env={"COLUMNS": "80"})
     _, commands = result.stdout.split("Commands:\n")
     assert "..." not in commands
+
+
+@pytest.mark.parametrize("said", ["", "n\n"])
+def test_no_tenant_is_erased_before_somebody_says_yes(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = malha(monkeypatch, "erase", "--tenant", "acme", said=said)
+    assert result.exit_code == 1
+    assert "Erase all runs of acme and its data key, for good?" in result.stderr
+    assert "DEPENDENCY_UNAVAILABLE" not in result.stderr, "nobody was asked to do it"
+
+
+@pytest.mark.parametrize(("command", "said"), [((), "y\n"), (("--yes",), "")])
+def test_a_tenant_is_erased_once_somebody_said_yes(
+    command: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = malha(monkeypatch, "erase", "--tenant", "acme", *command, said=said)
+    assert "DEPENDENCY_UNAVAILABLE" in result.stderr, "it was asked for"
+
+
+@pytest.mark.parametrize(("target", "shown"), [("127.0.0.1:7400", True), ("malha.example:443", False)])
+def test_the_key_of_the_local_mesh_is_shown_to_no_other(
+    target: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".malha" / "secrets").mkdir(parents=True)
+    (tmp_path / ".malha" / "secrets" / "dev.key").write_text("mk_dev_local\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MALHA_API_KEY", raising=False)
+    monkeypatch.setenv("MALHA_GRPC_TARGET", target)
+    assert session._api_key() == ("mk_dev_local" if shown else None)
+
+
+class Loading:
+    """The commands, of which Ctrl-C comes before they are there."""
+
+    def __getattr__(self, _: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_a_command_has_begun_ends_it_without_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "malha.cli.commands", Loading())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from malha.api.gateway.v1.run_service_pb2 import GetRunRequest, GetRunResponse
 from malha.api.gateway.v1.run_service_pb2_grpc import RunServiceServicer, add_RunServiceServicer_to_server
-from malha.client import Client, ErrorReason, MalhaError, connection
+from malha.client import Client, ErrorReason, MalhaError, target
 from malha.stack.free_ports import free_port
 from malha.testing.stubs import in_part
 
@@ -88,6 +88,6 @@ async def test_a_mesh_that_was_away_for_one_client_is_there_for_the_next(runs: R
 
 async def test_an_empty_target_in_the_environment_is_none(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALHA_GRPC_TARGET", "")
-    monkeypatch.setattr(connection, "DEFAULT_GRPC_TARGET", f"127.0.0.1:{port}")
+    monkeypatch.setattr(target, "DEFAULT_GRPC_TARGET", f"127.0.0.1:{port}")
     async with Client(api_key="a key") as client:
         await client.run(RUN)

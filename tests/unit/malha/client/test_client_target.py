@@ -2,7 +2,7 @@
 
 import pytest
 
-from malha.client.connection import target_in
+from malha.client.target import is_local, target_in
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,13 @@ from malha.client.connection import target_in
 )
 def test_the_mesh_that_the_environment_names_is_called(environment: dict[str, str], target: str) -> None:
     assert target_in(environment) == target
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1:7400", "localhost:80", "[::1]:7400"])
+def test_a_mesh_on_this_machine_is_known_as_one(target: str) -> None:
+    assert is_local(target)
+
+
+@pytest.mark.parametrize("target", ["malha.example:443", "127.0.0.1.malha.example:80", "10.0.0.1:7400"])
+def test_a_mesh_elsewhere_is_not_taken_for_one_of_this_machine(target: str) -> None:
+    assert not is_local(target)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from malha.cli.__main__ import app
+from malha.cli.commands import app
 from malha.stack import ports
 from malha.stack.free_ports import free_port
 
