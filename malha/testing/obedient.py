@@ -88,11 +88,11 @@ async def cutting_off(service: str, method: str) -> AsyncIterator[int]:
 
 
 async def ask(
-    peer: Peer, text: str = "hello", timeout: float = 5.0, *, left: float = 10
+    peer: Peer, text: str = "hello", *further: str, timeout: float = 5.0, left: float = 10
 ) -> guard.CheckResponse:
-    """Have the guard do what the text says, in a call that has so many seconds left."""
+    """Have the guard do what the text says, whatever else it is sent, in a call with so many seconds left."""
     stub = guard_grpc.GuardServiceStub(peer.channel)
     with acting_for(DEV, timeout=left):
         return await peer.call(
-            stub.Check, guard.CheckRequest(stage=guard.STAGE_INPUT, texts=[text]), timeout=timeout
+            stub.Check, guard.CheckRequest(stage=guard.STAGE_INPUT, texts=[text, *further]), timeout=timeout
         )

@@ -181,7 +181,8 @@ class Peer:
     def _failure(self, error: grpc.aio.AioRpcError, begun: float) -> MalhaError:
         failure = codec.from_rpc(error, self.callee)
         if codec.is_explained(error):
-            return failure
+            leaves = failure.metadata.get("dependency") == self.callee  # so it says of itself
+            return without_blame(failure) if leaves else failure
         if error.code() == grpc.StatusCode.CANCELLED:
             return without_blame(failure)
         if error.code() == grpc.StatusCode.UNAVAILABLE:

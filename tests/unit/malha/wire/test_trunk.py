@@ -187,10 +187,12 @@ async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor
             await draining
 
 
-async def test_a_roll_under_load_leaves_no_callee_alone_however_many_calls_are_sent_back() -> None:
-    async with serving(ObedientGuard()) as (server, port), calling(port) as peer:
-        waiting = [asyncio.create_task(ask(peer, "hang", timeout=60)) for _ in range(20)]
-        await until(lambda: asyncio.sleep(0, any(len(lane.calls) == 20 for lane in server._carrier._lanes)))
+@pytest.mark.parametrize("more", [0, trunk.MOST_BYTES], ids=["by the trunk", "by themselves"])
+async def test_a_roll_under_load_leaves_no_callee_alone_however_many_calls_are_sent_back(more: int) -> None:
+    servicer = ObedientGuard()
+    async with serving(servicer) as (server, port), calling(port) as peer:
+        waiting = [asyncio.create_task(ask(peer, "hang", "x" * more, timeout=60)) for _ in range(20)]
+        await until(lambda: asyncio.sleep(0, len(servicer.seen) == 20))
         async with serving(ObedientGuard(), port):
             await server.drain(2.0)  # its last words are said at once
             told = await asyncio.gather(*waiting, return_exceptions=True)
