@@ -23,6 +23,7 @@ from malha.api.wire.v1.trunk_service_pb2 import CarryRequest, CarryResponse
 from malha.api.wire.v1.trunk_service_pb2_grpc import TrunkServiceStub
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.tasks import end
+from malha.telemetry import log
 from malha.wire import codec
 from malha.wire.lost import without_blame
 
@@ -267,6 +268,9 @@ class _Line:
                 failure = further = NoTrunkError
             elif error.code() == grpc.StatusCode.CANCELLED:  # so says a server that leaves
                 self._callee_leaves = True
+            elif not self._callee_leaves:
+                said = {"code": error.code().name, "said": error.details()}
+                log.warning("stream_lost", callee=self._callee, calls=len(self._waiting), **said)
         finally:
             self.over = True
             self._writing.cancel()

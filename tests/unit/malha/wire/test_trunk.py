@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import grpc.aio
 import pytest
+import structlog
 
 from malha.api.guard.v1 import guard_service_pb2 as guard
 from malha.api.guard.v1 import guard_service_pb2_grpc as guard_grpc
@@ -19,6 +20,7 @@ from malha.api.wire.v1.trunk_service_pb2_grpc import (
     add_TrunkServiceServicer_to_server,
 )
 from malha.errors import ErrorReason, MalhaError
+from malha.stack.free_ports import free_port
 from malha.testing.cutting import CuttingProxy
 from malha.testing.forgetting import forgotten
 from malha.testing.obedient import ASK, DEV, ObedientGuard, ask, identities
@@ -168,6 +170,15 @@ async def answered(peer: Peer) -> bool:
         await asyncio.sleep(0.01)
         return False
     return True
+
+
+async def test_why_a_callee_was_not_reached_is_said_in_the_log() -> None:
+    async with calling(free_port()) as peer:
+        with structlog.testing.capture_logs() as lines, pytest.raises(MalhaError):
+            await ask(peer)
+    (line,) = lines
+    assert (line["event"], line["callee"], line["calls"]) == ("stream_lost", "guard", 1)
+    assert "Connection refused" in line["said"]
 
 
 async def test_a_callee_that_drains_answers_what_it_was_sent_while_its_successor_takes_the_rest() -> None:
