@@ -77,7 +77,8 @@ GATEWAY_READERS_LET_GO = Counter(
     "malha_gateway_readers_let_go_total", "Readers of streams that took nothing for too long."
 )
 GATEWAY_STREAMS_REFUSED = Counter(
-    "malha_gateway_streams_refused_total", "Streams refused because their tenant had as many as it may."
+    "malha_gateway_streams_refused_total",
+    "Streams and waiting calls refused: their tenant had all it may.",
 )
 GATEWAY_BILLING_EVENTS = Counter(
     "malha_gateway_billing_events_total",

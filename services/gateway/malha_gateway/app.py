@@ -202,7 +202,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         )
         server.add(
             add_RunServiceServicer_to_server,
-            RunServicer(runs, approvals, planner, streams),
+            RunServicer(runs, approvals, planner, streams, places),
         )
         server.add(add_EventStreamServiceServicer_to_server, EventStreamServicer(streams))
         server.add(

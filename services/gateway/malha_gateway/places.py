@@ -1,8 +1,8 @@
-"""How many streams a tenant may have open.
+"""How many calls that last a tenant may have under way: open streams, and those that wait for a run's end.
 
-A rate bounds how fast streams are opened, not how many stay: one may last for days, and a gateway serves so
-many in all. So a tenant has a share of them and no more. It is counted here, by each gateway for itself, for
-what is kept free for others is this gateway's own.
+A rate bounds how fast they are begun, not how many stay: one may last for days, and a gateway serves so many
+in all. So a tenant has a share of them and no more. It is counted here, by each gateway for itself, for what
+is kept free for others is this gateway's own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _COME_BACK_SECONDS = 5.0
 
 
 class Places:
-    """The streams each tenant may have open at once, of this gateway's.
+    """The lasting calls each tenant may have under way at once, of this gateway's.
 
     Args:
         most: of one tenant.
@@ -39,7 +39,7 @@ class Places:
             metrics.GATEWAY_STREAMS_REFUSED.inc()
             raise MalhaError(
                 ErrorReason.ERROR_REASON_RATE_LIMITED,
-                f"more than {self._most} streams at once for this tenant",
+                f"more than {self._most} streams and waiting calls at once for this tenant",
                 metadata={"limit": f"{self._most} at once", "scope": "tenant"},
                 retry_after=_COME_BACK_SECONDS,
             )

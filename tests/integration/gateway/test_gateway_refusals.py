@@ -97,7 +97,7 @@ async def test_an_idempotency_key_with_another_body_is_a_conflict(door: Door) ->
     assert (error.reason_name, error.metadata["run_id"]) == ("IDEMPOTENCY_CONFLICT", run_id)
 
 
-async def test_beyond_its_streams_a_tenant_is_told_to_come_back_and_another_is_served(
+async def test_beyond_its_streams_and_waiting_calls_a_tenant_is_told_to_come_back_and_another_is_served(
     tmp_path: Path, secrets: Secrets, nats_url: str, valkey_url: str
 ) -> None:
     async with running(tmp_path, secrets, nats_url, valkey_url, tenant_max_streams=1) as door:
@@ -114,6 +114,8 @@ async def test_beyond_its_streams_a_tenant_is_told_to_come_back_and_another_is_s
             assert await refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
             assert (error.reason_name, error.metadata["limit"]) == ("RATE_LIMITED", "1 at once")
             assert error.retry_after
+        wait = runs_pb.RunAndWaitRequest(input="17?")
+        assert (await refusal(door.runs.RunAndWait(wait, metadata=door.key))).reason_name == "RATE_LIMITED"
         other = door.runs.StreamRun(request, metadata=await door.new_key(tenant="small", scopes=["runs"]))
         assert (await refusal(other.read())).reason_name == "RUN_NOT_FOUND", "it has a place of its own"
         served.cancel()

@@ -18,6 +18,7 @@ from malha.run import Position, StreamPosition, parse_stream_position
 from malha.wire import codec, current
 from malha_gateway import sse, view
 from malha_gateway.approvals import Approvals
+from malha_gateway.places import Places
 from malha_gateway.ports import Planner
 from malha_gateway.runs import Runs
 from malha_gateway.servicer.calls import Context, allowed
@@ -29,11 +30,14 @@ _DEFAULT_PAGE = 20
 class RunServicer(RunServiceServicer):
     """Runs. Scope "runs", and "approvals" for deciding."""
 
-    def __init__(self, runs: Runs, approvals: Approvals, planner: Planner, streams: Streams) -> None:
+    def __init__(
+        self, runs: Runs, approvals: Approvals, planner: Planner, streams: Streams, places: Places
+    ) -> None:
         self._runs = runs
         self._approvals = approvals
         self._planner = planner
         self._streams = streams
+        self._places = places
 
     async def CreateRun(
         self, request: runs_pb.CreateRunRequest, _context: Context
@@ -46,7 +50,9 @@ class RunServicer(RunServiceServicer):
     ) -> runs_pb.RunAndWaitResponse:
         # the two requests are one message under two names, so a retry by the other RPC is the same run
         asked = runs_pb.CreateRunRequest.FromString(request.SerializeToString())
-        run = await self._runs.wait(allowed("runs"), asked, seconds=context.time_remaining())
+        principal = allowed("runs")
+        with self._places.taken(principal.tenant):
+            run = await self._runs.wait(principal, asked, seconds=context.time_remaining())
         return runs_pb.RunAndWaitResponse(run=run)
 
     async def GetRun(self, request: runs_pb.GetRunRequest, _context: Context) -> runs_pb.GetRunResponse:
