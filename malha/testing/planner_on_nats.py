@@ -22,6 +22,7 @@ from malha.run import JournalWithArchive
 from malha.run.nats_journal import EVENTS, WORK, Connection, NatsJournal, NatsKeyRing
 from malha.sqlite import Database
 from malha.tasks import end
+from malha.testing.planner import MemoryItem
 from malha.testing.shop import Shop, until
 from malha.wire import acting_for
 from malha_planner.adapters.archive import SqliteArchive
@@ -188,6 +189,22 @@ class PlannerOnNats(Shop):
     async def queued(self) -> int:
         """Hints in the queue, delivered ones that were not acknowledged included."""
         return (await self.connection.js.stream_info(WORK)).state.messages
+
+    async def until_queued(self, count: int, *, seconds: float = 10) -> None:
+        """Return once so many hints are in the queue; the server takes acknowledgements in its own time."""
+
+        async def as_many() -> bool:
+            return await self.queued() == count
+
+        await until(as_many, seconds=seconds)
+
+    async def until_final(self, item: MemoryItem) -> None:
+        """Return once the run is over."""
+
+        async def over() -> bool:
+            return (await self.state(item)).final
+
+        await until(over)
 
     async def until_finished(self, count: int) -> None:
         """Return once so many runs' ends are announced."""

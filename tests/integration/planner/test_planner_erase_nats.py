@@ -66,10 +66,7 @@ async def test_no_byte_of_an_erased_run_is_left_on_any_disk(
     for item in erased:
         await requests.erase_run(ANA, item.run_id)
 
-    async def clean() -> bool:  # hints that were taken go once the queue is empty
-        return not files_with(needles, tmp_path)
-
-    await until(clean)
+    await until(lambda: not files_with(needles, tmp_path))  # hints that were taken go once the queue is empty
     for item in erased:
         assert await gone(planner, item)
         assert not [key for key in planner.toolbox.records if item.run_id in key]
@@ -213,10 +210,7 @@ async def test_an_erasure_that_died_anywhere_is_finished_by_the_next_leader(
     await requests._until_done("acme", [item.run_id])
     assert await gone(planner, item)
 
-    async def clean() -> bool:
-        return not files_with(needles, tmp_path)
-
-    await until(clean)
+    await until(lambda: not files_with(needles, tmp_path))
     assert [event["type"] for event in await planner.events()].count("malha.run.erased") == 1
     assert (await planner.state(kept)).final
 
@@ -317,10 +311,7 @@ async def test_a_follower_that_was_held_up_cannot_bring_back_a_row_or_an_archive
     planner.table = Keeps(table._database)
     follower = planner.start_follower()  # reads the last run's end again
 
-    async def something() -> bool:
-        return bool(kept)
-
-    await until(something)
+    await until(lambda: bool(kept))
     await planner.kill(follower)
     planner.table = table
     await planner.erase_requests().erase_run(ANA, item.run_id)
@@ -348,10 +339,7 @@ async def test_a_tenant_is_erased_with_its_key_and_other_tenants_are_not(
     operator = Principal(tenant="house", subject="op")
     assert await planner.erase_requests(keys).erase_tenant(operator, "acme") == 5
 
-    async def clean() -> bool:
-        return not files_with(needles, tmp_path)
-
-    await until(clean)
+    await until(lambda: not files_with(needles, tmp_path))
     await planner.connection.nc.flush()
     with pytest.raises(UnsealableError):
         await Sealer(elsewhere).open(*place, sealed)
