@@ -7,11 +7,7 @@ import asyncio
 import pytest
 
 from malha.api.gateway.v1.run_pb2 import RunStatus
-from malha.api.run.v1.record_pb2 import (
-    CancelRequested,
-    JournalEvent,
-    Record,
-)
+from malha.api.run.v1.record_pb2 import CancelRequested, JournalEvent, Record
 from malha.errors import ErrorReason
 from malha.run import Entry, cancelled
 from malha.testing.gate import ANA, QUESTION, Gate

@@ -8,11 +8,7 @@ import pytest
 
 from malha.api.gateway.v1.run_pb2 import RunStatus, StepStatus
 from malha.api.gateway.v1.run_service_pb2 import CreateRunRequest
-from malha.api.run.v1.record_pb2 import (
-    FinalStatus,
-    Record,
-    StepKind,
-)
+from malha.api.run.v1.record_pb2 import FinalStatus, Record, StepKind
 from malha.errors import ErrorReason
 from malha.testing.gate import ANA, QUESTION, Gate
 from malha.testing.raised import refusal
