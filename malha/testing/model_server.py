@@ -34,6 +34,11 @@ class Received:
     body: Mapping[str, Any]
     headers: Mapping[str, str]
 
+    @property
+    def user(self) -> str:
+        """The user's last words in a chat request."""
+        return facts_of(self.body).user
+
 
 class ModelServer:
     """The server: `async with ModelServer(script) as server:` serves on `server.base_url`."""

@@ -18,10 +18,11 @@ import nats.js.errors
 import orjson
 
 from malha.clock import SystemClock
-from malha.run import JournalWithArchive
+from malha.run import Entry, JournalWithArchive
 from malha.run.nats_journal import EVENTS, WORK, Connection, NatsJournal, NatsKeyRing
 from malha.sqlite import Database
 from malha.tasks import end
+from malha.testing.planner import MemoryItem, asks, says
 from malha.testing.shop import Shop, until
 from malha.wire import acting_for
 from malha_planner.adapters.archive import SqliteArchive
@@ -77,8 +78,7 @@ class PlannerOnNats(Shop):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in list(self._tasks):
-            await self.stop(task)
+        await self.stop_all()
         await self._stack.aclose()
 
     def follower(self) -> Follower:
@@ -175,6 +175,24 @@ class PlannerOnNats(Shop):
         self._tasks.pop(task)
         await end(task)
 
+    async def stop_all(self) -> None:
+        """Stop every part that was started and is not stopped yet."""
+        for task in list(self._tasks):
+            await self.stop(task)
+
+    async def finished(self, count: int = 1) -> list[MemoryItem]:
+        """So many runs that are over, of two model calls and one tool's; follower and worker go on."""
+        self.model.script = [asks(("add", {"a": 1, "b": 2})), says("three")]
+        self.start_follower()
+        self.start_worker()
+        items = [await self.accept() for _ in range(count)]
+        await self.until_finished(count)
+        return items
+
+    async def in_stream(self, item: MemoryItem) -> list[Entry]:
+        """What the stream holds of the run, whatever is archived."""
+        return await self.stream_journal.load(item.tenant, item.run_id)
+
     async def events(self) -> list[dict[str, object]]:
         """Every announced event, in order."""
         info = await self.connection.js.stream_info(EVENTS)
@@ -188,6 +206,22 @@ class PlannerOnNats(Shop):
     async def queued(self) -> int:
         """Hints in the queue, delivered ones that were not acknowledged included."""
         return (await self.connection.js.stream_info(WORK)).state.messages
+
+    async def until_queued(self, count: int, *, seconds: float = 10) -> None:
+        """Return once so many hints are in the queue; the server takes acknowledgements in its own time."""
+
+        async def as_many() -> bool:
+            return await self.queued() == count
+
+        await until(as_many, seconds=seconds)
+
+    async def until_final(self, item: MemoryItem) -> None:
+        """Return once the run is over."""
+
+        async def over() -> bool:
+            return (await self.state(item)).final
+
+        await until(over)
 
     async def until_finished(self, count: int) -> None:
         """Return once so many runs' ends are announced."""

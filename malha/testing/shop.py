@@ -192,10 +192,10 @@ class Shop:
             await self.worker().handle(item)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 10) -> None:
     """Let everything else go on until the condition holds, for so many seconds at most."""
     # no asyncio.timeout: a condition that asks NATS may lose its cancellation (cpython issue 86296)
     deadline = time.monotonic() + seconds
-    while not await condition():
+    while not (holds if isinstance(holds := condition(), bool) else await holds):
         assert time.monotonic() < deadline, "the condition does not come to hold"
         await asyncio.sleep(0)

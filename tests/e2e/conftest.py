@@ -20,6 +20,7 @@ import yaml
 
 from malha.errors import ErrorReason, MalhaError
 from malha.testing import scripted_agents
+from malha.testing.callers import Caller, Callers
 from malha.testing.mesh import Mesh
 from malha.testing.model_server import ModelServer
 from malha.testing.price_providers import PriceProviders, load
@@ -108,6 +109,19 @@ async def rest(mesh: Mesh) -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"authorization": f"Bearer {mesh.api_key}"}
     async with aiohttp.ClientSession(mesh.rest_url, headers=headers) as session:
         yield session
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def callers(mesh: Mesh) -> AsyncIterator[Callers]:
+    made = Callers(mesh)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def caller(callers: Callers) -> Caller:
+    """A caller of a tenant of its own."""
+    return await callers.of("bad-input")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

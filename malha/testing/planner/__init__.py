@@ -7,6 +7,7 @@ an effect key runs once, a blocked word is withheld.
 from malha.testing.planner.boundaries import Crash, CrashAt, HoldAt
 from malha.testing.planner.deltas import MemoryDeltas
 from malha.testing.planner.guard import WordGuard
+from malha.testing.planner.leadership import Leading
 from malha.testing.planner.ledger import MODEL_MICROUSD, MemoryLedger
 from malha.testing.planner.model import ScriptedModel, asks, says
 from malha.testing.planner.queue import MemoryItem
@@ -17,6 +18,7 @@ __all__ = [
     "Crash",
     "CrashAt",
     "HoldAt",
+    "Leading",
     "MemoryDeltas",
     "MemoryItem",
     "MemoryLedger",

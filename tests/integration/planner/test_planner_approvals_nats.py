@@ -56,10 +56,6 @@ async def waits(planner: PlannerOnNats, item: MemoryItem) -> bool:
     return bool(entries and entries[-1].record.events[-1].HasField("parked"))
 
 
-async def empty(planner: PlannerOnNats) -> bool:
-    return await planner.queued() == 0
-
-
 async def listed(people: People, subject: str = "bea") -> list[str]:
     page = await people.approvals.waiting(people.person(subject), ListApprovalsRequest())
     return [approval.run_id for approval in page.approvals]
@@ -73,7 +69,7 @@ async def test_a_decision_wakes_a_worker_though_everything_was_started_anew_mean
     await until(lambda: waits(planner, item))
     await planner.stop(worker)
     await planner.kill(follower)
-    await until(lambda: empty(planner))  # the server takes acknowledgements in its own time
+    await planner.until_queued(0)
     await people.say(item.run_id, APPROVE)
     assert stopped == []
     planner.start_follower()

@@ -10,35 +10,17 @@ import pytest
 
 from malha.api.run.v1.record_pb2 import Claimed, JournalEvent, Record
 from malha.run import Entry, Fenced, accept, fold
-from malha.testing.planner import Crash, MemoryItem, asks, says
+from malha.testing.planner import Crash, Leading, MemoryItem
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.shop import until
 from malha_planner.archiving import Archivist
 
 
-class Leading:
-    """A leadership that nobody disputes."""
-
-    told = 2**62
-
-    async def check(self) -> None:
-        return
-
-
 async def finished(planner: PlannerOnNats, count: int = 1) -> list[MemoryItem]:
-    """Runs that are over and followed."""
-    planner.model.script = [asks(("add", {"a": 1, "b": 2})), says("three")]
-    follower = planner.start_follower()
-    worker = planner.start_worker()
-    items = [await planner.accept() for _ in range(count)]
-    await planner.until_finished(count)
-    await planner.kill(follower)
-    await planner.stop(worker)
+    """Runs that are over and followed, and nobody at work."""
+    items = await planner.finished(count)
+    await planner.stop_all()
     return items
-
-
-async def in_stream(planner: PlannerOnNats, item: MemoryItem) -> list[Entry]:
-    return await planner.stream_journal.load(item.tenant, item.run_id)
 
 
 async def test_an_archived_journal_reads_exactly_as_before_and_nothing_is_left_in_the_stream(
@@ -48,7 +30,7 @@ async def test_an_archived_journal_reads_exactly_as_before_and_nothing_is_left_i
     before = await planner.journal.load(item.tenant, item.run_id)
     assert await planner.archivist().archive(Leading()) == 1
     assert await planner.journal.load(item.tenant, item.run_id) == before
-    assert await in_stream(planner, item) == []
+    assert await planner.in_stream(item) == []
     assert await planner.archivist().archive(Leading()) == 0
 
 
@@ -62,8 +44,7 @@ async def test_a_run_is_archived_once_its_time_is_over_by_the_streams_clock_and_
 
 async def test_what_is_not_announced_yet_is_not_archived(planner: PlannerOnNats) -> None:
     (item,) = await finished(planner)
-    leading = Leading()
-    leading.told = (await in_stream(planner, item))[-1].sequence - 1
+    leading = Leading(told=(await planner.in_stream(item))[-1].sequence - 1)
     assert await planner.archivist().archive(leading) == 0
 
 
@@ -73,7 +54,7 @@ async def test_the_leading_follower_archives(planner: PlannerOnNats) -> None:
     planner.start_follower()
 
     async def moved() -> bool:
-        return not await in_stream(planner, item)
+        return not await planner.in_stream(item)
 
     await until(moved)
     ((_, row),) = await planner.table.page("acme", {}, before=None, limit=10)
@@ -82,7 +63,7 @@ async def test_the_leading_follower_archives(planner: PlannerOnNats) -> None:
 
 async def test_runs_whose_journals_are_lost_keep_no_other_from_the_archive(planner: PlannerOnNats) -> None:
     """After a restore, for example: the table knows runs that the stream does not."""
-    journals = [await in_stream(planner, item) for item in await finished(planner, 65)]
+    journals = [await planner.in_stream(item) for item in await finished(planner, 65)]
     *lost, kept = sorted(journals, key=lambda entries: entries[-1].sequence)
     for entries in lost:  # as many as are archived at once
         await planner.streams.erase_records([entry.sequence for entry in entries])
@@ -153,7 +134,7 @@ async def test_an_archivist_may_die_anywhere_and_another_finishes_its_work(
     assert await planner.journal.load(item.tenant, item.run_id) == before
     assert await planner.archivist().archive(Leading()) == 1
     assert await planner.journal.load(item.tenant, item.run_id) == before
-    assert await in_stream(planner, item) == []
+    assert await planner.in_stream(item) == []
 
 
 async def test_a_journal_reads_whole_while_it_is_being_moved(planner: PlannerOnNats) -> None:
@@ -174,7 +155,7 @@ async def test_without_asking_the_archive_an_old_idempotency_key_opens_its_run_a
 ) -> None:
     """The failure that the asking is there for: an empty subject accepts a first record."""
     (item,) = await finished(planner)
-    opened = await in_stream(planner, item)
+    opened = await planner.in_stream(item)
     await planner.archivist().archive(Leading())
     known = await planner.journal.load(item.tenant, item.run_id)
     assert fold(known).final, "whoever asks before accepting finds the run"
@@ -184,7 +165,7 @@ async def test_without_asking_the_archive_an_old_idempotency_key_opens_its_run_a
 
 async def test_a_late_writer_is_fenced_and_finds_the_run_over(planner: PlannerOnNats) -> None:
     (item,) = await finished(planner)
-    entries = await in_stream(planner, item)
+    entries = await planner.in_stream(item)
     await planner.archivist().archive(Leading())
     late = Record(
         tenant=item.tenant, run_id=item.run_id, events=[JournalEvent(claimed=Claimed(worker="zombie"))]

@@ -15,7 +15,6 @@ from malha.api.common.v1.principal_pb2 import Principal
 from malha.run.nats_journal import Connection, connect, ensure_streams
 from malha.testing.grep import files_with, traces
 from malha.testing.nats_cluster import NODES, NatsCluster, running_cluster
-from malha.testing.planner import MemoryItem, asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.shop import until
 
@@ -39,16 +38,6 @@ async def connection(cluster: NatsCluster) -> AsyncIterator[Connection]:
     await opened.close()
 
 
-async def finished(planner: PlannerOnNats, count: int) -> list[MemoryItem]:
-    planner.model.script = [asks(("add", {"a": 1, "b": 2})), says("three")]
-    planner.chores = [planner.eraser()]
-    planner.start_follower()
-    planner.start_worker()
-    items = [await planner.accept() for _ in range(count)]
-    await planner.until_finished(count)
-    return items
-
-
 def nodes_with(needles: set[bytes], folder: Path) -> set[str]:
     return {path.partition("/")[0] for path in files_with(needles, folder)}
 
@@ -56,7 +45,8 @@ def nodes_with(needles: set[bytes], folder: Path) -> set[str]:
 async def test_no_byte_of_an_erased_run_is_left_in_the_streams_of_any_of_three_nodes(
     planner: PlannerOnNats, cluster: NatsCluster, tmp_path: Path
 ) -> None:
-    items = await finished(planner, 12)
+    planner.chores = [planner.eraser()]
+    items = await planner.finished(12)
     erased, kept = items[3:9], [*items[:3], *items[9:]]
     needles: set[bytes] = set()
     for item in erased:
@@ -82,7 +72,8 @@ async def test_no_byte_of_an_erased_run_is_left_in_the_streams_of_any_of_three_n
 async def test_a_node_that_was_away_while_a_run_was_erased_keeps_no_byte_of_it_either(
     planner: PlannerOnNats, connection: Connection, cluster: NatsCluster, tmp_path: Path
 ) -> None:
-    erased, kept = await finished(planner, 2)
+    planner.chores = [planner.eraser()]
+    erased, kept = await planner.finished(2)
     needles = traces(await planner.journal.load(erased.tenant, erased.run_id))
 
     async def everywhere() -> bool:

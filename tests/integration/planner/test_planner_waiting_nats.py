@@ -87,10 +87,7 @@ async def test_a_crowd_that_comes_back_again_and_again_does_not_keep_a_new_run_o
         waker = NatsWaker(planner.pipeline)
         await waker.wake([Hint(f"crowd/{n}", "interactive", "crowd", f"run-{n}") for n in range(10)])
 
-        async def all_come_back() -> bool:
-            return len(came_back) == 10
-
-        await until(all_come_back)
+        await until(lambda: len(came_back) == 10)
         await waker.wake([Hint("lonely", "interactive", "lonely", "run")])
         async with asyncio.timeout(10):
             await begun.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -46,7 +45,7 @@ class Gate:
         """Let one run end, and wait until it has, and until its slot is taken again."""
         ended, begun = self.ended, len(self.begun)
         self._turns.release()
-        await until(lambda: _holds(lambda: self.ended == ended + 1 and len(self.begun) == begun + 1))
+        await until(lambda: self.ended == ended + 1 and len(self.begun) == begun + 1)
 
     def open(self) -> None:
         """Let all runs end from now on."""
@@ -54,14 +53,10 @@ class Gate:
             self._turns.release()
 
 
-async def empty(planner: PlannerOnNats) -> bool:
-    return await planner.queued() == 0
-
-
 async def test_hints_stored_before_anyone_listened_are_found(planner: PlannerOnNats) -> None:
     await wake(planner, "early", 3)
     planner.start_worker(lambda item: item.ack())
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
 
 
 async def test_a_burst_is_worked_on_to_the_end_with_no_more_at_once_than_there_are_slots(
@@ -82,7 +77,7 @@ async def test_a_burst_is_worked_on_to_the_end_with_no_more_at_once_than_there_a
     planner.start_worker(handle, concurrency=8)
     for tenant in ("a", "b", "c"):
         await wake(planner, tenant, 300)
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
     assert done == 900
     assert most <= 8
 
@@ -101,9 +96,9 @@ async def test_a_tenant_with_a_long_queue_does_not_hold_up_another(planner: Plan
     planner.start_worker(handle, concurrency=4)
     await until(lambda: _busy(planner, 4))
     await wake(planner, "lonely", 3)
-    await until(lambda: _holds(lambda: planner.lanes[0].waits(Lane("interactive", "lonely"))))
+    await until(lambda: planner.lanes[0].waits(Lane("interactive", "lonely")))
     go.set()
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
     assert max(place for place, tenant in enumerate(order) if tenant == "lonely") < 40
 
 
@@ -115,11 +110,11 @@ async def test_ten_thousand_queued_runs_delay_another_tenants_first_by_at_most_o
     gate = Gate()
     await wake(planner, "crowd", 10_000)
     planner.start_worker(gate, concurrency=slots)
-    await until(lambda: _holds(lambda: len(gate.begun) == slots))
+    await until(lambda: len(gate.begun) == slots)
     await gate.end_one()
     await wake(planner, "lonely", 1)
     (lanes,) = planner.lanes
-    await until(lambda: _holds(lambda: lanes.waits(Lane("interactive", "lonely"))))
+    await until(lambda: lanes.waits(Lane("interactive", "lonely")))
     before = gate.ended
     await gate.end_one()
     assert gate.begun[-1].tenant == "lonely", "the first slot that came free was its"
@@ -146,9 +141,9 @@ async def test_a_tenants_runs_are_begun_by_their_priority(planner: PlannerOnNats
 
     planner.start_worker(first, concurrency=1)
     (taken,) = planner.lanes
-    await until(lambda: _holds(lambda: all(taken.waits(Lane(lane, "acme")) for lane in lanes)))
+    await until(lambda: all(taken.waits(Lane(lane, "acme")) for lane in lanes))
     started.set()
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
     assert order[1:] == sorted(order[1:], key=lambda lane: -lanes.index(lane))
 
 
@@ -159,10 +154,10 @@ async def test_batches_leave_room_for_interactive_runs(planner: PlannerOnNats) -
     planner.start_worker(gate, concurrency=8, shares={"batch": 0.5})
     await until(lambda: _busy(planner, 4))
     await wake(planner, "acme", 3)
-    await until(lambda: _holds(lambda: len(gate.begun) >= 7))
+    await until(lambda: len(gate.begun) >= 7)
     assert sorted(item.lane.work_class for item in gate.begun) == ["batch"] * 4 + ["interactive"] * 3  # type: ignore[attr-defined] # NatsItems
     gate.open()
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
 
 
 async def test_a_tenants_cap_is_its_own_and_holds_from_the_next_start_on(planner: PlannerOnNats) -> None:
@@ -172,13 +167,13 @@ async def test_a_tenants_cap_is_its_own_and_holds_from_the_next_start_on(planner
     for tenant in caps:
         await wake(planner, tenant, 20)
     worker = planner.start_worker(gate, caps=caps.__getitem__)
-    await until(lambda: _holds(lambda: len(gate.begun) >= 7))
+    await until(lambda: len(gate.begun) >= 7)
     assert Counter(item.tenant for item in gate.begun) == caps
     await planner.kill(worker)
     caps["small"] = 4
     again = Gate()
     planner.start_worker(again, caps=caps.__getitem__)
-    await until(lambda: _holds(lambda: len(again.begun) == 2))
+    await until(lambda: len(again.begun) == 2)
     assert [item.tenant for item in again.begun] == ["small"] * 2, "two are still with the killed worker"
     again.open()
 
@@ -194,7 +189,7 @@ async def test_an_item_whose_worker_vanished_is_delivered_again_and_counted(plan
 
     planner.start_worker(handle)
     await wake(planner, "a", 1)
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
     assert deliveries == [1, 2]
 
 
@@ -210,7 +205,7 @@ async def test_two_planners_share_a_queue_and_no_item_is_worked_on_twice(planner
     planner.start_worker(handle, concurrency=4)
     planner.start_worker(handle, concurrency=4)
     await wake(planner, "a", 200)
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
     assert sorted(seen) == sorted((f"run-{n}", 1) for n in range(200))
 
 
@@ -232,11 +227,7 @@ async def test_a_planner_that_stops_finishes_what_it_has_and_leaves_the_rest(pla
     go.set()
     await stopping
     assert len(worked) == 1
-
-    async def four_are_left() -> bool:
-        return await planner.queued() == 4
-
-    await until(four_are_left)  # the server takes acknowledgements in its own time
+    await planner.until_queued(4)
 
 
 class Slow:
@@ -286,7 +277,7 @@ async def test_a_tenants_concurrency_is_capped_by_the_queue(planner: PlannerOnNa
     info = await planner.connection.js.consumer_info(WORK, "interactive=a")
     assert info.num_ack_pending == 2
     go.set()
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
 
 
 async def test_a_worker_that_goes_on_keeps_its_item_beyond_the_lease(planner: PlannerOnNats) -> None:
@@ -326,14 +317,10 @@ async def test_a_worker_paused_beyond_its_lease_loses_the_run_and_sends_nothing(
     planner.start_worker(Frozen())
     await planner.accept()
     await planner.until_finished(1)
-    await until(lambda: empty(planner))
+    await planner.until_queued(0)
     pause.go_on.set()
     assert planner.counted == 1
     assert planner.ledger.reserved == 0
-
-
-async def _holds(condition: Callable[[], bool]) -> bool:
-    return condition()
 
 
 async def _busy(planner: PlannerOnNats, count: int) -> bool:

@@ -10,9 +10,9 @@ from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.planner_service_pb2 import DeadRow, ListDeadRunsResponse, RunRow
 from malha.api.run.v1.record_pb2 import Action, Content, FinalStatus, JournalEvent, StepKind, Verdict
 from malha.clock import SystemClock
-from malha.errors import MalhaError
 from malha.run import Sealer, fold
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
+from malha.testing.raised import refusal
 from malha.testing.records import RecordsOf, ended
 from malha.testing.worker import PlayedRun
 from malha_gateway.dead import DeadRuns
@@ -78,12 +78,6 @@ class Morgue:
 @pytest.fixture
 def morgue() -> Morgue:
     return Morgue()
-
-
-async def refusal(waiting: object) -> MalhaError:
-    with pytest.raises(MalhaError) as raised:
-        await waiting  # type: ignore[misc] # any awaitable
-    return raised.value
 
 
 async def test_the_dead_are_listed_with_their_tenants(morgue: Morgue) -> None:

@@ -2,9 +2,15 @@
 
 import pytest
 
+from malha.testing.plant import Plant
 from malha.testing.shop import Shop
 
 
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
+
+
+@pytest.fixture
+def plant() -> Plant:
+    return Plant()

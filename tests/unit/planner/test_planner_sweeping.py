@@ -7,7 +7,7 @@ from datetime import timedelta
 from malha.api.cost.v1.cost_service_pb2 import HeldRun, ListHeldResponse, SettleRequest, SettleResponse
 from malha.clock import SystemClock
 from malha.run.keys import run_id_for
-from malha.testing.planner import says
+from malha.testing.planner import Leading, says
 from malha.testing.shop import TENANT, Shop
 from malha.wire import acting_for, current
 from malha_planner.sweeping import Sweeper
@@ -41,15 +41,6 @@ class Till:
         return await self.shop.ledger.settle(request)
 
 
-class Leads:
-    """It leads."""
-
-    told = 0
-
-    async def check(self) -> None:
-        return None
-
-
 def sweeper(shop: Shop, till: Till) -> Sweeper:
     return Sweeper(journal=shop.journal, ledger=till, acting=acting_for, clock=SystemClock(), after=AFTER)
 
@@ -62,7 +53,7 @@ async def test_a_reservation_of_a_run_that_is_over_is_paid_at_its_ceiling(shop: 
     till = Till(shop)
     keys = [f"{TENANT}/{item.run_id}/{step}/1/1" for step in range(7, 77)]
     till.hold(item.run_id, *keys)
-    assert await sweeper(shop, till).sweep(Leads()) == 70
+    assert await sweeper(shop, till).sweep(Leading()) == 70
     assert (shop.ledger.spent, shop.ledger.reserved) == (spent + 70 * 70, 0)
     assert set(till.settled_as) == {TENANT}
 
@@ -71,7 +62,7 @@ async def test_a_run_that_goes_on_keeps_what_it_holds(shop: Shop) -> None:
     item = await shop.accept()
     till = Till(shop)
     till.hold(item.run_id, f"{TENANT}/{item.run_id}/1/1/1")
-    assert await sweeper(shop, till).sweep(Leads()) == 0
+    assert await sweeper(shop, till).sweep(Leading()) == 0
     assert shop.ledger.reserved == 70
 
 
@@ -81,12 +72,12 @@ async def test_runs_that_go_on_hide_none_that_is_over(shop: Shop) -> None:
         item = await shop.accept()
         till.hold(item.run_id, f"{TENANT}/{item.run_id}/1/1/{n}")
     till.hold(run_id_for("other", "gone"), "other/gone/1/1/1", tenant="other")
-    assert await sweeper(shop, till).sweep(Leads()) == 1
+    assert await sweeper(shop, till).sweep(Leading()) == 1
     assert till.settled_as == ["other"]
 
 
 async def test_what_an_erased_run_left_is_paid_for_its_own_tenant(shop: Shop) -> None:
     till = Till(shop)
     till.hold(run_id_for("other", "gone"), "other/gone/1/1/1", tenant="other")
-    assert await sweeper(shop, till).sweep(Leads()) == 1
+    assert await sweeper(shop, till).sweep(Leading()) == 1
     assert till.settled_as == ["other"]
