@@ -19,10 +19,11 @@ from malha.run import Entry, RunState, Sealer, fold
 from malha.testing.clock import FakeClock
 from malha.testing.journal import MemoryJournal, MemoryKeyRing
 from malha.testing.worker import PlayedRun
+from malha_gateway.entrance import Entrance, House
 from malha_gateway.ports import Cost, Guard, Planner
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
-from malha_gateway.runs import House, Runs
+from malha_gateway.runs import Runs
 from malha_gateway.view import View
 
 ANA = Principal(tenant="acme", subject="ana", key_id="k1", tier=Tier.TIER_PRO, scopes=["runs"])
@@ -109,10 +110,9 @@ class Gate:
         self.sealer = Sealer(MemoryKeyRing())
         clock = FakeClock()
         self.readiness = Readiness([self.nats], clock)
-        self.runs = Runs(
+        entrance = Entrance(
             journal=self.journal,
             sealer=self.sealer,
-            view=View(self.sealer),
             guard=cast(Guard, self.peers),
             planner=cast(Planner, self.peers),
             cost=cast(Cost, self.peers),
@@ -120,6 +120,14 @@ class Gate:
             budgets=Remembered(clock, fresh=0),
             readiness=self.readiness,
             house=House(2000, LIMITS),
+            clock=SystemClock(),
+        )
+        self.runs = Runs(
+            entrance=entrance,
+            journal=self.journal,
+            sealer=self.sealer,
+            view=View(self.sealer),
+            guard=cast(Guard, self.peers),
             clock=SystemClock(),
         )
 

@@ -56,6 +56,7 @@ from malha_gateway.authentication import Authenticator, import_development_key
 from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
 from malha_gateway.delivering import Delivering, Manners
+from malha_gateway.entrance import Entrance, House
 from malha_gateway.following import Following
 from malha_gateway.places import Places
 from malha_gateway.ports import Sender
@@ -63,7 +64,7 @@ from malha_gateway.rates import Rates
 from malha_gateway.readiness import Readiness
 from malha_gateway.remembered import Remembered
 from malha_gateway.revocation import Revocation
-from malha_gateway.runs import House, Runs
+from malha_gateway.runs import Runs
 from malha_gateway.sending import Sending
 from malha_gateway.servicer.admin import AdminServicer
 from malha_gateway.servicer.knowledge import KnowledgeServicer
@@ -153,10 +154,9 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             return principal
 
         budgets: Remembered[tuple[str, str], Sequence[BudgetStatus]] = Remembered(clock, fresh=_BUDGETS_FRESH)
-        runs = Runs(
+        entrance = Entrance(
             journal=journal,
             sealer=sealer,
-            view=view,
             guard=guard,
             planner=planner,
             cost=cost,
@@ -166,6 +166,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             house=House(settings.max_input_characters, _limits(settings)),
             clock=clock,
         )
+        runs = Runs(entrance=entrance, journal=journal, sealer=sealer, view=view, guard=guard, clock=clock)
         approvals = Approvals(
             journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock
         )
@@ -209,7 +210,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             add_KnowledgeServiceServicer_to_server,
             KnowledgeServicer(retrieval, max_document_bytes=settings.max_document_bytes),
         )
-        server.add(add_AgentServiceServicer_to_server, AgentServicer(runs))
+        server.add(add_AgentServiceServicer_to_server, AgentServicer(entrance))
         server.add(
             add_AdminServiceServicer_to_server,
             AdminServicer(administration, revocation, cost, budgets, planner),

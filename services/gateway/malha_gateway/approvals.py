@@ -24,7 +24,7 @@ from malha_gateway.admission import check_judgement
 from malha_gateway.approval_view import ApprovalView
 from malha_gateway.deciding import decision, expired
 from malha_gateway.ports import Guard, Planner
-from malha_gateway.runs import record_of
+from malha_gateway.records import record_of
 from malha_gateway.view import View
 
 _DEFAULT_PAGE = 20

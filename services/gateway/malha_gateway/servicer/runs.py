@@ -18,6 +18,7 @@ from malha.run import Position, StreamPosition, parse_stream_position
 from malha.wire import codec, current
 from malha_gateway import sse, view
 from malha_gateway.approvals import Approvals
+from malha_gateway.entrance import Entrance
 from malha_gateway.places import Places
 from malha_gateway.ports import Planner
 from malha_gateway.runs import Runs
@@ -124,13 +125,13 @@ class EventStreamServicer(EventStreamServiceServicer):
 class AgentServicer(AgentServiceServicer):
     """Agents. Scope "runs"."""
 
-    def __init__(self, runs: Runs) -> None:
-        self._runs = runs
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
 
     async def ListAgents(
         self, _request: agents_pb.ListAgentsRequest, _context: Context
     ) -> agents_pb.ListAgentsResponse:
-        return agents_pb.ListAgentsResponse(agents=await self._runs.agents(allowed("runs")))
+        return agents_pb.ListAgentsResponse(agents=await self._entrance.agents(allowed("runs")))
 
 
 def _position(field: str, text: str) -> StreamPosition:
