@@ -12,6 +12,7 @@ from malha.run import Journal, Sealer, fold
 from malha.testing.planner import WordGuard
 from malha_gateway.approval_view import ApprovalView
 from malha_gateway.approvals import Approvals
+from malha_gateway.opening import Opening
 from malha_gateway.ports import Planner
 from malha_gateway.view import View
 
@@ -30,7 +31,7 @@ class People:
             clock=SystemClock(),
         )
         self._journal = journal
-        self._shown = ApprovalView(sealer)
+        self._shown = ApprovalView(Opening(sealer))
         self._tenant = tenant
 
     def person(self, subject: str) -> Principal:

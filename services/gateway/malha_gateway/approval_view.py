@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from malha.api.gateway.v1.run_pb2 import Approval, ApprovalDecision, ApprovalStatus
-from malha.api.run.v1.record_pb2 import Content, Sealed
-from malha.run import Proposal, Ruling, RunState, Sealer, Standing, attempt_hash
+from malha.run import Proposal, Ruling, RunState, Standing, attempt_hash
+from malha.timestamps import stamp
+from malha_gateway.opening import Opening
 
 _STATUS = {
     Standing.APPROVED: ApprovalStatus.APPROVAL_STATUS_APPROVED,
@@ -20,8 +17,8 @@ _STATUS = {
 class ApprovalView:
     """Opens what waits for the tenant that owns it."""
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
 
     async def all(self, state: RunState) -> list[Approval]:
         """Everything people were told of or asked in the run, in order."""
@@ -32,7 +29,7 @@ class ApprovalView:
     async def proposal(self, state: RunState, proposal: Proposal) -> Approval:
         """A proposed call."""
         proposed = proposal.proposed
-        content = await self._open(state, "proposed", proposal.summary)
+        content = await self._opening.content(state, "proposed", proposal.summary)
         shown = Approval(
             run_id=state.run_id,
             agent=state.accepted.agent,
@@ -49,7 +46,7 @@ class ApprovalView:
             status=_status(state, proposal),
             decisions=[await self._ruling(state, ruling) for ruling in proposal.rulings],
             initiator=state.accepted.principal.subject,
-            request_time=_timestamp(proposal.at),
+            request_time=stamp(proposal.at),
             rejection_ends_run=proposed.rejection_ends_run,
         )
         if proposed.HasField("expire_time"):
@@ -72,22 +69,21 @@ class ApprovalView:
         if attempt is not None:
             shown.step, shown.tool = attempt.step, attempt.started.name
             shown.summary = f"{shown.tool} began, and whether it took effect is not known."
-            shown.arguments_json = (await self._open(state, "step_started", attempt.arguments)).arguments_json
-            shown.request_time.CopyFrom(_timestamp(attempt.started_at))
+            shown.arguments_json = (
+                await self._opening.content(state, "step_started", attempt.arguments)
+            ).arguments_json
+            shown.request_time.CopyFrom(stamp(attempt.started_at))
         return shown
 
     async def _ruling(self, state: RunState, ruling: Ruling) -> ApprovalDecision:
-        words = await self._open(state, "decided", ruling.words)
+        words = await self._opening.content(state, "decided", ruling.words)
         return ApprovalDecision(
             decision=ruling.decided.decision,
             by=ruling.decided.by,
             comment=words.comment,
             result=words.text,
-            time=_timestamp(ruling.at),
+            time=stamp(ruling.at),
         )
-
-    async def _open(self, state: RunState, kind: str, sealed: Sealed) -> Content:
-        return await self._sealer.open(state.tenant, state.run_id, kind, sealed)
 
 
 def _status(state: RunState, proposal: Proposal) -> ApprovalStatus:
@@ -100,9 +96,3 @@ def _status(state: RunState, proposal: Proposal) -> ApprovalStatus:
 
 def _pending(state: RunState) -> ApprovalStatus:
     return ApprovalStatus.APPROVAL_STATUS_LAPSED if state.final else ApprovalStatus.APPROVAL_STATUS_PENDING
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp

@@ -23,6 +23,7 @@ from malha.run import Journal, RunState, Sealer, amend, attempt_hash, fold_whate
 from malha_gateway.admission import check_judgement
 from malha_gateway.approval_view import ApprovalView
 from malha_gateway.deciding import decision, expired
+from malha_gateway.opening import Opening
 from malha_gateway.ports import Guard, Planner
 from malha_gateway.records import record_of
 from malha_gateway.view import View
@@ -39,7 +40,7 @@ class Approvals:
         self._journal = journal
         self._sealer = sealer
         self._view = view
-        self._shown = ApprovalView(sealer)
+        self._shown = ApprovalView(Opening(sealer))
         self._guard = guard
         self._planner = planner
         self._clock = clock

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.gateway.v1.operator_service_pb2 import DeadRun, DeadRunClaim, ListDeadRunsResponse
 from malha.api.gateway.v1.run_pb2 import RunStatus
@@ -20,6 +18,7 @@ from malha.errors import ErrorReason, MalhaError
 from malha.run import Entry, Journal, RunState, Sealer, amend, fold_whatever, without_content
 from malha_gateway import view
 from malha_gateway.ports import Guard, Planner
+from malha_gateway.records import record_of
 from malha_gateway.view import View
 from malha_gateway.words import let_through
 
@@ -66,7 +65,7 @@ class DeadRuns:
                 raise MalhaError(
                     ErrorReason.ERROR_REASON_JOURNAL_BROKEN, f"no worker can read its journal: {state.broken}"
                 )
-            return self._record(tenant, run_id, event)
+            return record_of(event, tenant, run_id, self._clock)
 
         return await self._amend(tenant, run_id, decide)
 
@@ -77,7 +76,7 @@ class DeadRuns:
 
         def decide(state: RunState) -> Record:
             _must_be_dead(state)
-            return self._record(tenant, run_id, event)
+            return record_of(event, tenant, run_id, self._clock)
 
         return await self._amend(tenant, run_id, decide)
 
@@ -103,11 +102,6 @@ class DeadRuns:
         state = fold_whatever(map(without_content, entries))
         run = await self._view.run(state)
         return DeadRun(tenant=state.tenant, run=run, claims=list(map(_claim, filter(_claims, entries))))
-
-    def _record(self, tenant: str, run_id: str, event: JournalEvent) -> Record:
-        written_at = Timestamp()
-        written_at.FromDatetime(self._clock.now())
-        return Record(tenant=tenant, run_id=run_id, events=[event], written_at=written_at)
 
 
 def _must_be_dead(state: RunState) -> None:

@@ -6,10 +6,6 @@ knows both. Contents are opened here and nowhere else in the gateway.
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from malha.api.gateway.v1.run_pb2 import (
     Approval,
     Run,
@@ -22,16 +18,12 @@ from malha.api.gateway.v1.run_pb2 import (
     RunEvent,
     RunReplayed,
     RunStepSettled,
-    Step,
-    StepStatus,
 )
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.run.v1.delta_pb2 import Delta
 from malha.api.run.v1.record_pb2 import (
-    Abandonment,
     Answered,
     CancelRequested,
-    Content,
     Decided,
     Dropped,
     FinalStatus,
@@ -39,29 +31,16 @@ from malha.api.run.v1.record_pb2 import (
     Parked,
     ParkReason,
     Replayed,
-    Sealed,
-    StepFinished,
-    StepOutcome,
 )
-from malha.run import DELTA, Entry, Position, RunState, Sealer, StepState, attempt_hash
+from malha.run import DELTA, Entry, Position, RunState, Sealer, attempt_hash
+from malha.timestamps import stamp
 from malha_gateway.approval_view import ApprovalView
+from malha_gateway.opening import Opening
+from malha_gateway.step_view import StepView
 
 NO_LLM = "Offline model: deterministic and extractive, no LLM was involved."
 
-_STEP_STATUS = {
-    StepOutcome.STEP_OUTCOME_OK: StepStatus.STEP_STATUS_OK,
-    StepOutcome.STEP_OUTCOME_FAILED: StepStatus.STEP_STATUS_FAILED,
-    StepOutcome.STEP_OUTCOME_BLOCKED: StepStatus.STEP_STATUS_BLOCKED,
-}
 _OUTCOME_UNKNOWN = "a step with an effect began and nobody knows whether it happened; a person must decide"
-_CUT = "the model's answer was cut in the middle; what had come by then is counted and paid"
-_GIVEN_UP = {
-    Abandonment.ABANDONMENT_NO_ANSWER: (
-        "MODEL_UNAVAILABLE",
-        "the model was asked and did not answer; it may bill what it did, so the ceiling is paid",
-    ),
-    Abandonment.ABANDONMENT_UNKNOWN: ("OUTCOME_UNKNOWN", "it began, and nobody knows what came of it"),
-}
 
 
 class View:
@@ -69,7 +48,9 @@ class View:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        self._approvals = ApprovalView(sealer)
+        self._opening = Opening(sealer)
+        self._steps = StepView(self._opening)
+        self._approvals = ApprovalView(self._opening)
 
     async def run(self, state: RunState, *, steps: bool = True) -> Run:
         """The whole run; without its steps where the caller has been told them."""
@@ -78,28 +59,27 @@ class View:
             run_id=state.run_id,
             agent=accepted.agent,
             status=state.status,
-            input=(await self._open(state, "accepted", state.input)).text,
+            input=(await self._opening.content(state, "accepted", state.input)).text,
             usage=state.usage,
             cost=state.cost,
             session_id=accepted.session_id,
-            create_time=_timestamp(state.accepted_at),
+            create_time=stamp(state.accepted_at),
             trace_id=trace_id_of(accepted.traceparent),
             limits=accepted.limits,
             position=str(state.position),
             approvals=await self._approvals.all(state),
         )
         if steps:
-            for step in state.steps:
-                run.steps.append(await self._step(state, step))
+            run.steps.extend(await self._steps.all(state))
         if state.answered is not None:
-            answer = await self._open(state, "answered", state.answer)
+            answer = await self._opening.content(state, "answered", state.answer)
             run.answer = answer.text
             run.citations.extend(answer.citations)
             run.model = state.answered.model
             run.model_note = _note(state.answered)
         if state.finished is not None:
             if state.finished_at is not None:
-                run.finish_time.CopyFrom(_timestamp(state.finished_at))
+                run.finish_time.CopyFrom(stamp(state.finished_at))
             if state.finished.error_reason:
                 run.error.CopyFrom(await self.failure(state))
         elif state.parked is not None:
@@ -110,7 +90,7 @@ class View:
         """Why a finished run did not succeed."""
         if state.finished is None:
             return RunError()
-        content = await self._open(state, "finished", state.failure)
+        content = await self._opening.content(state, "finished", state.failure)
         facts = dict(state.finished.error_metadata)
         if state.finished.status == FinalStatus.FINAL_STATUS_CANCELLED:
             facts.setdefault("reason", content.comment)  # an earlier version had it in the clear
@@ -128,7 +108,7 @@ class View:
         told: list[tuple[Position, RunEvent]] = []
         for index, event in enumerate(entry.record.events):
             position = Position(entry.sequence, index)
-            shown = RunEvent(position=str(position), time=_timestamp(entry.time))
+            shown = RunEvent(position=str(position), time=stamp(entry.time))
             if await self._tell(shown, event, state):
                 told.append((position, shown))
         return told
@@ -151,18 +131,18 @@ class View:
             case "claimed":
                 shown.claimed.CopyFrom(RunClaimed(delivery=event.claimed.delivery))
             case "step_started":
-                shown.step_started.CopyFrom(await self._started(state, event.step_started.key))
+                shown.step_started.CopyFrom(await self._steps.begun(state, event.step_started.key))
             case "step_finished":
-                shown.step_finished.CopyFrom(await self._ended(state, event.step_finished.key))
+                shown.step_finished.CopyFrom(await self._steps.ended(state, event.step_finished.key))
             case "step_abandoned":
-                shown.step_finished.CopyFrom(await self._ended(state, event.step_abandoned.key))
+                shown.step_finished.CopyFrom(await self._steps.ended(state, event.step_abandoned.key))
             case "step_settled":
                 settled = event.step_settled
                 shown.step_settled.CopyFrom(
                     RunStepSettled(step=settled.step, key=settled.key, cost=settled.cost)
                 )
             case "answered":
-                content = await self._open(state, "answered", event.content)
+                content = await self._opening.content(state, "answered", event.content)
                 shown.answered.CopyFrom(
                     RunAnswered(
                         text=content.text,
@@ -204,55 +184,13 @@ class View:
     ) -> str:
         """Why somebody asked for it. Journals of an earlier version have it in the clear."""
         kind = event.WhichOneof("event") or ""
-        return (await self._open(state, kind, event.content)).comment or asked.reason
+        return (await self._opening.content(state, kind, event.content)).comment or asked.reason
 
     async def _decided(self, state: RunState, decided: Decided) -> Approval:
         proposal = state.proposal(decided.step)
         if decided.key or proposal is None:
             return await self._approvals.outcome(state, decided.key)
         return await self._approvals.proposal(state, proposal)
-
-    async def _started(self, state: RunState, key: str) -> Step:
-        attempt = state.attempt(key)
-        return await self._begin(state, attempt) if attempt else Step(key=key)
-
-    async def _ended(self, state: RunState, key: str) -> Step:
-        attempt = state.attempt(key)
-        return await self._step(state, attempt) if attempt else Step(key=key)
-
-    async def _begin(self, state: RunState, attempt: StepState) -> Step:
-        started = attempt.started
-        arguments = await self._open(state, "step_started", attempt.arguments)
-        return Step(
-            step=attempt.step,
-            key=attempt.key,
-            kind=started.kind,
-            name=started.name,
-            status=StepStatus.STEP_STATUS_RUNNING,
-            arguments_json=arguments.arguments_json,
-            start_time=_timestamp(attempt.started_at),
-            offered_tools=started.offered_tools,
-        )
-
-    async def _step(self, state: RunState, attempt: StepState) -> Step:
-        step = await self._begin(state, attempt)
-        if attempt.finished is not None:
-            content = await self._open(state, "step_finished", attempt.result)
-            _finish(step, attempt.finished, content)
-        elif attempt.abandoned is not None:
-            step.status = StepStatus.STEP_STATUS_ABANDONED
-            step.usage.CopyFrom(attempt.abandoned.usage)
-            if (why := _GIVEN_UP.get(attempt.abandoned.how)) is not None:
-                counted = attempt.abandoned.HasField("usage")
-                step.error.CopyFrom(RunError(reason=why[0], message=_CUT if counted else why[1]))
-        if attempt.cost is not None:
-            step.cost.CopyFrom(attempt.cost)
-        return step
-
-    async def _open(self, state: RunState, kind: str, sealed: Sealed | None) -> Content:
-        if sealed is None or not sealed.ciphertext:
-            return Content()
-        return await self._sealer.open(state.tenant, state.run_id, kind, sealed)
 
 
 def row(listed: RunRow) -> Run:
@@ -280,18 +218,6 @@ def trace_id_of(traceparent: str) -> str:
     return parts[1] if len(parts) == 4 else ""
 
 
-def _finish(step: Step, finished: StepFinished, content: Content) -> None:
-    step.status = _STEP_STATUS.get(finished.outcome, StepStatus.STEP_STATUS_FAILED)
-    step.text = content.message.text or content.text
-    step.tool_calls.extend(content.message.tool_calls)
-    step.usage.CopyFrom(finished.usage)
-    step.elapsed.CopyFrom(finished.elapsed)
-    step.verdict.CopyFrom(finished.verdict)
-    step.from_cache = finished.from_cache
-    if finished.error_reason:
-        step.error.CopyFrom(RunError(reason=finished.error_reason, message=content.error_text))
-
-
 def _waiting(parked: Parked, state: RunState) -> RunError:
     """What the run waits for; `hash` in the metadata is what a decision carries back."""
     if parked.reason == ParkReason.PARK_REASON_OUTCOME_UNKNOWN:
@@ -309,9 +235,3 @@ def _waiting(parked: Parked, state: RunState) -> RunError:
 
 def _note(answered: Answered) -> str:
     return "" if answered.is_llm else NO_LLM
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp

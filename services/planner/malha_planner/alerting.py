@@ -18,8 +18,8 @@ from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.run.v1.record_pb2 import JournalEvent, Record
 from malha.clock import Clock
 from malha.run import Fenced, Journal, erased_id
+from malha.timestamps import stamp
 from malha_planner.ports import Acting, Alerts, Leadership, Streams
-from malha_planner.timestamps import stamp
 
 RUNAWAY = "runaway_run"
 """The type of alerts about one run; with the run it makes their ids."""

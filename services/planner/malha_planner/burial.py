@@ -23,9 +23,9 @@ from malha.errors import MalhaError
 from malha.run import Journal, RunState, Sealer, cancelled_as_asked, resume, settle, settlements, sum_up
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
+from malha.timestamps import stamp
 from malha_planner.ports import Ledger
 from malha_planner.purse import UNKNOWN
-from malha_planner.timestamps import stamp
 from malha_planner.transcript import MAX_CALLS
 
 

@@ -15,8 +15,8 @@ from malha.api.run.v1.record_pb2 import Dropped, JournalEvent, Record
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError
 from malha.run import Entry, Fenced, Journal, RunState, fold_whatever, opens
+from malha.timestamps import stamp
 from malha_planner.ports import Disk, Erasures, Keys, RunsTable, Shelf
-from malha_planner.timestamps import stamp
 
 _LOOK = 0.05
 _PAGE = 64

@@ -16,6 +16,7 @@ from malha.errors import MalhaError
 from malha.run import Fenced, Journal, alert_id, erased_id
 from malha.telemetry import metrics
 from malha.telemetry.logs import log
+from malha.timestamps import stamp
 from malha_planner.alerting import RUNAWAY
 from malha_planner.ports import (
     Acting,
@@ -27,7 +28,6 @@ from malha_planner.ports import (
     Shelf,
     Streams,
 )
-from malha_planner.timestamps import stamp
 
 _TICK = 0.2
 _SOON = 0.02

@@ -28,9 +28,9 @@ from malha.run import (
     fold,
     rebase,
 )
+from malha.timestamps import stamp
 from malha_planner.notes import Notes
 from malha_planner.ports import WorkItem
-from malha_planner.timestamps import stamp
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from malha.api.run.v1.chat_pb2 import ToolCall
 from malha.api.run.v1.record_pb2 import Clearance, Proposed, Risk
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.run import APPROVALS_NEEDED, NoCanonicalFormError, Proposal, RunState, Standing, call_hash
+from malha.timestamps import stamp
 from malha_planner.approval_policy import ApprovalPolicy, fits
-from malha_planner.timestamps import stamp
 
 _SHOWN = 200
 

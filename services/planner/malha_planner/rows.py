@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from malha.api.gateway.v1.run_pb2 import RunStatus
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.run import Entry, RunState, goes_on, lane_of, wake_time
+from malha.timestamps import stamp
 from malha_planner.ports import Row
-from malha_planner.timestamps import stamp
 
 
 def row_of(state: RunState, last: Entry, *, accepted_sequence: int, idle: timedelta) -> Row:

@@ -31,6 +31,7 @@ from malha.tasks import end
 from malha.telemetry import metrics, names
 from malha.telemetry.logs import log
 from malha.telemetry.traces import span
+from malha.timestamps import stamp
 from malha_planner.agents import Catalogue
 from malha_planner.burial import bury
 from malha_planner.claimed import ClaimedRun
@@ -41,7 +42,6 @@ from malha_planner.purse import Purse
 from malha_planner.resuming import recall
 from malha_planner.screening import Screen
 from malha_planner.speaking import Voice
-from malha_planner.timestamps import stamp
 
 _CLOSING = 30.0
 """Seconds beyond a run's wall time in which its last calls (settling, guarding) may be made."""

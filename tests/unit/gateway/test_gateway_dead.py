@@ -149,3 +149,16 @@ async def test_a_run_dead_of_its_journal_can_be_seen_and_dropped_but_not_replaye
     assert error.reason_name == "JOURNAL_BROKEN"
     closed = await morgue.dead.drop(OTTO, "acme", morgue.run.run_id, "")
     assert closed.run.status == RunStatus.RUN_STATUS_CANCELLED
+
+
+async def test_a_dead_run_in_which_people_were_asked_is_shown_without_what_they_were_asked(
+    morgue: Morgue,
+) -> None:
+    worker = await morgue.accept()
+    await worker.claim()
+    await worker.ask('"secret"')
+    await worker.finish(DEAD, "TOO_MANY_DELIVERIES", "given up")
+    shown = await morgue.dead.show("acme", morgue.run.run_id)
+    (approval,) = shown.run.approvals
+    assert approval.approvals_needed == 1
+    assert (approval.summary, approval.arguments_json) == ("", "")
