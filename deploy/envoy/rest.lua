@@ -1,11 +1,11 @@
 -- What the contract promises to REST callers and Envoy's transcoder leaves out: it drops unknown fields
 -- without a word, may refuse a list or an object without naming the field, takes names and texts without
--- double quotes, and does not take the contract's response_body. gRPC callers pass untouched. A template:
+-- double quotes, does not take the contract's response_body and knows no HEAD. gRPC callers pass untouched. A template:
 -- malha/stack/rest.py fills its blanks from the contract.
 
 -- message -> field -> {message of its value or false, is it a list}; any name is a field of a map: "*"
 local messages = @{messages}
--- {method, path pattern, message of the body or false, field of the response that is the body or false}
+-- {method, path pattern, message of the body or false, field of the response that is the body or false, is it a stream}
 local calls = @{calls}
 
 local MAX_DEPTH = 64 -- the transcoder refuses what is deeper
@@ -89,8 +89,14 @@ function envoy_on_request(request)
   local headers = request:headers()
   local kind = headers:get("content-type") or ""
   if kind == "application/grpc" or kind:find("^application/grpc%+") then return end -- as Envoy tells them apart
-  local call = rule(headers:get(":method"), headers:get(":path"):match("^[^?]*"))
+  local head = headers:get(":method") == "HEAD"
+  local call = rule(head and "GET" or headers:get(":method"), headers:get(":path"):match("^[^?]*"))
   if not call then return end
+  if head then
+    if call[5] then return end -- a stream has no end to wait for
+    headers:replace(":method", "GET")
+    request:streamInfo():dynamicMetadata():set("malha", "head", true)
+  end
   if call[4] then request:streamInfo():dynamicMetadata():set("malha", "response_body", call[4]) end
   local body = call[3] and request:body()
   if body and body:length() > 0 then
@@ -103,8 +109,12 @@ end
 function envoy_on_response(response)
   local ours = response:streamInfo():dynamicMetadata():get("malha")
   local headers = response:headers()
-  if not ours or headers:get(":status") ~= "200" or headers:get("content-type") ~= "application/json" then return end
+  local whole = headers:get(":status") == "200" and headers:get("content-type") == "application/json"
+  if not ours or not (ours.head or whole) then return end
   local body = response:body()
-  local inner = body and body:getBytes(0, body:length()):match('^{"' .. ours.response_body .. '":(.*)}$')
-  if inner then response:headers():replace("content-length", body:setBytes(inner)) end
+  if not body then return end
+  local said = body:getBytes(0, body:length())
+  if whole and ours.response_body then said = said:match('^{"' .. ours.response_body .. '":(.*)}$') or said end
+  body:setBytes(ours.head and "" or said)
+  response:headers():replace("content-length", tostring(#said)) -- of a head too
 end

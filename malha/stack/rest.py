@@ -28,7 +28,9 @@ def script(files: list[FileDescriptor]) -> str:
             _describe(method.input_type, messages)
             body = _quoted(method.input_type.full_name)
         unwrapped = _quoted(rule.response_body) if rule.response_body else "false"
-        calls.append(f"{{{_quoted(verb.upper())}, {_quoted(_pattern(rule, verb))}, {body}, {unwrapped}}}")
+        streams = str(method.server_streaming).lower()
+        path = _quoted(_pattern(rule, verb))
+        calls.append(f"{{{_quoted(verb.upper())}, {path}, {body}, {unwrapped}, {streams}}}")
     tables = ",\n  ".join(f"[{_quoted(name)}] = {fields}" for name, fields in messages.items())
     return fill(TEMPLATE, messages=f"{{\n  {tables}\n}}", calls="{\n  " + ",\n  ".join(calls) + "\n}")
 

@@ -35,6 +35,16 @@ async def test_a_call_without_a_deadline_gets_one(edge: Edge) -> None:
     assert 290 < edge.gateway.remaining <= 300
 
 
+async def test_who_asks_for_the_head_alone_gets_what_it_would_stand_over(edge: Edge) -> None:
+    for path in ("/healthz", "/v1/runs?page_size=2", "/v1/runs?bogus=2"):
+        async with edge.rest.get(path) as whole, edge.rest.head(path) as head:
+            assert (head.status, await head.read()) == (whole.status, b"")
+            for name in ("content-type", "content-length"):
+                assert head.headers[name] == whole.headers[name]
+    async with edge.rest.head(f"/v1/runs/{RUN}/events") as head:
+        assert head.status == 404, "a stream has none"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
