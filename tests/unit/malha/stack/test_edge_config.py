@@ -30,14 +30,15 @@ def test_envoys_refusals_speak_with_the_words_of_ours(refusal: Refusal) -> None:
 
 def test_every_http_rule_has_its_row() -> None:
     calls = re.findall(
-        r'^  \{"(\w+)", "([^"]+)", ("[\w.]+"|false), ("\w+"|false)\},?$',
+        r'^  \{"(\w+)", "([^"]+)", ("[\w.]+"|false), ("\w+"|false), (true|false)\},?$',
         rest.script(descriptors.contract()),
         re.M,
     )
-    assert ("POST", "^/v1/runs/?$", '"malha.api.gateway.v1.CreateRunRequest"', '"run"') in calls
-    assert ("POST", "^/v1/runs/[^/]+:cancel/?$", '"malha.api.gateway.v1.CancelRunRequest"', '"run"') in calls
-    assert ("GET", "^/v1/runs/[^/]+/events/?$", "false", "false") in calls
-    assert ("GET", "^/v1/runs/?$", "false", "false") in calls
+    create, cancel = (f'"malha.api.gateway.v1.{name}RunRequest"' for name in ("Create", "Cancel"))
+    assert ("POST", "^/v1/runs/?$", create, '"run"', "false") in calls
+    assert ("POST", "^/v1/runs/[^/]+:cancel/?$", cancel, '"run"', "false") in calls
+    assert ("GET", "^/v1/runs/[^/]+/events/?$", "false", "false", "true") in calls
+    assert ("GET", "^/v1/runs/?$", "false", "false", "false") in calls
 
 
 def test_a_blank_that_nothing_fills_is_an_error(tmp_path: Path) -> None:
