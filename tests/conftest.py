@@ -34,6 +34,15 @@ def nats_url(nats_server: RunningServer) -> str:
     return nats_server.url
 
 
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A nats-server of this test alone, to be taken away or set up wrongly."""
+    server = RunningServer(servers.nats(tmp_path), tmp_path / "nats.log")
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def nats_cluster(tmp_state: Path) -> Iterator[NatsCluster]:
     """Three nats-servers without users. A test that kills one starts it again."""

@@ -49,7 +49,7 @@ class MemoryLedger:
             self.reserved += sign * (held if spent is None else 0)
         self.entries[key] = reserved, settled
 
-    async def asked(self) -> bool:
+    def asked(self) -> bool:
         """Whether anyone asked for money."""
         return bool(self.calls)
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from malha.run.nats_journal import Connection, connect, ensure_streams
-from malha.stack import servers
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.servers import RunningServer
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[RunningServer]:
-    server = RunningServer(servers.nats(tmp_path), tmp_path / "nats.log")
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -10,32 +10,14 @@ from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.gateway.v1.admin_service_pb2 import CreateApiKeyRequest
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.clock import FakeClock
+from malha.testing.keys import MemoryKeys
 from malha_gateway.administration import Administration
 from malha_gateway.authentication import Authenticator, import_development_key, require
-from malha_gateway.keys import StoredKey, digest, key_id_of, new_key
+from malha_gateway.keys import digest, key_id_of, new_key
 
 ADMIN = Principal(
     tenant="acme", subject="ana", key_id="a", tier=Tier.TIER_PRO, scopes=["runs", "knowledge", "admin"]
 )
-
-
-class Keys:
-    """A key store in a dictionary that counts how often it is asked."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, StoredKey] = {}
-        self.asked = 0
-
-    async def find(self, key_id: str) -> StoredKey | None:
-        self.asked += 1
-        return self.kept.get(key_id)
-
-    async def put(self, key: StoredKey) -> None:
-        self.kept[key.principal.key_id] = key
-
-    async def revoke(self, key_id: str, at: datetime) -> None:
-        key = self.kept[key_id]
-        self.kept[key_id] = StoredKey(key.principal, key.digest, key.expires_at, key.revoked_at or at)
 
 
 class Door:
@@ -43,7 +25,7 @@ class Door:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.keys = Keys()
+        self.keys = MemoryKeys()
         self.authenticator = Authenticator(self.keys, self.clock, memory_seconds=2)
         self.administration = Administration(self.keys, self.authenticator, self.clock)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import cast
 
 import pytest
@@ -13,30 +12,15 @@ from malha.api.gateway.v1.admin_service_pb2 import CreateApiKeyRequest
 from malha.api.planner.v1.planner_service_pb2 import ListRunsResponse, RunRow
 from malha.errors import ErrorReason, MalhaError, unavailable
 from malha.testing.clock import FakeClock
+from malha.testing.keys import MemoryKeys
 from malha.wire import acting_for, current
 from malha_gateway.administration import Administration
 from malha_gateway.authentication import Authenticator
-from malha_gateway.keys import StoredKey
 from malha_gateway.ports import Planner
 from malha_gateway.revocation import Revocation
 from malha_gateway.runs import Runs
 
 ADMIN = Principal(tenant="acme", subject="ana", tier=Tier.TIER_PRO, scopes=["runs", "knowledge", "admin"])
-
-
-class Keys:
-    def __init__(self) -> None:
-        self.kept: dict[str, StoredKey] = {}
-
-    async def find(self, key_id: str) -> StoredKey | None:
-        return self.kept.get(key_id)
-
-    async def put(self, key: StoredKey) -> None:
-        self.kept[key.principal.key_id] = key
-
-    async def revoke(self, key_id: str, at: datetime) -> None:
-        key = self.kept[key_id]
-        self.kept[key_id] = StoredKey(key.principal, key.digest, key.expires_at, key.revoked_at or at)
 
 
 class Mesh:
@@ -68,7 +52,7 @@ class Mesh:
 
 class House:
     def __init__(self) -> None:
-        self.clock, self.mesh, self.keys = FakeClock(), Mesh(), Keys()
+        self.clock, self.mesh, self.keys = FakeClock(), Mesh(), MemoryKeys()
         administration = Administration(
             self.keys, Authenticator(self.keys, self.clock, memory_seconds=2), self.clock
         )

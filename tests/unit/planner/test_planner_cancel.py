@@ -303,9 +303,9 @@ async def test_a_cancellation_while_a_dead_workers_money_cannot_be_settled_yet_l
     shop.ledger.away = 10**6
     async with asyncio.timeout(10):
         working = asyncio.create_task(shop.worker().handle(replace(item, delivery=2)))
-        await until(lambda: answered(shop.ledger.away < 10**6))
+        await until(lambda: shop.ledger.away < 10**6)
         await shop.cancel(item)
-        await until(lambda: answered(shop.ledger.away < 10**6 - 3))
+        await until(lambda: shop.ledger.away < 10**6 - 3)
         shop.ledger.away = 0
         await working
     assert len(shop.ledger.calls) == asked + 1, "all of it in one request"
@@ -314,7 +314,3 @@ async def test_a_cancellation_while_a_dead_workers_money_cannot_be_settled_yet_l
     assert state.finished.status == FinalStatus.FINAL_STATUS_CANCELLED
     assert shop.ledger.reserved == 0
     assert shop.ledger.spent == 100 == state.finished.cost.amount_microusd
-
-
-async def answered(answer: bool) -> bool:
-    return answer

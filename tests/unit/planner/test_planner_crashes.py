@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from malha import errors
 from malha.api.run.v1.record_pb2 import Abandonment, Effect, FinalStatus, ParkReason, StepOutcome
-from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ResolveResponse, ToolResult
+from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, ExecuteResponse, ToolResult
 from malha.errors import MalhaError, reason_named
-from malha.testing.planner import Crash, CrashAt, HoldAt, MemoryItem, asks, found, says
+from malha.testing.planner import Crash, CrashAt, MemoryItem, asks, found, says
 from malha.testing.records import ended
 from malha.testing.shop import Shop, until
 
@@ -218,156 +217,12 @@ async def test_a_finished_branch_is_not_run_again_when_its_sibling_dies(shop: Sh
     assert [message.text for message in shop.model.shown[-1][3:]] == ["quick", "slow"]
 
 
-async def test_a_worker_paused_longer_than_its_lease_sends_nothing_more(shop: Shop) -> None:
-    shop.model.script = [asks(("count", {})), says("done")]
-    item = await shop.accept()
-    pause = HoldAt("tool_returned")
-    async with asyncio.timeout(10):
-        zombie = asyncio.create_task(shop.worker(pause).handle(item))
-        await pause.reached.wait()
-        owner = replace(item, delivery=2)
-        await shop.worker().handle(owner)
-        pause.go_on.set()
-        await zombie
-    assert owner.acks == 1
-    assert item.silent, "a zombie's ack deletes the item from under the new owner"
-    assert shop.counted == 1
-    assert shop.ledger.reserved == 0
-    after = [entry.record.epoch for entry in shop.journal.entries if entry.sequence > 5]
-    assert set(after) == {5}, "nothing of the zombie's after the takeover"
-
-
-async def test_a_takeover_ends_the_call_under_way_and_nothing_is_sent(shop: Shop) -> None:
-    shop.model.hold = asyncio.Event()
-    shop.model.script = [says("from whoever is let through")]
-    item = await shop.accept()
-    async with asyncio.timeout(10):
-        first = asyncio.create_task(shop.worker().handle(item))
-        await shop.model.entered.wait()
-        shop.model.entered.clear()
-        owner = replace(item, delivery=2)
-        second = asyncio.create_task(shop.worker().handle(owner))
-        await first
-        assert item.silent
-        shop.model.hold.set()
-        await second
-    assert owner.acks == 1
-    assert (await shop.answer(item)).text == "from whoever is let through"
-
-
-async def test_the_sixth_delivery_declares_the_run_dead_and_settles_what_is_open(shop: Shop) -> None:
-    shop.model.script = [says("never heard")]
-    item = await shop.accept()
-    for _ in range(5):
-        item = await shop.crash(item, CrashAt("after_model_started"))
-    await shop.run(item)
-    assert (await shop.failure(item))[0] == "TOO_MANY_DELIVERIES"
-    state = await shop.state(item)
-    assert state.finished is not None
-    assert state.finished.status == FinalStatus.FINAL_STATUS_DEAD
-    assert item.acks == 1
-    assert shop.ledger.reserved == 0
-    assert state.finished.cost.amount_microusd == shop.ledger.spent
-    assert state.finished.cost == state.cost
-
-
-async def test_a_run_that_gets_on_between_deaths_is_not_dead_however_often_it_was_delivered(
-    shop: Shop,
-) -> None:
-    """Six workers die under it, each after one result more: that is no run that is stuck."""
-    shop.model.script = [asks(("add", {"a": n})) for n in range(6)] + [says("21")]
-    item = await shop.accept(iterations=7)
-    for _ in range(6):
-        item = await shop.crash(item, CrashAt("after_tool_result"))
-    await shop.run(item)
-    assert (await shop.answer(item)).text == "21"
-
-
-async def _dies(request: object) -> ResolveResponse:
-    raise Crash
-
-
-async def test_a_replayed_run_does_nothing_again_that_its_journal_holds(shop: Shop) -> None:
-    shop.model.script = [asks(("count", {})), says("done")]
-    item = await shop.accept()
-    item = await shop.crash(item, CrashAt("after_tool_result"))
-    for _ in range(6):  # the first of them writes the tool's result
-        item = await shop.crash(item, CrashAt("after_model_started"))
-    await shop.run(item)
-    assert (await shop.state(item)).dead
-    heard = len(shop.model.shown)
-    await shop.replay(item)
-    await shop.run(MemoryItem(item.tenant, item.run_id, item=2))
-    state = await shop.state(item)
-    assert (await shop.answer(item)).text == "done"
-    assert shop.counted == 1
-    assert len(shop.model.shown) == heard + 1, "the first answer stands, the second was never heard"
-    assert shop.ledger.reserved == 0
-    assert state.finished is not None
-    assert state.finished.cost.amount_microusd == state.cost.amount_microusd == shop.ledger.spent
-
-
-@pytest.mark.parametrize(("boundary", "counts"), [("after_tool_started", 1), ("tool_returned", 1)])
-async def test_a_replayed_run_asks_what_became_of_a_tool_that_was_begun_when_it_died(
-    shop: Shop, boundary: str, counts: int
-) -> None:
-    shop.model.script = [asks(("count", {})), says("done")]
-    item = await shop.crash(await shop.accept(), CrashAt(boundary))
-    resolve, shop.toolbox.resolve = shop.toolbox.resolve, _dies  # type: ignore[method-assign] # workers die here
-    for _ in range(5):
-        with pytest.raises(Crash):
-            await shop.worker().handle(item)
-        item = replace(item, delivery=item.delivery + 1)
-    shop.toolbox.resolve = resolve  # type: ignore[method-assign] # it is mended
-    await shop.run(item)
-    assert (await shop.state(item)).dead
-    await shop.replay(item)
-    await shop.run(MemoryItem(item.tenant, item.run_id, item=2))
-    assert (await shop.answer(item)).text == "done"
-    assert shop.counted == counts
-    assert shop.ledger.reserved == 0
-    assert shop.ledger.spent == (await shop.state(item)).cost.amount_microusd
-
-
-async def test_a_replayed_run_has_its_whole_time_once_more(shop: Shop) -> None:
-    shop.model.script = [says("in time")]
-    item = await shop.accept(wall_seconds=0.3)
-    for _ in range(5):
-        item = await shop.crash(item, CrashAt("after_model_started"))
-    await shop.run(item)
-    accepted_at = (await shop.state(item)).accepted_at
-
-    async def its_time_is_over() -> bool:
-        return (datetime.now(UTC) - accepted_at).total_seconds() > 0.3
-
-    await until(its_time_is_over)
-    await shop.replay(item)
-    await shop.run(MemoryItem(item.tenant, item.run_id, item=2))
-    assert (await shop.answer(item)).text == "in time"
-
-
 async def test_an_item_of_a_broken_journal_is_done_with_and_nothing_is_written(shop: Shop) -> None:
     item = await shop.accept()
     await shop.append(item, ended("acme/" + item.run_id + "/1/2/1"))
     written = len(shop.journal.entries)
     await shop.run(item)
     assert (item.acks, len(shop.journal.entries)) == (1, written)
-
-
-async def test_a_second_hint_leaves_the_run_to_the_item_that_holds_it(shop: Shop) -> None:
-    shop.model.hold = asyncio.Event()
-    shop.model.script = [says("once")]
-    item = await shop.accept()
-    async with asyncio.timeout(10):
-        working = asyncio.create_task(shop.worker().handle(item))
-        await shop.model.entered.wait()
-        hint = MemoryItem(item.tenant, item.run_id, item=2, still_queued={1})
-        await shop.worker().handle(hint)
-        assert hint.acks == 1
-        shop.model.hold.set()
-        await working
-    assert len(shop.model.shown) == 1
-    assert item.acks == 1
 
 
 async def test_an_item_for_a_run_that_is_over_or_unknown_is_acknowledged_and_nothing_is_written(

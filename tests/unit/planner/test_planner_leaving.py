@@ -60,7 +60,7 @@ async def test_a_run_that_waits_for_money_is_left_at_once_and_waits_elsewhere(sh
     item = await shop.accept()
     worker = shop.worker()
     working = asyncio.create_task(worker.handle(item))
-    await until(lambda: _rests(item))
+    await until(lambda: item.rests > 0)
     worker.leaving.set()
     async with asyncio.timeout(10):
         await working
@@ -69,10 +69,6 @@ async def test_a_run_that_waits_for_money_is_left_at_once_and_waits_elsewhere(sh
     await shop.run(replace(item, delivery=2))
     assert (await shop.answer(item)).text == "hello"
     assert shop.ledger.reserved == 0
-
-
-async def _rests(item: MemoryItem) -> bool:
-    return item.rests > 0
 
 
 async def test_a_run_that_was_taken_over_is_not_given_back(shop: Shop) -> None:

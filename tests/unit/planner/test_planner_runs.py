@@ -8,19 +8,12 @@ from dataclasses import replace
 import pytest
 
 from malha.api.run.v1.chat_pb2 import Citation, Role
-from malha.api.run.v1.record_pb2 import (
-    Action,
-    Claimed,
-    FinalStatus,
-    JournalEvent,
-    Record,
-    StepOutcome,
-)
+from malha.api.run.v1.record_pb2 import Claimed, JournalEvent, Record, StepOutcome
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
-from malha.errors import ErrorReason, MalhaError, reason_named
+from malha.errors import ErrorReason, MalhaError
 from malha.run import Entry
-from malha.testing.planner import MemoryItem, asks, found, says
-from malha.testing.shop import Shop, until
+from malha.testing.planner import asks, found, says
+from malha.testing.shop import Shop
 
 
 def kinds(records: list[Record]) -> list[list[str | None]]:
@@ -78,38 +71,6 @@ async def test_a_hint_that_came_late_takes_no_run_from_who_has_it(shop: Shop) ->
     await shop.run(item)
     assert len(shop.journal.entries) == 2
     assert item.acks == 1
-
-
-async def test_every_step_is_settled_and_the_final_record_sums_what_the_ledger_holds(shop: Shop) -> None:
-    shop.model.script = [asks(("add", {"a": 1})), says("1")]
-    item = await shop.accept()
-    await shop.run(item)
-    state = await shop.state(item)
-    assert state.finished is not None
-    assert shop.ledger.reserved == 0
-    assert state.finished.cost.amount_microusd == shop.ledger.spent == 10 + 5 + 10
-    assert state.finished.usage.input_tokens == 14
-    assert state.cost.amount_microusd == shop.ledger.spent
-
-
-async def test_a_tool_that_costs_nothing_takes_no_round_trip_of_its_own_and_is_entered_all_the_same(
-    shop: Shop,
-) -> None:
-    shop.model.script = [asks(("free", {})), says("1")]
-    item = await shop.accept()
-    await shop.run(item)
-
-    assert kinds([entry.record for entry in shop.journal.entries])[3:5] == [
-        ["step_finished", "step_started"],
-        ["step_finished", "step_settled", "step_started"],
-    ]
-    assert shop.ledger.calls == ["authorize", "authorize", "settle"]
-    state = await shop.state(item)
-    assert set(shop.ledger.entries) == {step.key for step in state.steps}
-    assert set(shop.ledger.agents.values()) == {("helper", "7")}
-    assert [step.cost and step.cost.amount_microusd for step in state.steps] == [10, 0, 10]
-    assert state.finished is not None
-    assert state.finished.cost.amount_microusd == state.cost.amount_microusd == shop.ledger.spent == 20
 
 
 async def test_the_model_is_shown_question_calls_and_results_in_order(shop: Shop) -> None:
@@ -174,52 +135,6 @@ async def test_calls_of_one_message_run_at_the_same_time_each_under_its_own_step
     assert [message.text for message in shop.model.shown[1][3:]] == ["left", "right"]
 
 
-async def test_only_guarded_text_reaches_the_model_and_the_caller(shop: Shop) -> None:
-    async def leak(arguments: dict[str, object]) -> ToolResult:
-        del arguments
-        return found("the secret is 42", citations=[Citation(marker="[1]", quote="a secret quote")])
-
-    shop.toolbox.add("leak", leak)
-    shop.model.script = [asks(("leak", {})), says("the secret is out [1]")]
-    item = await shop.accept()
-    await shop.run(item)
-    assert shop.model.shown[1][3].text == "the [masked] is 42"
-    answer = await shop.answer(item)
-    assert answer.text == "the [masked] is out [1]"
-    assert [citation.quote for citation in answer.citations] == ["a [masked] quote"]
-    state = await shop.state(item)
-    assert state.answered is not None
-    assert state.answered.verdict.action == Action.ACTION_MASK
-
-
-async def test_a_blocked_answer_is_replaced_by_the_guards_and_the_verdict_is_kept(shop: Shop) -> None:
-    shop.model.script = [says("here is poison")]
-    item = await shop.accept()
-    await shop.run(item)
-    state = await shop.state(item)
-    assert (await shop.answer(item)).text == "[withheld]"
-    assert state.answered is not None
-    assert state.finished is not None
-    assert state.answered.verdict.action == Action.ACTION_BLOCK
-    assert list(state.answered.verdict.rules) == ["poison"]
-    assert state.finished.status == FinalStatus.FINAL_STATUS_SUCCEEDED
-
-
-async def test_a_blocked_tool_result_keeps_no_citation(shop: Shop) -> None:
-    async def poisoned(arguments: dict[str, object]) -> ToolResult:
-        del arguments
-        return found("poison", citations=[Citation(marker="[1]", quote="harmless")])
-
-    shop.toolbox.add("poisoned", poisoned)
-    shop.model.script = [asks(("poisoned", {})), says("nothing found [1]")]
-    item = await shop.accept()
-    await shop.run(item)
-    step = (await shop.state(item)).steps[1]
-    assert step.finished is not None
-    assert step.finished.outcome == StepOutcome.STEP_OUTCOME_BLOCKED
-    assert not (await shop.answer(item)).citations
-
-
 async def test_passages_of_two_searches_keep_markers_of_their_own(shop: Shop) -> None:
     async def search(arguments: dict[str, object]) -> ToolResult:
         name = str(arguments["q"])
@@ -254,118 +169,6 @@ async def test_a_model_that_refuses_ends_the_run_at_once(shop: Shop) -> None:
     assert await shop.failure(item) == ("MODEL_REFUSED", "no such model")
     assert len(shop.model.shown) == 1
     assert item.acks == 1
-
-
-async def test_without_money_no_model_is_called_and_the_run_names_the_limit(shop: Shop) -> None:
-    shop.ledger.limit = 50
-    item = await shop.accept()
-    await shop.run(item)
-    state = await shop.state(item)
-    assert state.finished is not None
-    assert state.finished.error_reason == "BUDGET_EXCEEDED"
-    assert dict(state.finished.error_metadata) == {
-        "scope": "tenant",
-        "limit_microusd": "50",
-        "left_microusd": "50",
-    }
-    assert shop.model.shown == []
-
-
-async def test_a_run_waits_for_money_that_is_held_outside_its_slot(shop: Shop) -> None:
-    shop.ledger.limit = 190
-    shop.ledger.enter("somebody/else", 100, None)
-    shop.model.script = [says("here I am")]
-    item = await shop.accept()
-    running = asyncio.create_task(shop.run(item))
-    await until(lambda: _rests(item, 2))
-    assert shop.model.shown == []
-    shop.ledger.enter("somebody/else", 100, 0)
-    await running
-    assert (await shop.answer(item)).text == "here I am"
-
-
-async def test_where_too_many_wait_for_money_a_run_is_refused_with_the_limit_it_meets(shop: Shop) -> None:
-    shop.ledger.limit = 190
-    shop.ledger.enter("somebody/else", 100, None)
-    item = await shop.accept()
-    item.crowded = True
-    await shop.run(item)
-    assert (await shop.failure(item))[0] == "BUDGET_EXCEEDED"
-
-
-async def test_a_run_waits_for_money_no_longer_than_its_time(shop: Shop) -> None:
-    shop.ledger.limit = 190
-    shop.ledger.enter("somebody/else", 100, None)
-    item = await shop.accept(wall_seconds=0.3)
-    await shop.run(item)
-    assert (await shop.failure(item))[0] == "BUDGET_EXCEEDED"
-    assert item.rests
-
-
-async def _rests(item: MemoryItem, times: int) -> bool:
-    return item.rests >= times
-
-
-async def test_an_answer_is_as_long_as_the_money_for_it(shop: Shop) -> None:
-    shop.ledger.fitting_output = 12
-    shop.model.script = [says("short")]
-    item = await shop.accept()
-    await shop.run(item)
-    assert (await shop.answer(item)).text == "short"
-    assert shop.model.allowed == [12]
-
-
-async def test_money_that_others_may_give_back_is_waited_for(shop: Shop) -> None:
-    shop.ledger.limit = 100
-    shop.ledger.enter("another", 40, None)
-    shop.model.script = [says("patience")]
-    item = await shop.accept()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(shop.worker().handle(item))
-        await until(shop.ledger.asked)
-        shop.ledger.enter("another", 40, 0)
-    assert (await shop.answer(item)).text == "patience"
-
-
-@pytest.mark.parametrize("refusal", ["DEPENDENCY_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"])
-async def test_a_cost_service_that_is_away_or_silent_for_a_moment_is_waited_for(
-    shop: Shop, refusal: str
-) -> None:
-    shop.ledger.away, shop.ledger.refusal = 2, reason_named(refusal)
-    shop.model.script = [says("back")]
-    item = await shop.accept()
-    await shop.run(item)
-    assert (await shop.answer(item)).text == "back"
-
-
-FAILED_CLOSED = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_EXCEEDED")
-
-
-async def test_no_model_is_called_while_the_cost_service_is_away(shop: Shop) -> None:
-    shop.ledger.away = 3  # of a run's last 0.15 seconds two askings, and its first settling
-    shop.model.script = [says("for nothing")]
-    item = await shop.accept(wall_seconds=0.15)
-    await shop.run(item)
-    assert (await shop.failure(item))[0] in FAILED_CLOSED
-    assert shop.model.shown == []
-
-
-async def test_no_tool_that_costs_money_is_called_while_the_cost_service_is_away(shop: Shop) -> None:
-    async def paid(arguments: dict[str, object]) -> ToolResult:
-        del arguments
-        return found("for nothing")
-
-    shop.toolbox.add("paid", paid, price=5)
-    shop.model.hold = asyncio.Event()
-    shop.model.script = [asks(("paid", {})), says("never")]
-    item = await shop.accept(wall_seconds=0.3)
-    running = asyncio.create_task(shop.run(item))
-    await shop.model.entered.wait()
-    shop.ledger.away = 4  # a run asks three times in 0.3 seconds, at most
-    shop.model.hold.set()
-    await running
-    assert (await shop.failure(item))[0] in FAILED_CLOSED
-    assert shop.toolbox.ran == []
 
 
 async def test_an_agent_that_is_gone_fails_the_run_and_names_those_there_are(shop: Shop) -> None:

@@ -174,10 +174,7 @@ async def test_cancelled_in_the_middle_of_a_text_what_was_streamed_is_settled(sh
     item = await shop.accept(stream=True)
     running = asyncio.create_task(shop.run(item))
 
-    async def heard() -> bool:
-        return bool(shop.deltas.told)
-
-    await until(heard)
+    await until(lambda: bool(shop.deltas.told))
     await shop.cancel(item, "enough")
     await running
     state = await shop.state(item)
