@@ -66,7 +66,7 @@ def _export(provider: TracerProvider, endpoint: str) -> None:
             giving_up = threading.Timer(_LAST_SECONDS, exporter.shutdown)  # ends the call under way, too
             giving_up.start()
             try:
-                super().shutdown()
+                super().shutdown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
             finally:
                 giving_up.cancel()
 
