@@ -3,7 +3,8 @@
 nats-py reconnects by itself, and keeps what is published meanwhile. What it does not do is tell more
 than one listener that the server is back, or keep its peace about credentials; this does both. Its
 requests wait by ``asyncio.wait_for``, which on Python 3.11 costs a tenth of a millisecond and loses
-cancellations that arrive together with the answer (cpython issue 86296); ours do not.
+cancellations that arrive together with the answer (cpython issue 86296); ours do not. And it closes for
+good on most errors that a server says before it hangs up; ours connects again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,15 @@ with without("aiohttp"):  # for NATS over websockets alone
 
 _CLOSE_SECONDS = 2.0
 _NOBODY = "503"
+_REFUSED_ONE = "permissions violation"  # one subscription or message; the connection stays
+
+
+class _Client(nats.aio.client.Client):
+    async def _process_err(self, err_msg: str) -> None:
+        error = nats.errors.Error(f"nats: {err_msg}")
+        await self._error_cb(error)
+        if _REFUSED_ONE not in err_msg:
+            await self._process_op_err(error)
 
 
 class Connection:
@@ -36,7 +46,7 @@ class Connection:
     """
 
     def __init__(self, name: str) -> None:
-        self.nc = nats.aio.client.Client()
+        self.nc = _Client()
         self.js: nats.js.JetStreamContext = self.nc.jetstream()
         self._name = name
         self._listeners: list[Callable[[], None]] = []

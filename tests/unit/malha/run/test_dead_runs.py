@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
@@ -117,7 +119,7 @@ def test_a_value_beyond_its_field_breaks_its_run_and_no_reader_of_many(event: Jo
 
 
 def test_a_value_that_a_later_version_knows_is_announced_by_its_number() -> None:
-    entry = stored([*LIVED, RUN.record(ended(TWO, StepOutcome.ValueType(77)), epoch=FIRST)])
+    entry = stored([*LIVED, RUN.record(ended(TWO, cast(StepOutcome, 77)), epoch=FIRST)])
     assert [fact.status for _, fact in facts(entry[-1], fold(entry))] == ["77"]
 
 
