@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
@@ -47,7 +48,10 @@ def hashed(tenant: str) -> str:
 
 
 def _dumps(event: Mapping[str, Any], **_: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:  # half a surrogate pair, a number beyond 64 bits, a key that is no text
+        return json.dumps(event, default=str, skipkeys=True)
 
 
 def _with_trace(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
