@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from malha_guard.phrases import Lexicon, Phrase, PhraseError
 from malha_guard.reading import Reading
 
+_PARTS = frozenset({"weight", "in_results", "says", "phrases", "marks"})
 _SENTENCE_END = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
 _TOGETHER = 600
 """Characters between hits that are weighed together."""
@@ -85,8 +86,13 @@ class Rulebook:
 
 
 def _rule(name: str, row: Mapping[str, Any]) -> Rule:
-    weight = float(row["weight"])
-    in_results = float(row.get("in_results", weight))
+    if unknown := row.keys() - _PARTS:
+        raise PhraseError(f"{name}: unknown {', '.join(sorted(unknown))}")
+    try:
+        weight = float(row["weight"])
+        in_results = float(row.get("in_results", weight))
+    except ValueError:
+        raise PhraseError(f"{name}: weights are numbers") from None
     if not (0 < weight <= 1 and 0 < in_results <= 1):
         raise PhraseError(f"{name}: weights lie above 0 and at most at 1")
     return Rule(f"injection.{name}", str(row["says"]), weight, in_results)
