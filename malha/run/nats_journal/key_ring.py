@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nats.aio.msg import Msg
 
 from malha.api.run.v1.record_pb2 import Sealed
+from malha.errors import ConfigurationError
 from malha.run.nats_journal.connection import Connection
 from malha.run.nats_journal.overwriting import overwrite
 from malha.run.nats_journal.streams import KEY_SUBJECTS, KEYS, key_subject
@@ -28,13 +29,15 @@ _TENANTS_KEPT = 10_000
 
 
 def read_master_key(path: Path) -> bytes:
-    """The 32 bytes that ``path`` holds in hex. Raises ValueError for anything else, without quoting it."""
+    """The 32 bytes that ``path`` holds in hex. ConfigurationError for anything else, without quoting it."""
     try:
         key = bytes.fromhex(path.read_text().strip())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
-        raise ValueError(f"{path.name} must hold {_KEY_BYTES} bytes in hex")
+        raise ConfigurationError(f"{path.name} must hold {_KEY_BYTES} bytes in hex")
     return key
 
 
