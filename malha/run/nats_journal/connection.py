@@ -27,6 +27,7 @@ with without("aiohttp"):  # for NATS over websockets alone
 
 _CLOSE_SECONDS = 2.0
 _NOBODY = "503"
+_MOST_ERRORS = 32
 _REFUSED_ONE = "permissions violation"  # one subscription or message; the connection stays
 
 
@@ -52,7 +53,8 @@ class Connection:
         self._listeners: list[Callable[[], None]] = []
         self._up = asyncio.Event()
         self._closing = False
-        self._last_error = ""
+        self._errors: set[str] = set()
+        """What was logged since the server was there last."""
         self._inbox = ""
         self._asked = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
@@ -143,11 +145,12 @@ class Connection:
         self._up.set()
 
     async def _on_error(self, error: Exception) -> None:
-        # Ten attempts a second fail alike during an outage: one line is news. The text of a client
-        # error names operations and subjects, never the credentials.
-        if self._closing or str(error) == self._last_error:
+        # Ten attempts a second fail alike during an outage, or in turns where there are several servers:
+        # one line of each kind is news. The text of a client error names operations and subjects, never
+        # the credentials.
+        if self._closing or str(error) in self._errors or len(self._errors) >= _MOST_ERRORS:
             return
-        self._last_error = str(error)
+        self._errors.add(str(error))
         log.warning("nats_error", client=self._name, error=type(error).__name__, text=str(error))
 
     async def _on_disconnected(self) -> None:
@@ -157,7 +160,7 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         self._up.set()
-        self._last_error = ""
+        self._errors.clear()
         log.info("nats_reconnected", client=self._name)
         for callback in tuple(self._listeners):
             callback()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from malha.run.nats_journal import connect
 
@@ -74,5 +75,16 @@ async def test_one_refused_subject_leaves_the_connection_as_it_is(server: tuple[
             await connection.nc.flush()
         assert connection.connected
         assert len(served.clients) == 1
+    finally:
+        await connection.close()
+
+
+async def test_servers_that_fail_in_turns_are_a_line_each(server: tuple[Server, str]) -> None:
+    connection = await connect(server[1], name="test")
+    try:
+        with capture_logs() as logged:
+            for turn in range(50):
+                await connection._on_error(OSError(f"server {turn % 3} refuses"))
+        assert [line["text"][:8] for line in logged] == ["server 0", "server 1", "server 2"]
     finally:
         await connection.close()
