@@ -76,6 +76,9 @@ _ASSIGNED = re.compile(
 )
 
 
+_DIGITS = frozenset("0123456789")
+
+
 def find_credentials(reading: Reading) -> Iterator[Finding]:
     """Every secret (``secret.<issuer>``, ``secret.assigned``); the span covers the secret alone."""
     plain = reading.plain
@@ -96,7 +99,7 @@ def find_credentials(reading: Reading) -> Iterator[Finding]:
 
 def _is_secret(name: str, value: str) -> bool:
     """Words and placeholders are no secrets; a password needs less randomness than a key."""
-    has_digit = any(c.isdigit() for c in value)
+    has_digit = not _DIGITS.isdisjoint(value)
     if name in _PASSWORDS:
         return has_digit or (not value.isalpha() and entropy(value) > 2.5)
     return len(value) >= 16 and has_digit and entropy(value) > 3.2

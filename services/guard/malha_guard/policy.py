@@ -62,6 +62,8 @@ class StagePolicy:
         for key in keys:
             if not any(rule == key or rule.startswith(key + ".") for rule in rules):
                 raise PolicyError(f"stages.{name}.actions: no rule or family {key!r}")
+        if keys.get(LENGTH) in {Action.ACTION_FLAG, Action.ACTION_MASK}:
+            raise PolicyError(f"stages.{name}.actions.length: block or allow")
         self._actions = {rule: _longest(keys, rule) for rule in rules}
         self.families = frozenset(
             rule.split(".")[0] for rule, action in self._actions.items() if action != Action.ACTION_ALLOW

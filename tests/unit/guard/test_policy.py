@@ -14,6 +14,9 @@ from malha_guard.judge import judge
 from malha_guard.policy import Policy, PolicyError
 
 RULES = (BUNDLED.parent / "injection.yaml").read_text(encoding="utf-8")
+TWICE = BUNDLED.read_text(encoding="utf-8").replace(
+    "    replacement:", "    actions: {length: block}\n    replacement:"
+)
 CARD = "4111 1111 1111 1111"
 
 
@@ -70,6 +73,7 @@ def test_a_block_outweighs_a_mask(tmp_path: Path) -> None:
     [
         ("input", {"actions": {"pii.cfp": "mask"}}),
         ("input", {"actions": {"pii": "hide"}}),
+        ("input", {"actions": {"length": "flag"}}),
         ("input", {"maximum": 3}),
         ("input", {"max_chars": -1}),
         ("input", {"max_chars": "many"}),
@@ -90,6 +94,7 @@ def test_a_policy_with_a_mistake_is_refused(tmp_path: Path, stage: str, row: dic
         "",
         "[]",
         BUNDLED.read_text(encoding="utf-8") + "replacment: x\n",
+        TWICE,
         "name: x",
         "injection_rules: injection.yaml",
         "{",
