@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from malha.errors import ConfigurationError
@@ -26,7 +26,7 @@ class ServiceSettings(BaseSettings):
     share_ports: bool = False
     """Whether another process of the same user may listen on the same addresses, to take this one's place
     without a gap. On where nobody watches over it: a forgotten process goes on getting half of all calls."""
-    metrics_listen: str = ""
+    metrics_listen: str = Field(default="", pattern=r"^(\S*:\d{1,5})?$")
     """Address of the Prometheus endpoint; empty serves none, and dashboards stay blank."""
     port_file: str = ""
     """File to write the bound gRPC port to once calls are served; empty writes none."""
@@ -44,9 +44,9 @@ class ServiceSettings(BaseSettings):
     """Valkey for caches and rate limits; away, both fail open and are counted."""
     otlp_endpoint: str = ""
     """OTLP/gRPC collector for spans; empty keeps none."""
-    trace_sampling: float = 1.0
+    trace_sampling: float = Field(default=1.0, ge=0, le=1)
     """Share of traces kept, 0 to 1, decided where the trace begins."""
-    log_level: str = "info"
+    log_level: str = Field(default="info", pattern="(?i)^(debug|info|warning|error)$")
     """debug, info, warning or error."""
 
 

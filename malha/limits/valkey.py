@@ -72,7 +72,8 @@ class Valkey:
             raise
         except (RedisError, OSError) as error:  # a deadline that passed is an OSError
             metrics.LIMITS_FAILED_OPEN.labels(part).inc()
-            log.warning("valkey_failed", part=part, error=type(error).__name__)
+            if isinstance(error, ResponseError):
+                log.warning("valkey_refused", part=part, error=type(error).__name__)
             return None
 
     @property
@@ -101,11 +102,13 @@ class Valkey:
                     await self._exchange(batch)
             except Exception as error:  # whatever it is, nobody may be left waiting
                 self._rest_until = time.monotonic() + _REST_AFTER_FAILURE
-                await self._connection.disconnect(nowait=True)
-                for _, answer in (*batch, *self._waiting):
-                    if not answer.done():
-                        answer.set_exception(error)
+                unanswered = [answer for _, answer in (*batch, *self._waiting) if not answer.done()]
                 self._waiting.clear()
+                for answer in unanswered:
+                    answer.set_exception(error)
+                # once for all of them: a store that is away must not flood the log that tells of it
+                log.warning("valkey_failed", error=type(error).__name__, commands=len(unanswered))
+                await self._connection.disconnect(nowait=True)
             except asyncio.CancelledError:
                 for _, answer in (*batch, *self._waiting):
                     answer.cancel()

@@ -5,6 +5,8 @@ Pure. Facts are thin: ids, status, amounts and sequence, never a word of content
 
 from __future__ import annotations
 
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
 from malha.api.event.v1.alert_pb2 import Alert
 from malha.api.event.v1.event_pb2 import RunFact
 from malha.api.gateway.v1.run_pb2 import RunStatus
@@ -125,7 +127,7 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         _describe_step(fact, state.attempt(event.step_started.key))
     elif kind == "step_finished":
         finished = event.step_finished
-        fact.status = _spelled(StepOutcome.Name(finished.outcome), "STEP_OUTCOME_")
+        fact.status = _spelled(StepOutcome, finished.outcome, "STEP_OUTCOME_")
         fact.error_reason = finished.error_reason
         fact.usage.CopyFrom(finished.usage)
         fact.cost.CopyFrom(finished.cost)
@@ -144,7 +146,7 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
     elif kind == "proposed":
         proposed = event.proposed
         fact.step, fact.kind, fact.name = proposed.step, "tool", proposed.tool
-        fact.risk = _spelled(Risk.Name(proposed.risk), "RISK_")
+        fact.risk = _spelled(Risk, proposed.risk, "RISK_")
         fact.hash = proposed.hash.hex()
         fact.status = "waiting" if proposed.approvals else "running"
         return "run.approval_requested" if proposed.approvals else "run.notified"
@@ -153,14 +155,14 @@ def _describe(event: JournalEvent, fact: RunFact, state: RunState) -> str:
         if not state.heeded:
             return ""
         fact.step, fact.hash = decided.step, decided.hash.hex()
-        fact.status = _spelled(Decision.Name(decided.decision), "DECISION_")
+        fact.status = _spelled(Decision, decided.decision, "DECISION_")
     elif kind == "parked":
         fact.status = "waiting"
         fact.error_reason = _WAITS_FOR.get(event.parked.reason, "")
     elif kind == "cancel_requested" or kind == "archived":
-        fact.status = _spelled(RunStatus.Name(state.status), "RUN_STATUS_")
+        fact.status = _spelled(RunStatus, state.status, "RUN_STATUS_")
     elif kind == "finished":
-        fact.status = _spelled(FinalStatus.Name(event.finished.status), "FINAL_STATUS_")
+        fact.status = _spelled(FinalStatus, event.finished.status, "FINAL_STATUS_")
         fact.error_reason = event.finished.error_reason
         fact.usage.CopyFrom(event.finished.usage)
         fact.cost.CopyFrom(event.finished.cost)
@@ -180,5 +182,6 @@ def _describe_step(fact: RunFact, step: StepState | None) -> None:
         fact.name = step.started.name
 
 
-def _spelled(name: str, prefix: str) -> str:
-    return name.removeprefix(prefix).lower()
+def _spelled(enum: EnumTypeWrapper, value: int, prefix: str) -> str:
+    """The name of a value; its number where only a later version knows its name."""
+    return enum.Name(value).removeprefix(prefix).lower() if value in enum.values() else str(value)

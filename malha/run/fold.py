@@ -13,7 +13,7 @@ from malha.api.run.v1.record_pb2 import FinalStatus, Finished, JournalEvent, Rec
 from malha.run.journal import Entry
 from malha.run.position import Position
 from malha.run.proposals import Proposal, Ruling
-from malha.run.state import BrokenJournalError, RunState, StepState
+from malha.run.state import FINAL_STATUS, BrokenJournalError, RunState, StepState
 from malha.run.sums import add_cost, add_usage
 
 
@@ -25,10 +25,13 @@ def fold(entries: Iterable[Entry], state: RunState | None = None) -> RunState:
     Raises:
         BrokenJournalError: no entries and no state, or records that no correct writer can have left.
     """
-    for entry in entries:
-        if state is None:
-            state = RunState(entry)
-        _fold_entry(state, entry)
+    try:
+        for entry in entries:
+            if state is None:
+                state = RunState(entry)
+            _fold_entry(state, entry)
+    except ValueError as error:  # a key that is none, a time or an amount out of range
+        raise BrokenJournalError("a value that no field of its kind can have") from error
     if state is None:
         raise BrokenJournalError("a run without records")
     return state
@@ -174,6 +177,7 @@ def _parked(state: RunState, event: JournalEvent, entry: Entry) -> None:
     _progressed(state)
     if state.claim is not None:
         state.spent.add(state.claim.item)
+    event.parked.wake_at.ToDatetime()  # ValueError here, where it breaks one run, and no reader of many
     state.parked = event.parked
     state.parked_at = entry.time
     state.claim = None
@@ -200,6 +204,8 @@ def _cancel_requested(state: RunState, event: JournalEvent, _entry: Entry) -> No
 def _finished(state: RunState, event: JournalEvent, entry: Entry) -> None:
     if state.finished is not None:
         raise BrokenJournalError("finished twice")
+    if event.finished.status not in FINAL_STATUS:
+        raise BrokenJournalError("an end of no known kind")
     state.finished = event.finished
     state.failure = event.content
     state.finished_at = entry.time

@@ -30,7 +30,7 @@ from malha.run.keys import parse_step_key, step_key
 from malha.run.position import Position
 from malha.run.proposals import Proposal, Ruling, Standing
 
-_FINAL_STATUS = {
+FINAL_STATUS = {
     FinalStatus.FINAL_STATUS_SUCCEEDED: RunStatus.RUN_STATUS_SUCCEEDED,
     FinalStatus.FINAL_STATUS_FAILED: RunStatus.RUN_STATUS_FAILED,
     FinalStatus.FINAL_STATUS_CANCELLED: RunStatus.RUN_STATUS_CANCELLED,
@@ -184,7 +184,7 @@ class RunState:
         if self.dropped is not None:
             return RunStatus.RUN_STATUS_CANCELLED
         if self.finished is not None:
-            return _FINAL_STATUS[self.finished.status]
+            return FINAL_STATUS[self.finished.status]
         if self.parked is not None:
             return RunStatus.RUN_STATUS_WAITING
         return RunStatus.RUN_STATUS_RUNNING if self.claim is not None else RunStatus.RUN_STATUS_QUEUED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
@@ -16,28 +17,43 @@ from malha.telemetry.traces import trace_id
 
 with without("rich"):
     import structlog
+    from structlog.stdlib import ProcessorFormatter
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 def configure(service: str, level: str) -> None:
-    """Send every log line of this process to stderr as JSON, from ``level`` up."""
+    """Send every log line of this process to stderr as JSON, from ``level`` up; of the libraries' lines,
+    warnings and errors."""
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _with_trace,
-            _with_hashed_tenant,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            _constant("service", service),
-            structlog.processors.JSONRenderer(serializer=_dumps),
-        ],
+        processors=[*_common(service), _rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    of_libraries = logging.StreamHandler(sys.stderr)
+    of_libraries.setFormatter(foreign(service))
+    logging.basicConfig(handlers=[of_libraries], level=logging.WARNING)
+
+
+def foreign(service: str) -> logging.Formatter:
+    """Makes lines like ours of what libraries log."""
+    return ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *_common(service)],
+        processors=[ProcessorFormatter.remove_processors_meta, _rendered],
+    )
+
+
+def _common(service: str) -> list[structlog.typing.Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        _with_trace,
+        _with_hashed_tenant,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _constant("service", service),
+    ]
 
 
 @lru_cache(4096)
@@ -47,7 +63,13 @@ def hashed(tenant: str) -> str:
 
 
 def _dumps(event: Mapping[str, Any], **_: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:  # half a surrogate pair, a number beyond 64 bits, a key that is no text
+        return json.dumps(event, default=str, skipkeys=True)
+
+
+_rendered = structlog.processors.JSONRenderer(serializer=_dumps)
 
 
 def _with_trace(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

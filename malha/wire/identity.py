@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from malha.api.common.v1.principal_pb2 import Principal
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -47,15 +48,19 @@ class Identity:
 
     @classmethod
     def load(cls, secrets_dir: Path, service: str) -> Identity:
-        """Read ``<service>.key`` and every ``*.pub`` of a folder."""
-        key = load_pem_private_key((secrets_dir / f"{service}.key").read_bytes(), password=None)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise TypeError(f"{service}.key is not an Ed25519 key")
+        """Read ``<service>.key`` and every ``*.pub`` of a folder; ConfigurationError where one is none."""
+        path = secrets_dir / f"{service}.key"
         known: dict[str, Ed25519PublicKey] = {}
-        for path in secrets_dir.glob("*.pub"):
-            public = load_pem_public_key(path.read_bytes())
-            if isinstance(public, Ed25519PublicKey):
-                known[path.stem] = public
+        try:
+            key = load_pem_private_key(path.read_bytes(), password=None)
+            if not isinstance(key, Ed25519PrivateKey):
+                raise TypeError("it is not an Ed25519 key")
+            for path in secrets_dir.glob("*.pub"):
+                public = load_pem_public_key(path.read_bytes())
+                if isinstance(public, Ed25519PublicKey):
+                    known[path.stem] = public
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ConfigurationError(f"{path} cannot be used: {error}") from error
         return cls(service, key, known)
 
     def mint(self, callee: str, principal: Principal) -> str:

@@ -9,8 +9,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from malha.limits.valkey import Valkey
+from malha.stack.free_ports import free_port
+from malha.telemetry import metrics
 from malha.testing.forgetting import forgotten
 from malha.testing.servers import RunningServer
 
@@ -53,3 +56,13 @@ async def test_the_connection_keeps_nothing_of_the_call_that_opened_it(valkey_ur
     valkey = Valkey(valkey_url)
     await forgotten(valkey.ping)
     await valkey.close()
+
+
+async def test_an_absent_store_is_counted_for_each_command_and_logged_once() -> None:
+    valkey = Valkey(f"redis://127.0.0.1:{free_port()}")
+    before = metrics.LIMITS_FAILED_OPEN.labels("cache")._value.get()
+    with capture_logs() as logged:
+        assert await asyncio.gather(*(valkey.ask("cache", "GET", str(i)) for i in range(50))) == [None] * 50
+    await valkey.close()
+    assert metrics.LIMITS_FAILED_OPEN.labels("cache")._value.get() == before + 50
+    assert [(line["event"], line["commands"]) for line in logged] == [("valkey_failed", 50)]

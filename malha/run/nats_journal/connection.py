@@ -3,7 +3,8 @@
 nats-py reconnects by itself, and keeps what is published meanwhile. What it does not do is tell more
 than one listener that the server is back, or keep its peace about credentials; this does both. Its
 requests wait by ``asyncio.wait_for``, which on Python 3.11 costs a tenth of a millisecond and loses
-cancellations that arrive together with the answer (cpython issue 86296); ours do not.
+cancellations that arrive together with the answer (cpython issue 86296); ours do not. And it closes for
+good on most errors that a server says before it hangs up; ours connects again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ with without("aiohttp"):  # for NATS over websockets alone
 
 _CLOSE_SECONDS = 2.0
 _NOBODY = "503"
+_MOST_ERRORS = 32
+_REFUSED_ONE = "permissions violation"  # one subscription or message; the connection stays
+
+
+class _Client(nats.aio.client.Client):
+    async def _process_err(self, err_msg: str) -> None:
+        error = nats.errors.Error(f"nats: {err_msg}")
+        await self._error_cb(error)
+        if _REFUSED_ONE not in err_msg:
+            await self._process_op_err(error)
 
 
 class Connection:
@@ -36,13 +47,14 @@ class Connection:
     """
 
     def __init__(self, name: str) -> None:
-        self.nc = nats.aio.client.Client()
+        self.nc = _Client()
         self.js: nats.js.JetStreamContext = self.nc.jetstream()
         self._name = name
         self._listeners: list[Callable[[], None]] = []
         self._up = asyncio.Event()
         self._closing = False
-        self._last_error = ""
+        self._errors: set[str] = set()
+        """What was logged since the server was there last."""
         self._inbox = ""
         self._asked = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
@@ -133,11 +145,12 @@ class Connection:
         self._up.set()
 
     async def _on_error(self, error: Exception) -> None:
-        # Ten attempts a second fail alike during an outage: one line is news. The text of a client
-        # error names operations and subjects, never the credentials.
-        if self._closing or str(error) == self._last_error:
+        # Ten attempts a second fail alike during an outage, or in turns where there are several servers:
+        # one line of each kind is news. The text of a client error names operations and subjects, never
+        # the credentials.
+        if self._closing or str(error) in self._errors or len(self._errors) >= _MOST_ERRORS:
             return
-        self._last_error = str(error)
+        self._errors.add(str(error))
         log.warning("nats_error", client=self._name, error=type(error).__name__, text=str(error))
 
     async def _on_disconnected(self) -> None:
@@ -147,7 +160,7 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         self._up.set()
-        self._last_error = ""
+        self._errors.clear()
         log.info("nats_reconnected", client=self._name)
         for callback in tuple(self._listeners):
             callback()

@@ -12,7 +12,7 @@ import nats.errors
 from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 
-from malha.api.run.v1.record_pb2 import Record
+from malha.api.run.v1.record_pb2 import JournalEvent, Record, StepFinished
 from malha.clock import Clock, SystemClock
 from malha.errors import ErrorReason, MalhaError
 from malha.run.journal import TIMED, Entry, Fenced
@@ -54,7 +54,7 @@ class NatsJournal:
         try:
             sequence = await self._log.append(where, data, expected=expected)
         except Refused as refused:
-            raise Fenced([_entry(stored) for stored in refused.stored]) from None
+            raise Fenced([_entry(where, stored) for stored in refused.stored]) from None
         except TooLargeError:
             raise _too_large() from None
         exact = any(event.WhichOneof("event") in TIMED for event in record.events)
@@ -83,7 +83,8 @@ class NatsJournal:
         return stored.time
 
     async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
-        return [_entry(stored) for stored in await self._log.load(subject(tenant, run_id), after=after)]
+        where = subject(tenant, run_id)
+        return [_entry(where, stored) for stored in await self._log.load(where, after=after)]
 
     async def last_sequence(self, tenant: str, run_id: str) -> int:
         last = await self._log.last(subject(tenant, run_id))
@@ -146,15 +147,26 @@ def entry_of(message: Msg) -> Entry:
     metadata = message.metadata
     if metadata.stream != RUNS:
         raise ValueError("not a record of the journal")
-    record = Record.FromString(message.data)
     # from whole numbers: as a float, the time would differ by a microsecond from what a load answers
     nanoseconds = int(message.reply.split(".")[-2])
     time = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    record = _record(message.subject, message.data)
     return Entry(metadata.sequence.stream, time, record, len(message.data))
 
 
-def _entry(stored: Stored) -> Entry:
-    return Entry(stored.sequence, stored.time, Record.FromString(stored.data), len(stored.data))
+def _entry(where: str, stored: Stored) -> Entry:
+    return Entry(stored.sequence, stored.time, _record(where, stored.data), len(stored.data))
+
+
+def _record(where: str, data: bytes) -> Record:
+    """What was stored on the subject. Bytes that are no record read as an end without a start: they break
+    the one run they stand in, as whatever no correct writer left, and stop no reader of others."""
+    try:
+        return Record.FromString(data)
+    except DecodeError:
+        tenant, run_id = where.split(".")[-2:]
+        broken = JournalEvent(step_finished=StepFinished())
+        return Record(tenant=tenant, run_id=run_id, events=[broken])
 
 
 def _too_large() -> MalhaError:

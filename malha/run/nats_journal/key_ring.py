@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nats.aio.msg import Msg
 
 from malha.api.run.v1.record_pb2 import Sealed
+from malha.errors import ConfigurationError
 from malha.run.nats_journal.connection import Connection
 from malha.run.nats_journal.overwriting import overwrite
 from malha.run.nats_journal.streams import KEY_SUBJECTS, KEYS, key_subject
@@ -28,13 +29,15 @@ _TENANTS_KEPT = 10_000
 
 
 def read_master_key(path: Path) -> bytes:
-    """The 32 bytes that ``path`` holds in hex. Raises ValueError for anything else, without quoting it."""
+    """The 32 bytes that ``path`` holds in hex. ConfigurationError for anything else, without quoting it."""
     try:
         key = bytes.fromhex(path.read_text().strip())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
-        raise ValueError(f"{path.name} must hold {_KEY_BYTES} bytes in hex")
+        raise ConfigurationError(f"{path.name} must hold {_KEY_BYTES} bytes in hex")
     return key
 
 
@@ -47,11 +50,13 @@ class NatsKeyRing:
         self._master = AESGCM(master_key)
         self._master_id = _key_id(master_key)
         self._kept: OrderedDict[str, list[DataKey]] = OrderedDict()
+        self._forgot = 0
+        """How often keys were forgotten: what was read before that is not kept after it."""
 
     async def listen(self) -> None:
         """From now on forget a tenant's keys when another process makes or destroys one, and all keys where
         that may not have been heard."""
-        self._connection.on_reconnect(self._kept.clear)
+        self._connection.on_reconnect(self._forget_all)
         await self._connection.nc.subscribe(KEY_SUBJECTS, cb=self._on_key)
 
     async def destroy(self, tenant: str) -> None:
@@ -59,11 +64,19 @@ class NatsKeyRing:
         new one, by which all who listen learn of it."""
         for stored in await self._log.load(key_subject(tenant)):
             await overwrite(self._connection, KEYS, stored.sequence)
-        self._kept.pop(tenant, None)
+        self._forget(tenant)
         await self._create(tenant)
 
     async def _on_key(self, message: Msg) -> None:
-        self._kept.pop(message.subject.rpartition(".")[2], None)
+        self._forget(message.subject.rpartition(".")[2])
+
+    def _forget(self, tenant: str) -> None:
+        self._kept.pop(tenant, None)
+        self._forgot += 1
+
+    def _forget_all(self) -> None:
+        self._kept.clear()
+        self._forgot += 1
 
     async def current(self, tenant: str) -> DataKey:
         keys = self._kept.get(tenant) or await self._load(tenant) or await self._create(tenant)
@@ -77,8 +90,10 @@ class NatsKeyRing:
         return None
 
     async def _load(self, tenant: str) -> list[DataKey]:
+        forgot = self._forgot
         stored = await self._log.load(key_subject(tenant))
-        return self._keep(tenant, [self._unwrap(tenant, message.data) for message in stored])
+        keys = [self._unwrap(tenant, message.data) for message in stored]
+        return self._keep(tenant, keys) if self._forgot == forgot else keys
 
     async def _create(self, tenant: str) -> list[DataKey]:
         secret = os.urandom(_KEY_BYTES)

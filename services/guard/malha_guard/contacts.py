@@ -10,7 +10,10 @@ from malha_guard.reading import Reading
 
 CONTACT_RULES = frozenset({"pii.email", "pii.phone"})
 
-_DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}")
+# it ends with its top-level name, whatever is glued to that: a dash, a digit
+_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9-]{1,63}\.){1,6}(?:[Xx][Nn]--[A-Za-z0-9-]{1,59}(?<!-)|[A-Za-z]{2,63})", re.ASCII
+)
 _LOCAL_LENGTH = 64  # RFC 5321, 4.5.3.1.1
 _LOCAL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.!#$%&'*+/=?^_{|}~-")
 
@@ -50,6 +53,6 @@ def _address(plain: str, at: int) -> tuple[int, int] | None:
     while start < at and plain[start] in ".'":
         start += 1
     domain = _DOMAIN.match(plain, at + 1)
-    if start == at or domain is None or not plain[domain.end() - 1].isalpha():
+    if start == at or domain is None:
         return None
     return start, domain.end()

@@ -30,6 +30,12 @@ _FORMS = (
     _Form("secret.google", ("GOCSPX-", "ya29."), re.compile(_B + r"(?:GOCSPX-|ya29\.)[\w-]{20,}", re.ASCII)),
     # OpenAI, and those who took over its prefix (Anthropic, OpenRouter, DeepSeek)
     _Form("secret.openai", ("sk-",), re.compile(_B + r"sk-[\w-]{20,}", re.ASCII)),
+    # Hugging Face, Groq, xAI, NVIDIA, Replicate, Perplexity
+    _Form(
+        "secret.model",
+        ("hf_", "gsk_", "xai-", "nvapi-", "r8_", "pplx-"),
+        re.compile(_B + r"(?:hf_|gsk_|xai-|nvapi-|r8_|pplx-)[\w-]{30,}", re.ASCII),
+    ),
     _Form("secret.stripe", ("k_live_", "k_test_"), re.compile(_B + r"[sr]k_(?:live|test)_\w{16,}", re.ASCII)),
     _Form(
         "secret.github",
@@ -60,12 +66,17 @@ _FORMS = (
 
 CREDENTIAL_RULES = frozenset({*(form.rule for form in _FORMS), "secret.assigned"})
 
-_TELLING = ("key", "token", "secret", "password", "passwd", "senha", "pwd", "credential", "chave")
+_PASSWORDS = ("password", "passwd", "passphrase", "pwd", "senha", "contrasena")
+_TELLING = ("key", "token", "secret", "credential", "chave", *_PASSWORDS)
+# a quotation mark may be escaped: JSON that stands in JSON
 _ASSIGNED = re.compile(
-    r"\w{0,3}[\"'`]?[ \t]{0,3}(?:[:=]|=>| is | e )[ \t]{0,3}[\"'`]?(?P<value>[^\s\"'`,;<>\[\]{}()]{6,256})",
+    r"\w{0,3}(?:\\?[\"'`])?[ \t]{0,3}(?:(?: is| e| es)?[ \t]{0,3}(?:[:=]>?|->)| is | e | es )[ \t]{0,3}"
+    r"(?:\\?[\"'`])?(?P<value>(?:[^\s\\\"'`,;<>\[\]{}()]|\\(?![\"'`])){6,256})",
     re.ASCII,
 )
-_PASSWORDS = frozenset({"password", "passwd", "senha", "pwd"})
+
+
+_DIGITS = frozenset("0123456789")
 
 
 def find_credentials(reading: Reading) -> Iterator[Finding]:
@@ -88,7 +99,7 @@ def find_credentials(reading: Reading) -> Iterator[Finding]:
 
 def _is_secret(name: str, value: str) -> bool:
     """Words and placeholders are no secrets; a password needs less randomness than a key."""
-    has_digit = any(c.isdigit() for c in value)
+    has_digit = not _DIGITS.isdisjoint(value)
     if name in _PASSWORDS:
         return has_digit or (not value.isalpha() and entropy(value) > 2.5)
     return len(value) >= 16 and has_digit and entropy(value) > 3.2

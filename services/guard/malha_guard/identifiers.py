@@ -16,9 +16,10 @@ from malha_guard.finding import Finding
 from malha_guard.reading import Reading
 
 _DIGITS = re.compile(r"\d+")
-# eleven digits with at most two separators between neighbours; nothing shorter is an identifier
-_CANDIDATE = re.compile(r"\d(?:[ .\-/]{0,2}\d){10}")
+# eleven digits with at most three separators between neighbours; nothing shorter is an identifier
+_CANDIDATE = re.compile(r"\d(?:[ .\-/]{0,3}\d){10}")
 _SEPARATORS = frozenset(" .-/")
+_SPACED = frozenset({" - ", " . ", " / "})
 _LONGEST = 19
 
 # the alphanumeric CNPJ (from 2026), in one piece in capitals, or punctuated in any case
@@ -92,7 +93,8 @@ def _in_digits(reading: Reading) -> Iterator[Finding]:
 
 
 def _joined(plain: str, end: int, start: int) -> bool:
-    return start - end <= 2 and all(c in _SEPARATORS for c in plain[end:start])
+    between = plain[end : min(start, end + 4)]
+    return between in _SPACED or (len(between) <= 2 and _SEPARATORS.issuperset(between))
 
 
 def _in_run(reading: Reading, run: list[re.Match[str]]) -> Iterator[Finding]:

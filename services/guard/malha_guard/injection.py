@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 from malha_guard.phrases import Lexicon, Phrase, PhraseError
 from malha_guard.reading import Reading
 
+_PARTS = frozenset({"weight", "in_results", "says", "phrases", "marks"})
 _SENTENCE_END = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
 _TOGETHER = 600
 """Characters between hits that are weighed together."""
 _LONGEST_PASSAGE = 600
 """Characters that one finding may withhold before and after itself."""
+_LONGEST_QUOTATION = 200
+"""Characters of a quotation before and after a finding."""
 _QUOTES = {'"': '"', "`": "`", "“": "”", "«": "»", "‘": "’"}
 
 
@@ -69,21 +72,27 @@ class Rulebook:
         self._lexicon = Lexicon(lists, self._rule_of)
 
     def hits(self, reading: Reading) -> list[Hit]:
-        """Every rule that matches, once."""
+        """Every rule that matches, once, with all the places where it does."""
         lower = reading.lower
         hits = dict[Rule, list[tuple[int, int]]]()
         for phrase, spans in self._lexicon.search(lower).items():
             hits.setdefault(self._rule_of[phrase], []).extend(reading.span(*span) for span in spans)
         for mark, rule in self._marks.items():
             at = lower.find(mark)
-            if at >= 0:
+            while at >= 0:
                 hits.setdefault(rule, []).append(reading.span(at, at + len(mark)))
+                at = lower.find(mark, at + len(mark))
         return [Hit(rule, tuple(hits[rule])) for rule in self.rules if rule in hits]
 
 
 def _rule(name: str, row: Mapping[str, Any]) -> Rule:
-    weight = float(row["weight"])
-    in_results = float(row.get("in_results", weight))
+    if unknown := row.keys() - _PARTS:
+        raise PhraseError(f"{name}: unknown {', '.join(sorted(unknown))}")
+    try:
+        weight = float(row["weight"])
+        in_results = float(row.get("in_results", weight))
+    except ValueError:
+        raise PhraseError(f"{name}: weights are numbers") from None
     if not (0 < weight <= 1 and 0 < in_results <= 1):
         raise PhraseError(f"{name}: weights lie above 0 and at most at 1")
     return Rule(f"injection.{name}", str(row["says"]), weight, in_results)
@@ -106,7 +115,8 @@ def attempts(hits: Sequence[Hit], *, in_results: bool) -> list[Attempt]:
         near = dict.fromkeys(hits[index].rule for index in sorted({index for _, index in group}))
         rules = sorted(near, key=lambda rule: -rule.weight)
         weight = sum(rule.in_results if in_results else rule.weight for rule in rules)
-        result.append(Attempt(tuple(rules), round(weight, 6), tuple(span for span, _ in group)))
+        spans = tuple(dict.fromkeys(span for span, _ in group))
+        result.append(Attempt(tuple(rules), round(weight, 6), spans))
     return result
 
 
@@ -131,10 +141,8 @@ def passage(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _quotation(text: str, start: int, end: int) -> tuple[int, int] | None:
-    line_start = text.rfind("\n", 0, start) + 1
-    line_end = text.find("\n", end)
-    before = text[max(line_start, start - 200) : start]
-    after = text[end : min(line_end if line_end >= 0 else len(text), end + 200)]
+    before = text[max(0, start - _LONGEST_QUOTATION) : start].rpartition("\n")[2]
+    after = text[end : end + _LONGEST_QUOTATION].partition("\n")[0]
     for opening, closing in _QUOTES.items():
         opened, closed = before.rfind(opening), after.find(closing)
         if opened < 0 or closed < 0:

@@ -2,7 +2,7 @@
 
 A part can be let through once nothing that may follow changes what becomes of it. Every form the
 detectors know, but for a private key's block, ends with the line; within a line it is a word, or
-digits with single separators between. So only the last word and the last digits of a text are held back, and
+digits with a few separators between. So only the last word and the last digits of a text are held back, and
 whatever a mask reaches into. Lines are independent: what was let through up to a line's beginning is not
 looked at again.
 """
@@ -20,8 +20,8 @@ from malha_guard.reading import Reading
 WORD = 520
 """Characters of an unfinished word that are held back at most: an e-mail address, the longest form that
 is told only at its end, has 64 + 1 + 447. What may be a JSON Web Token is held back whatever its length."""
-DIGITS = 64
-"""Characters of unfinished digits that are held back at most: 19 digits with two separators between."""
+DIGITS = 80
+"""Characters of unfinished digits that are held back at most: 19 digits with three separators between."""
 _LONG = 4000
 """Characters under judgement above which they are judged only as they grow by half: the work stays linear."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -44,8 +44,6 @@ commonest do not count, as they stand alone in ordinary Portuguese and English."
 _ORDINARY_ALONE = frozenset("aeiost")
 _SPELLED_GAP = 8
 """Characters between two spelled-out words of one phrase."""
-_MOST_MATCHES = 16
-"""Matches of one phrase in one text; more would tell nothing new."""
 
 
 class PhraseError(ConfigurationError):
@@ -136,12 +134,12 @@ class Lexicon:
         ]
 
     def search(self, lower: str) -> dict[Phrase, list[tuple[int, int]]]:
-        """The phrases that stand in a text of lower case, each with the spans it covers (at most 16)."""
+        """The phrases that stand in a text of lower case, each with the spans it covers, in order."""
         ascii_only = lower if lower.isascii() else lower.encode("ascii", "replace").decode()
         flat = ascii_only.translate(_SEPARATING)
         tokens = flat.split()
         distinct = set(tokens)
-        hidden = self._hidden(distinct, tokens, ascii_only)
+        hidden, places = self._hidden(distinct, tokens, ascii_only)
         present = 0
         for token in distinct & self._bits.keys():
             present |= self._bits[token]
@@ -152,7 +150,7 @@ class Lexicon:
             return {}
         wanted = reduce(or_, (needs for needs, _, _ in possible))
         bits = self._bits
-        words = [Word(b, place, place) for place, t in enumerate(tokens) if (b := bits.get(t, 0) & wanted)]
+        words = [Word(b, places[at], at) for at, t in enumerate(tokens) if (b := bits.get(t, 0) & wanted)]
         if hidden:
             words = sorted(words + hidden, key=lambda word: word.place)
         spans = _Spans(flat)
@@ -164,8 +162,13 @@ class Lexicon:
                     found.setdefault(phrase, []).append((start, end))
         return found
 
-    def _hidden(self, distinct: set[str], tokens: list[str], lower: str) -> list[Word]:
-        """Words that are written so as not to be read by a machine."""
+    def _hidden(self, distinct: set[str], tokens: list[str], lower: str) -> tuple[list[Word], Sequence[int]]:
+        """Words that are written so as not to be read by a machine; and where each token comes in the
+        order of words.
+
+        A token of several words takes as many places. So no two words share one, and what can follow a
+        word within a gap is as little as the gap is wide.
+        """
         odd = {
             t: known
             for t in distinct
@@ -173,13 +176,16 @@ class Lexicon:
             if t not in self._bits and (known := self._within(t))
         }
         words: list[Word] = []
+        places: Sequence[int] = range(len(tokens))
         if odd:
-            for index, token in enumerate(tokens):
+            wider = (odd[token][-1][1] if token in odd else 0 for token in tokens)
+            places = [at + before for at, before in enumerate(itertools.accumulate(wider, initial=0))]
+            for at, token in enumerate(tokens):
                 if token in odd:
-                    words += (Word(known, index + place, index) for known, place in odd[token])
+                    words += (Word(known, places[at] + place, at) for known, place in odd[token])
         if len({t for t in distinct if len(t) == 1 and t.isalpha()} - _ORDINARY_ALONE) >= _FEWEST_SPELLED:
-            words += self._spelled_out(lower, len(tokens))
-        return words
+            words += self._spelled_out(lower, places[-1] + 1)
+        return words, places
 
     def _within(self, token: str) -> list[tuple[int, int]]:
         """The known words, with their places, of a token that is none itself."""
@@ -244,13 +250,10 @@ Steps = tuple[tuple[int, int], ...]
 
 def _matches(steps: Steps, words: list[Word]) -> Iterator[tuple[Word, Word]]:
     """First and last word of a phrase wherever it stands."""
-    head, found = steps[0][0], 0
+    head = steps[0][0]
     for index, word in enumerate(words):
         if head & word.bits and (last := _last(steps, words, index, 1)) is not None:
             yield word, last
-            found += 1
-            if found == _MOST_MATCHES:
-                return
 
 
 def _last(steps: Steps, words: list[Word], index: int, step: int) -> Word | None:

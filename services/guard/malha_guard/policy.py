@@ -7,7 +7,7 @@ is its name with a hash over everything it was made of, so that a verdict stays 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from malha.api.guard.v1.guard_service_pb2 import Stage
@@ -26,7 +26,9 @@ _ACTIONS = {
     "mask": Action.ACTION_MASK,
     "block": Action.ACTION_BLOCK,
 }
+_PARTS = frozenset({"name", "injection_rules", "stages"})
 _FIELDS = frozenset({"max_chars", "injection", "actions", "replacement"})
+_WEIGHTS = frozenset({"act_at", "flag_at"})
 
 
 class PolicyError(ConfigurationError):
@@ -44,13 +46,15 @@ class StagePolicy:
     """
 
     def __init__(self, name: str, row: Mapping[str, Any], rules: frozenset[str]) -> None:
-        unknown = row.keys() - _FIELDS
-        if unknown:
-            raise PolicyError(f"stages.{name}: unknown {', '.join(sorted(unknown))}")
         weights = row.get("injection", {})
-        self.max_chars = int(row.get("max_chars", 0))
-        self.act_at = float(weights.get("act_at", 1.0))
-        self.flag_at = float(weights.get("flag_at", self.act_at))
+        refuse_unknown(f"stages.{name}", row, _FIELDS)
+        refuse_unknown(f"stages.{name}.injection", weights, _WEIGHTS)
+        try:
+            self.max_chars = int(row.get("max_chars", 0))
+            self.act_at = float(weights.get("act_at", 1.0))
+            self.flag_at = float(weights.get("flag_at", self.act_at))
+        except (TypeError, ValueError, OverflowError):
+            raise PolicyError(f"stages.{name}: max_chars, act_at and flag_at are numbers") from None
         self.replacement = str(row.get("replacement", ""))
         if self.max_chars < 0 or not 0 < self.flag_at <= self.act_at:
             raise PolicyError(f"stages.{name}: max_chars is not negative, and 0 < flag_at <= act_at")
@@ -58,6 +62,8 @@ class StagePolicy:
         for key in keys:
             if not any(rule == key or rule.startswith(key + ".") for rule in rules):
                 raise PolicyError(f"stages.{name}.actions: no rule or family {key!r}")
+        if keys.get(LENGTH) in {Action.ACTION_FLAG, Action.ACTION_MASK}:
+            raise PolicyError(f"stages.{name}.actions.length: block or allow")
         self._actions = {rule: _longest(keys, rule) for rule in rules}
         self.families = frozenset(
             rule.split(".")[0] for rule, action in self._actions.items() if action != Action.ACTION_ALLOW
@@ -87,6 +93,8 @@ class Policy:
             {LENGTH, *IDENTIFIER_RULES, *CONTACT_RULES, *CREDENTIAL_RULES, *(r.id for r in rulebook.rules)}
         )
         try:
+            refuse_unknown("the policy", document, _PARTS)
+            refuse_unknown("stages", document["stages"], _STAGES.keys())
             self.version = f"{document['name']}@{hashlib.sha256(source).hexdigest()[:12]}"
             stages = document["stages"]
             self._stages = {
@@ -94,12 +102,16 @@ class Policy:
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise PolicyError(f"a policy has a name and the stages {', '.join(_STAGES)}: {error}") from error
-        if stages.keys() != _STAGES.keys():
-            raise PolicyError(f"unknown stage {', '.join(sorted(stages.keys() - _STAGES.keys()))}")
 
     def stage(self, stage: Stage) -> StagePolicy:
         """What holds at a stage."""
         return self._stages[stage]
+
+
+def refuse_unknown(where: str, row: Mapping[str, Any], known: Set[str]) -> None:
+    """Raise PolicyError for a key that nothing reads: what it was meant to say would not hold."""
+    if unknown := sorted(map(str, row.keys() - known)):
+        raise PolicyError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
 
 
 def _action(stage: str, key: str, value: object) -> Action:

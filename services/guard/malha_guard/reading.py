@@ -20,6 +20,9 @@ _LOOKALIKES = dict(
         strict=True,
     )
 )
+_LOOKALIKES.update(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnopqrstuvwyz", strict=True))
+for first in (0x1F150, 0x1F170):  # white letters on black, round and square
+    _LOOKALIKES.update((chr(first + at), chr(ord("A") + at)) for at in range(26))
 # Above this many distinct characters nothing more is remembered: hostile text must not fill memory.
 _REMEMBERED = 20_000
 
@@ -46,6 +49,8 @@ def _read(character: str) -> str:
         return "\n"
     if category == "Zs":
         return " "
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
     parts = (c for c in unicodedata.normalize("NFKD", character) if unicodedata.category(c) != "Mn")
     return "".join(_LOOKALIKES.get(c, c) for c in parts)
 

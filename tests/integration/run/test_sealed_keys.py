@@ -8,6 +8,7 @@ import pytest
 from malha.api.run.v1.record_pb2 import Content
 from malha.run import Sealer, UnsealableError, run_id_for
 from malha.run.nats_journal import KEYS, Connection, NatsKeyRing, connect, read_master_key
+from malha.run.nats_journal.subject_log import Stored
 
 
 async def test_the_stored_key_is_not_the_key(connection: Connection) -> None:
@@ -73,6 +74,34 @@ async def test_a_process_that_was_cut_off_while_a_key_was_destroyed_seals_with_t
     sealed = await Sealer(keys).seal(*place, content)
     assert await Sealer(NatsKeyRing(connection, b"m" * 32)).open(*place, sealed) == content
     await cut.close()
+
+
+async def test_a_key_that_is_destroyed_while_it_is_read_is_not_kept(
+    connection: Connection, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = run_id_for("x", None)[:20]
+    other = await connect(nats_url, name="other")
+    destroyer = NatsKeyRing(other, b"m" * 32)
+    old = await destroyer.current(tenant)
+    keys, heard = NatsKeyRing(connection, b"m" * 32), asyncio.Event()
+    await keys.listen()
+    load, on_key = keys._log.load, keys._on_key
+
+    async def overtaken(subject: str) -> list[Stored]:
+        read = await load(subject)
+        monkeypatch.undo()
+        watched = await connection.nc.subscribe(subject)
+        await destroyer.destroy(tenant)
+        await on_key(await watched.next_msg(5))
+        heard.set()
+        return read
+
+    monkeypatch.setattr(keys._log, "load", overtaken)
+    await keys.current(tenant)
+    assert heard.is_set()
+    assert await keys.find(tenant, old.key_id) is None
+    assert await keys.current(tenant) == await destroyer.current(tenant)
+    await other.close()
 
 
 def test_a_master_key_is_32_bytes_in_hex(tmp_path: Path) -> None:

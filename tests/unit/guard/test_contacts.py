@@ -19,7 +19,14 @@ def test_an_address_is_found_whole(address: str) -> None:
     assert found(f"escreva para {address}, obrigado") == [address]
 
 
-@pytest.mark.parametrize("text", ["@decorator", "user@localhost", "a @ b", "x@1.2", "@", "a@b."])
+@pytest.mark.parametrize("after", ["—she", "-", "--", "2", ".2", ".", "_", "\u2026", "/inbox"])
+def test_an_address_is_found_whatever_is_glued_to_it(after: str) -> None:
+    assert [one[:15] for one in found(f"to ana@example.com{after} at once")] == ["ana@example.com"]
+
+
+@pytest.mark.parametrize(
+    "text", ["@decorator", "user@localhost", "a @ b", "x@1.2", "@", "a@b.", "left-pad@1.3.0-beta"]
+)
 def test_an_at_sign_alone_is_no_address(text: str) -> None:
     assert found(text) == []
 

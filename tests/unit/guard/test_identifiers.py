@@ -28,7 +28,7 @@ def luhn(base: str) -> str:
 @st.composite
 def cards(draw: st.DrawFn) -> str:
     number = luhn("4" + draw(st.text("0123456789", min_size=14, max_size=14)))
-    separator = draw(st.sampled_from(["", " ", "-", ".", "\u00a0"]))
+    separator = draw(st.sampled_from(["", " ", "-", ".", "\u00a0", " - ", " \u2013 "]))
     return separator.join(number[i : i + 4] for i in range(0, 16, 4))
 
 

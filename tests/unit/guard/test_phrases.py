@@ -112,6 +112,7 @@ def test_any_text_can_be_searched(text: str) -> None:
         "ignoreprevious",
         "ign0re previous x ",
         "a1 ",
+        "ignoreprevious" * 100 + " ",
     ],
 )
 def test_the_work_of_a_hostile_text_grows_as_the_text_does(

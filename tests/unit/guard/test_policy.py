@@ -13,6 +13,10 @@ from malha_guard.adapters.policy_files import BUNDLED, PolicyFile
 from malha_guard.judge import judge
 from malha_guard.policy import Policy, PolicyError
 
+RULES = (BUNDLED.parent / "injection.yaml").read_text(encoding="utf-8")
+TWICE = BUNDLED.read_text(encoding="utf-8").replace(
+    "    replacement:", "    actions: {length: block}\n    replacement:"
+)
 CARD = "4111 1111 1111 1111"
 
 
@@ -69,9 +73,14 @@ def test_a_block_outweighs_a_mask(tmp_path: Path) -> None:
     [
         ("input", {"actions": {"pii.cfp": "mask"}}),
         ("input", {"actions": {"pii": "hide"}}),
+        ("input", {"actions": {"length": "flag"}}),
         ("input", {"maximum": 3}),
         ("input", {"max_chars": -1}),
+        ("input", {"max_chars": "many"}),
+        ("input", {"max_chars": float("inf")}),
         ("input", {"injection": {"act_at": 0.5, "flag_at": 1}}),
+        ("input", {"injection": {"act_at": "low"}}),
+        ("input", {"injection": {"acts_at": 0.5}}),
     ],
 )
 def test_a_policy_with_a_mistake_is_refused(tmp_path: Path, stage: str, row: dict[str, object]) -> None:
@@ -80,7 +89,17 @@ def test_a_policy_with_a_mistake_is_refused(tmp_path: Path, stage: str, row: dic
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "name: x", "injection_rules: injection.yaml", "{", "injection_rules: no.yaml"]
+    "text",
+    [
+        "",
+        "[]",
+        BUNDLED.read_text(encoding="utf-8") + "replacment: x\n",
+        TWICE,
+        "name: x",
+        "injection_rules: injection.yaml",
+        "{",
+        "injection_rules: no.yaml",
+    ],
 )
 def test_a_file_that_is_no_policy_is_refused(tmp_path: Path, text: str) -> None:
     written(tmp_path)
@@ -90,7 +109,14 @@ def test_a_file_that_is_no_policy_is_refused(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["lists: {}", "- 1", "lists: {A: 'x('}\nrules: {}\nseams: {weight: 1, marks: [], says: x}"]
+    "broken",
+    [
+        RULES.replace("in_results:", "in_result:", 1),
+        RULES.replace("weight: 1.0", "weight: all", 1),
+        "lists: {}",
+        "- 1",
+        "lists: {A: 'x('}\nrules: {}\nseams: {weight: 1, marks: [], says: x}",
+    ],
 )
 def test_broken_injection_rules_are_refused(tmp_path: Path, broken: str) -> None:
     written(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,3 +35,14 @@ def test_a_span_covers_the_joints_inside_it() -> None:
     reading = Reading("x i\u200bg\u0301n y")
     assert reading.plain == "x ign y"
     assert reading.written[slice(*reading.span(2, 5))] == "i\u200bg\u0301n"
+
+
+@pytest.mark.parametrize("written", ["ɪɢɴᴏʀᴇ", "🅸🅶🅽🅾🆁🅴", "🅘🅖🅝🅞🅡🅔", "ⓘⓖⓝⓞⓡⓔ", "𝕚𝕘𝕟𝕠𝕣𝕖", "іgnоrе"])
+def test_letters_that_look_alike_read_alike(written: str) -> None:
+    assert Reading(written).lower == "ignore"
+
+
+@given(st.text(st.characters(categories=["Nd"]), min_size=1))
+def test_digits_of_any_script_read_as_their_values(written: str) -> None:
+    assert [int(c) for c in Reading(written).plain] == [int(c) for c in written]
+    assert Reading(written).plain.isascii()

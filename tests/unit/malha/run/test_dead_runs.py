@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from malha.api.gateway.v1.run_pb2 import RunStatus
-from malha.api.run.v1.record_pb2 import Abandonment, FinalStatus, Record, StepKind
-from malha.run import BrokenJournalError, Entry, RunState, facts, fold, fold_whatever, wakes
+from malha.api.run.v1.record_pb2 import (
+    Abandonment,
+    FinalStatus,
+    Finished,
+    JournalEvent,
+    Parked,
+    Record,
+    StepKind,
+    StepOutcome,
+    StepStarted,
+)
+from malha.run import BrokenJournalError, Entry, RunState, facts, fold, fold_whatever, wake_time, wakes
 from malha.testing.journals import journals, stored
 from malha.testing.records import RecordsOf, abandoned, ended, finished, started
 
@@ -80,6 +93,34 @@ def test_a_journal_that_breaks_is_that_of_a_dead_run_from_there_on() -> None:
     assert state.finished.error_reason == "JOURNAL_BROKEN"
     assert state.last_sequence == entries[-1].sequence, "so that an operator's word can be appended"
     assert state.steps == []
+
+
+FAR_AWAY = Timestamp(seconds=10**17)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        JournalEvent(step_started=StepStarted(key="no key", step=1)),
+        JournalEvent(parked=Parked(wake_at=FAR_AWAY)),
+        JournalEvent(finished=Finished()),
+        JournalEvent(finished=Finished(status=99)),  # type: ignore[arg-type]  # what no version knows
+        ended(TWO, microusd=2**63 - 1),
+    ],
+    ids=["key", "time", "no end", "unknown end", "amount"],
+)
+def test_a_value_beyond_its_field_breaks_its_run_and_no_reader_of_many(event: JournalEvent) -> None:
+    entries = stored([*LIVED, RUN.record(event, epoch=FIRST)])
+    state = fold_whatever(entries)
+    assert state.broken
+    assert state.status == RunStatus.RUN_STATUS_DEAD
+    assert wake_time(state) is None
+    assert [kind for kind, _ in facts(entries[-1], state)] == ["run.finished"]
+
+
+def test_a_value_that_a_later_version_knows_is_announced_by_its_number() -> None:
+    entry = stored([*LIVED, RUN.record(ended(TWO, cast(StepOutcome, 77)), epoch=FIRST)])
+    assert [fact.status for _, fact in facts(entry[-1], fold(entry))] == ["77"]
 
 
 def test_a_journal_that_does_not_even_begin_is_no_run() -> None:
