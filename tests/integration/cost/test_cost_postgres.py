@@ -19,7 +19,13 @@ from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
 from malha.testing.money import Till, limit, tool
 from malha.testing.shop import until
 from malha_cost.accountant import Accountant
-from malha_cost.adapters import postgres_audit, postgres_ledger, postgres_reach, postgres_statements
+from malha_cost.adapters import (
+    postgres_audit,
+    postgres_ledger,
+    postgres_reach,
+    postgres_statements,
+    sqlite_audit,
+)
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
 from malha_cost.budget import House
@@ -451,3 +457,15 @@ async def test_a_database_that_is_away_or_was_never_migrated_stops_the_start(she
     for url in (shelf.server.url("postgres", SERVICE), "postgresql://x@/y?host=/nonexistent"):
         with pytest.raises(ConfigurationError, match="the ledger's"):
             await PostgresLedger.open(url, House(1))
+
+
+@pytest.mark.parametrize("password", ["s3/cret", "s3#cret", "s3?cret"])
+async def test_an_address_that_cannot_be_read_is_refused_without_a_piece_of_its_password(
+    password: str,
+) -> None:
+    url = f"postgresql://malha:{password}@127.0.0.1/cost"
+    with pytest.raises(ConfigurationError, match="address") as start:
+        await PostgresLedger.open(url, House(1))
+    with pytest.raises(sqlite_audit.UnreadableError, match="address") as audit:
+        await postgres_audit.read(url)
+    assert "s3" not in f"{start.value} {audit.value}"

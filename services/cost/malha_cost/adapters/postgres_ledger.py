@@ -28,7 +28,7 @@ from malha_cost.accounts import NOBODY, moves
 from malha_cost.adapters import postgres_alerts
 from malha_cost.adapters import postgres_statements as sql
 from malha_cost.adapters.postgres_alerts import PostgresAlerts
-from malha_cost.adapters.postgres_reach import AWAY, connected, reached
+from malha_cost.adapters.postgres_reach import AWAY, NO_ADDRESS, connected, reached
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
 from malha_cost.ledger import Entry
@@ -79,6 +79,8 @@ class PostgresLedger:
             revision = await pool.fetchval("SELECT version_num FROM alembic_version")
         except (*AWAY, asyncpg.PostgresError) as error:
             raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
+        except ValueError:
+            raise ConfigurationError(f"the ledger's database cannot be used: {NO_ADDRESS}") from None
         if (revision or "") < REVISION:
             await pool.close()
             raise ConfigurationError(

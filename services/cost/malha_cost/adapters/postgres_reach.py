@@ -18,6 +18,8 @@ AWAY = (
     *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
     *(asyncpg.LockNotAvailableError, asyncpg.InternalClientError),
 )
+NO_ADDRESS = "its address is not understood; in a user or a password / ? # and the like are written as %XX"
+"""In place of what the driver says of it, which quotes a piece of the password."""
 SECONDS = 10.0
 """For a connection to be made, and for a statement."""
 SILENCE = "10s"
