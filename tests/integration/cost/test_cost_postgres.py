@@ -378,12 +378,31 @@ async def test_a_process_that_falls_silent_in_the_middle_holds_up_its_tenants_fo
     ledger = await postgres_book.open(House(10**6))
     till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
     monkeypatch.setattr(postgres_reach, "SILENCE", "100ms")
-    pool = await postgres_reach.connected(postgres_book.url)
+    pool = await postgres_reach.connected(postgres_book.url, 1)
     async with pool.acquire() as silent:
         lock = postgres_ledger._lock("tenant", "ana")
         await silent.execute(f"BEGIN; SELECT pg_advisory_xact_lock({lock})")
         assert (await till.reserve(tool("k", 5))).reserved
     await pool.close()
+
+
+async def test_however_many_wait_for_one_tenants_lock_another_tenants_money_is_reserved(
+    postgres_book: PostgresBook,
+) -> None:
+    ledger = await postgres_book.open(House(10**6))
+    ana, bia = (
+        Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()), name)
+        for name in ("ana", "bia")
+    )
+    lock = postgres_ledger._lock("tenant", "ana")
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("SELECT pg_advisory_lock($1)", lock)
+        setting = [asyncio.create_task(ana.judge.set_budget(ana.principal, limit(5))) for _ in range(16)]
+        await waiting(owner, postgres_ledger._READERS)
+        async with asyncio.timeout(5):
+            assert (await bia.reserve(tool("k", 5))).reserved
+        await owner.execute("SELECT pg_advisory_unlock($1)", lock)
+    await asyncio.gather(*setting)
 
 
 async def test_a_server_that_writes_no_longer_is_left_for_the_one_that_does(
