@@ -405,6 +405,23 @@ async def test_however_many_wait_for_one_tenants_lock_another_tenants_money_is_r
     await asyncio.gather(*setting)
 
 
+async def test_money_that_nobody_waits_for_any_more_is_not_reserved(postgres_book: PostgresBook) -> None:
+    ledger = await postgres_book.open(House(10**6))
+    till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+    lock = postgres_ledger._lock("tenant", "ana")
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("SELECT pg_advisory_lock($1)", lock)
+        asking = asyncio.create_task(till.reserve(tool("given up", 5)))
+        await waiting(owner, 1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await owner.execute("SELECT pg_advisory_unlock($1)", lock)
+    await till.reserve(tool("asked", 7))
+    assert await till.standing() == (0, 7)
+    assert (await till.reserve(tool("given up", 5))).reserved
+
+
 async def test_a_server_that_writes_no_longer_is_left_for_the_one_that_does(
     postgres_book: PostgresBook,
 ) -> None:

@@ -35,6 +35,7 @@ from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
 from malha_cost.ledger import Entry
 from malha_cost.loaded import Loaded, Where
+from malha_cost.ports import NobodyWaitsError
 from malha_cost.windows import moment, span
 
 REVISION = "0004"
@@ -214,8 +215,10 @@ class PostgresLedger:
         outcomes: list[Decision | Exception] = []
         entries: list[Entry] = []
         alerts: list[Alert] = []
-        for question, now, decide, _ in group:
+        for question, now, decide, answer in group:
             try:
+                if answer.done():
+                    raise NobodyWaitsError
                 decision = decide(question, loaded.of(question, now))
             except Exception as error:  # its own caller's to hear, and nobody else's
                 outcomes.append(error)
