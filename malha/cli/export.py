@@ -58,6 +58,7 @@ def export(
                     for record in page.records:
                         told = values(record) if form == Form.JSONL else meter_event(record, event, customer)
                         typer.echo(line(told))
+                sys.stdout.flush()  # what is not written down yet was not exported
                 place = page.next
             outcome = "all that is committed was exported"
         finally:

@@ -29,6 +29,8 @@ def show(tenant: str) -> None:
 @app.command()
 def link(tenant: str, customer: Annotated[str, typer.Argument(help="The customer's id, cus_...")]) -> None:
     """Let a customer of Stripe pay for a tenant, in place of any other."""
+    if not customer:
+        raise typer.BadParameter("name the customer, cus_...; that nobody pays any more is said by: unlink")
 
     async def main(client: Client) -> int:
         _tell(await client.link_customer(tenant, customer))

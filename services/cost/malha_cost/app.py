@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import date
 from typing import TYPE_CHECKING
 
 from malha import lifecycle
 from malha.api.common.v1.principal_pb2 import Tier
 from malha.api.cost.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from malha.clock import SystemClock
+from malha.errors import ConfigurationError, MalhaError
 from malha.sqlite import Database
 from malha.tasks import end
 from malha.wire import Identity, Server
@@ -23,6 +25,7 @@ from malha_cost.alerts import Told
 from malha_cost.budget import House
 from malha_cost.judge import Judge
 from malha_cost.ports import Ledger, UsageRecords
+from malha_cost.prices import PriceTable
 from malha_cost.servicer import CostServicer
 from malha_cost.settings import Settings
 from malha_cost.telling import Telling
@@ -39,9 +42,7 @@ async def main(settings: Settings) -> None:
     """Serve until told to stop."""
     clock = SystemClock()
     prices = price_file.load(*filter(None, (price_file.BUNDLED, settings.price_file)))
-    reference = _reference(settings.reference_model)
-    if reference:
-        prices.find(*reference, clock.now().date())  # a comparison without a price stops the start
+    reference = _reference(settings.reference_model, prices, clock.now().date())
     async with AsyncExitStack() as stack:
         book, records, alerts = await _opened(settings, stack)
         told = Told()
@@ -65,9 +66,16 @@ async def main(settings: Settings) -> None:
             await end(watching)
 
 
-def _reference(name: str) -> tuple[str, str] | None:
+def _reference(name: str, prices: PriceTable, today: date) -> tuple[str, str] | None:
+    """What usage is compared with, which has a price."""
+    if not name:
+        return None
     provider, _, model = name.partition("/")
-    return (provider, model) if name else None
+    try:
+        prices.find(provider, model, today)
+    except MalhaError as error:
+        raise ConfigurationError(f"MALHA_COST_REFERENCE_MODEL: {error.message}") from error
+    return provider, model
 
 
 async def _opened(

@@ -19,6 +19,10 @@ from malha_cost.ledger import Entry
 from malha_cost.spending import Batch, Findings, Hour, RunSum
 
 
+class NobodyWaitsError(Exception):
+    """Whoever asked gave up before it was decided; nobody hears this."""
+
+
 class Ledger(Protocol):
     """Entries, the balances they add up to, and budgets. Whatever is answered is on disk."""
 
@@ -28,7 +32,8 @@ class Ledger(Protocol):
         """Load what the question touches, decide, add the decision's entries: all in one transaction.
 
         Questions that touch the same money are taken one after the other. An error of ``decide`` is
-        raised here and leaves nothing behind.
+        raised here and leaves nothing behind. Whoever gives up before it is decided has asked nothing: a
+        database that stalled would afterwards hold money for all who came meanwhile and left.
         """
         ...
 

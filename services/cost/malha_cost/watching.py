@@ -38,8 +38,8 @@ from malha_cost.unusual import Rule, Usual, unusual, usual
 from malha_cost.windows import moment
 
 BEHIND = timedelta(seconds=6)
-"""An entry's time is taken before its transaction. Callers wait five seconds for that: by now it is there,
-also where the clocks of several processes are a little apart."""
+"""An entry's time is taken before its transaction. Callers wait five seconds, and nothing is decided for who
+has left: by now it is there, also where the clocks of several processes are a little apart."""
 _BATCH = 1000
 _LATE = timedelta(hours=1)
 """What is older alarms nobody any more: a watch that begins on an old ledger learns from it."""

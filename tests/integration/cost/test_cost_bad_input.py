@@ -30,6 +30,14 @@ def priced(field: str, amount: int) -> pb.Reservation:
     return asked
 
 
+def saying(path: str, text: str) -> pb.Reservation:
+    """A reservation that says so in the field of that path."""
+    asked = call("new", 1) if path.startswith("model.") else tool("new", 1)
+    *outer, field = path.split(".")
+    setattr(getattr(asked, outer[0]) if outer else asked, field, text)
+    return asked
+
+
 def usage(key: str, **counts: int) -> pb.Settlement:
     return pb.Settlement(key=key, usage=Usage(**counts))
 
@@ -50,6 +58,16 @@ def component(asked: pb.Reservation, component: pb.Component) -> pb.Reservation:
     return asked
 
 
+# By field, the characters it holds at most.
+TEXTS = {
+    "key": 256,
+    "run_id": 64,
+    "agent": 64,
+    "agent_version": 64,
+    "model.provider": 64,
+    "model.model": 256,
+    "tool.tool": 256,
+}
 # Keys that are there before: "model" and "tool" are reserved, "settled" used 40 tokens, "paid" cost 7,
 # "guessed" was settled provisionally and corrected, "gone" was released.
 RESERVATIONS: list[tuple[str, pb.Reservation, int, str]] = [
@@ -66,8 +84,9 @@ RESERVATIONS: list[tuple[str, pb.Reservation, int, str]] = [
     ("negative limit", call("new", 1, limit=-1), BAD, "run_limit_microusd"),
     ("negative further calls", call("new", 1, further=-1), BAD, "further_calls"),
     ("no key", call("", 1), BAD, "key"),
-    ("too long a key", call("k" * 257, 1), BAD, "key"),
     ("no run", call("new", 1, run=""), BAD, "run_id"),
+    *((f"too long a {field}", saying(field, "x" * (most + 1)), BAD, field) for field, most in TEXTS.items()),
+    *((f"{field} that no text of a database holds", saying(field, "a\0"), BAD, field) for field in TEXTS),
     ("no price at all", pb.Reservation(key="new", run_id="r"), BAD, "priced"),
     (
         "no provider",
@@ -87,6 +106,7 @@ SETTLEMENTS: list[tuple[str, pb.Settlement, int, str]] = [
     ("unknown key", used("new", 1), UNKNOWN, "key"),
     ("unknown key at its ceiling", at_ceiling("new"), UNKNOWN, "key"),
     ("no key", used("", 1), BAD, "key"),
+    ("a key that no text of a database holds", used("a\0", 1), BAD, "key"),
     ("no figures", pb.Settlement(key="model"), BAD, "figures"),
     ("negative usage", usage("model", input_tokens=-1), BAD, "usage.input_tokens"),
     ("negative output", usage("model", output_tokens=-1), BAD, "usage.output_tokens"),

@@ -19,7 +19,13 @@ from malha.testing.ledgers import SERVICE, PostgresBook, PostgresShelf
 from malha.testing.money import Till, limit, tool
 from malha.testing.shop import until
 from malha_cost.accountant import Accountant
-from malha_cost.adapters import postgres_audit, postgres_ledger, postgres_reach, postgres_statements
+from malha_cost.adapters import (
+    postgres_audit,
+    postgres_ledger,
+    postgres_reach,
+    postgres_statements,
+    sqlite_audit,
+)
 from malha_cost.adapters.postgres_ledger import PostgresLedger
 from malha_cost.adapters.postgres_schema import migrate
 from malha_cost.budget import House
@@ -372,12 +378,48 @@ async def test_a_process_that_falls_silent_in_the_middle_holds_up_its_tenants_fo
     ledger = await postgres_book.open(House(10**6))
     till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
     monkeypatch.setattr(postgres_reach, "SILENCE", "100ms")
-    pool = await postgres_reach.connected(postgres_book.url)
+    pool = await postgres_reach.connected(postgres_book.url, 1)
     async with pool.acquire() as silent:
         lock = postgres_ledger._lock("tenant", "ana")
         await silent.execute(f"BEGIN; SELECT pg_advisory_xact_lock({lock})")
         assert (await till.reserve(tool("k", 5))).reserved
     await pool.close()
+
+
+async def test_however_many_wait_for_one_tenants_lock_another_tenants_money_is_reserved(
+    postgres_book: PostgresBook,
+) -> None:
+    ledger = await postgres_book.open(House(10**6))
+    ana, bia = (
+        Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()), name)
+        for name in ("ana", "bia")
+    )
+    lock = postgres_ledger._lock("tenant", "ana")
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("SELECT pg_advisory_lock($1)", lock)
+        setting = [asyncio.create_task(ana.judge.set_budget(ana.principal, limit(5))) for _ in range(16)]
+        await waiting(owner, postgres_ledger._READERS)
+        async with asyncio.timeout(5):
+            assert (await bia.reserve(tool("k", 5))).reserved
+        await owner.execute("SELECT pg_advisory_unlock($1)", lock)
+    await asyncio.gather(*setting)
+
+
+async def test_money_that_nobody_waits_for_any_more_is_not_reserved(postgres_book: PostgresBook) -> None:
+    ledger = await postgres_book.open(House(10**6))
+    till = Till(Judge(ledger, PriceTable([]), reference=None, clock=SystemClock()))
+    lock = postgres_ledger._lock("tenant", "ana")
+    async with session(postgres_book.owner_url) as owner:
+        await owner.execute("SELECT pg_advisory_lock($1)", lock)
+        asking = asyncio.create_task(till.reserve(tool("given up", 5)))
+        await waiting(owner, 1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await owner.execute("SELECT pg_advisory_unlock($1)", lock)
+    await till.reserve(tool("asked", 7))
+    assert await till.standing() == (0, 7)
+    assert (await till.reserve(tool("given up", 5))).reserved
 
 
 async def test_a_server_that_writes_no_longer_is_left_for_the_one_that_does(
@@ -451,3 +493,15 @@ async def test_a_database_that_is_away_or_was_never_migrated_stops_the_start(she
     for url in (shelf.server.url("postgres", SERVICE), "postgresql://x@/y?host=/nonexistent"):
         with pytest.raises(ConfigurationError, match="the ledger's"):
             await PostgresLedger.open(url, House(1))
+
+
+@pytest.mark.parametrize("password", ["s3/cret", "s3#cret", "s3?cret"])
+async def test_an_address_that_cannot_be_read_is_refused_without_a_piece_of_its_password(
+    password: str,
+) -> None:
+    url = f"postgresql://malha:{password}@127.0.0.1/cost"
+    with pytest.raises(ConfigurationError, match="address") as start:
+        await PostgresLedger.open(url, House(1))
+    with pytest.raises(sqlite_audit.UnreadableError, match="address") as audit:
+        await postgres_audit.read(url)
+    assert "s3" not in f"{start.value} {audit.value}"

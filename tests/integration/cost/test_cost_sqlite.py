@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -65,3 +67,18 @@ async def test_a_file_that_somebody_else_has_locked_is_away(till: Till, database
     for away in (asking.value, setting.value):
         assert away.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
     assert (await till.reserve(tool("k", 5))).reserved
+
+
+async def test_money_that_nobody_waits_for_any_more_is_not_reserved(till: Till, database: Database) -> None:
+    stalled = threading.Event()
+    stalling = asyncio.create_task(database.write(lambda _: stalled.wait(10)))
+    asking = asyncio.create_task(till.reserve(tool("given up", 5)))
+    await asyncio.sleep(0)  # now it waits for the writer
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    stalled.set()
+    await stalling
+    await till.reserve(tool("asked", 7))
+    assert await till.standing() == (0, 7)
+    assert (await till.reserve(tool("given up", 5))).reserved

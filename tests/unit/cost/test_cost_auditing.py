@@ -120,3 +120,21 @@ def test_every_entrys_postings_add_up_to_zero(ledger: Path) -> None:
 def test_no_ledger_is_no_proof(tmp_path: Path) -> None:
     with pytest.raises(sqlite_audit.UnreadableError):
         sqlite_audit.read(tmp_path / "cost.db")
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 1000, b"SQLite format 3\x00" + b"\xff" * 8176])
+def test_a_file_that_is_damaged_is_no_proof(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "cost.db"
+    path.write_bytes(content)
+    with pytest.raises(sqlite_audit.UnreadableError, match="cannot be read"):
+        sqlite_audit.read(path)
+
+
+def test_a_ledger_is_read_in_a_folder_of_any_name_and_nothing_is_made_beside_it(
+    ledger: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "malha#1" / "50%41?x=y"
+    folder.mkdir(parents=True)
+    moved = ledger.rename(folder / ledger.name)
+    assert sqlite_audit.read(moved).off == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("malha")] == ["malha#1"]

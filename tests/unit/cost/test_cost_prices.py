@@ -256,6 +256,15 @@ FULL = '{provider: p, model: m, input: "1", output: "1"'
             "input: 0.0000000001 is not an amount",
         ),
         ('{provider: p, model: m, input: "cheap", output: "1"}', "input: cheap is not an amount"),
+        (
+            '{provider: p, model: m, input: "1e-999999999", output: "1"}',
+            "input: 1e-999999999 is not an amount",
+        ),
+        ('{provider: p, model: m, input: "1e999999999", output: "1"}', "input: 1e999999999 is not an amount"),
+        (
+            '{provider: p, model: m, input: "0.15000000000000000000000000001", output: "1"}',
+            "input: 0.15000000000000000000000000001 is not an amount",
+        ),
         ('{provider: p, model: m, input: "NaN", output: "1"}', "input: NaN is not an amount"),
         ('{provider: p, model: m, input: "Infinity", output: "1"}', "input: Infinity is not an amount"),
         ('{provider: p, model: m, input: true, output: "1"}', "input: write the amount True in quotes"),

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import cast
 
@@ -86,13 +87,30 @@ class BreaksOff:
         raise MalhaError(ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE, "the mesh is away")
 
 
-def test_an_export_that_breaks_off_says_where_to_go_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def one_page(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command: Callable[[Client], Coroutine[None, None, int]], **_: object) -> None:
         asyncio.run(command(cast(Client, BreaksOff())))
 
     monkeypatch.setattr(export, "run", run)
+
+
+@pytest.mark.usefixtures("one_page")
+@pytest.mark.parametrize("form", [export.Form.JSONL, export.Form.CSV])
+def test_an_export_onto_a_full_disk_says_to_go_on_where_it_began(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], form: export.Form
+) -> None:
+    full = io.TextIOWrapper(io.BufferedWriter(io.FileIO("/dev/full", "w")))
+    monkeypatch.setattr(sys, "stdout", full)
+    with pytest.raises(OSError, match="No space left"):
+        export.export(form=form)
+    assert capsys.readouterr().err == "malha: the export broke off; go on with --after 0\n"
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
+
+
+@pytest.mark.usefixtures("one_page")
+def test_an_export_that_breaks_off_says_where_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(MalhaError):
         export.export()
     said = capsys.readouterr()

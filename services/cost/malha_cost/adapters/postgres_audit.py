@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from malha_cost.adapters.postgres_reach import NO_ADDRESS
 from malha_cost.adapters.sqlite_audit import UnreadableError
 from malha_cost.auditing import ENTRIES, FINER_BALANCES, METERED, TOTALS, USAGE, Audit, differences
 from malha_cost.ledger import Entry
@@ -22,7 +23,10 @@ async def read(url: str) -> Audit:
     """
     audit = Audit()
     try:
-        connection = await asyncpg.connect(url, server_settings={"search_path": "cost"}, timeout=10)
+        try:
+            connection = await asyncpg.connect(url, server_settings={"search_path": "cost"}, timeout=10)
+        except ValueError:
+            raise UnreadableError(f"the ledger cannot be read: {NO_ADDRESS}") from None
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 cursor = await connection.cursor(ENTRIES)

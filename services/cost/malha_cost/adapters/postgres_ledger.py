@@ -3,7 +3,9 @@
 A transaction locks the tenants of its questions, then their organisations, each in one order, so nobody
 waits in a circle; whoever has the locks is alone with that money, as the one writer is in SQLite. Then all
 is loaded at once, decided one question after the other in memory, and stored at once: some eight round
-trips for one question or for sixty-four. Any number of processes may do so on one database.
+trips for one question or for sixty-four. Any number of processes may do so on one database. The connection
+they are decided on is for nothing else: whoever reads, sets a budget or waits for a tenant's lock to do so
+keeps nobody from money.
 """
 
 from __future__ import annotations
@@ -28,16 +30,18 @@ from malha_cost.accounts import NOBODY, moves
 from malha_cost.adapters import postgres_alerts
 from malha_cost.adapters import postgres_statements as sql
 from malha_cost.adapters.postgres_alerts import PostgresAlerts
-from malha_cost.adapters.postgres_reach import AWAY, connected, reached
+from malha_cost.adapters.postgres_reach import AWAY, NO_ADDRESS, connected, reached
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import EACH, House, Who
 from malha_cost.ledger import Entry
 from malha_cost.loaded import Loaded, Where
+from malha_cost.ports import NobodyWaitsError
 from malha_cost.windows import moment, span
 
 REVISION = "0004"
 """The oldest schema that serves this version; newer ones do, too, since migrations only add."""
 ROLLING = 16
+_READERS = 3
 _GROUP = 64
 _WAITING = 4096
 _ATTEMPTS = 3
@@ -60,8 +64,9 @@ class PostgresLedger:
     Open with :meth:`open`, close with :meth:`close`.
     """
 
-    def __init__(self, pool: asyncpg.Pool, house: House) -> None:
+    def __init__(self, pool: asyncpg.Pool, writing: asyncpg.Pool, house: House) -> None:
         self._pool = pool
+        self._writing = writing
         self._house = house
         self._default = terms.resolved(None, house)
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(_WAITING)
@@ -75,17 +80,21 @@ class PostgresLedger:
             ConfigurationError: the database cannot be reached, or its schema is not of this version.
         """
         try:
-            pool = await connected(url)
+            pool = await connected(url, _READERS)
+            writing = await connected(url, 1)
             revision = await pool.fetchval("SELECT version_num FROM alembic_version")
         except (*AWAY, asyncpg.PostgresError) as error:
             raise ConfigurationError(f"the ledger's database cannot be used: {error}") from error
+        except ValueError:
+            raise ConfigurationError(f"the ledger's database cannot be used: {NO_ADDRESS}") from None
         if (revision or "") < REVISION:
             await pool.close()
+            await writing.close()
             raise ConfigurationError(
                 f"the ledger's schema is {revision}, older than {REVISION}:"
                 " run malha_cost.adapters.postgres_schema"
             )
-        return cls(pool, house)
+        return cls(pool, writing, house)
 
     @property
     def alerts(self) -> PostgresAlerts:
@@ -97,6 +106,7 @@ class PostgresLedger:
         self._writer.cancel()
         with suppress(asyncio.CancelledError):
             await self._writer
+        await self._writing.close()
         await self._pool.close()
 
     async def change(
@@ -185,7 +195,7 @@ class PostgresLedger:
     async def _transaction(self, group: Sequence[_Asked]) -> list[Decision | Exception]:
         for attempt in range(_ATTEMPTS):
             try:
-                async with reached(self._pool) as connection, connection.transaction():
+                async with reached(self._writing) as connection, connection.transaction():
                     return await self._decide(connection, group)
             except _AGAIN as error:
                 if attempt + 1 == _ATTEMPTS:
@@ -205,8 +215,10 @@ class PostgresLedger:
         outcomes: list[Decision | Exception] = []
         entries: list[Entry] = []
         alerts: list[Alert] = []
-        for question, now, decide, _ in group:
+        for question, now, decide, answer in group:
             try:
+                if answer.done():
+                    raise NobodyWaitsError
                 decision = decide(question, loaded.of(question, now))
             except Exception as error:  # its own caller's to hear, and nobody else's
                 outcomes.append(error)

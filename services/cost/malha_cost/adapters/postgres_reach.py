@@ -18,6 +18,8 @@ AWAY = (
     *(asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
     *(asyncpg.LockNotAvailableError, asyncpg.InternalClientError),
 )
+NO_ADDRESS = "its address is not understood; in a user or a password / ? # and the like are written as %XX"
+"""In place of what the driver says of it, which quotes a piece of the password."""
 SECONDS = 10.0
 """For a connection to be made, and for a statement."""
 SILENCE = "10s"
@@ -28,8 +30,8 @@ its locks go: a machine without power would keep them until TCP gives up, hours 
 _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 
 
-async def connected(url: str) -> asyncpg.Pool:
-    """Connections for those who ask for money."""
+async def connected(url: str, most: int) -> asyncpg.Pool:
+    """Connections to the ledger, one at once and ``most`` in the end."""
     settings = {
         "search_path": "cost",
         "application_name": "malha-cost",
@@ -39,7 +41,7 @@ async def connected(url: str) -> asyncpg.Pool:
         **_BY_KEY,
     }
     return await asyncpg.create_pool(
-        url, min_size=1, max_size=4, timeout=SECONDS, command_timeout=SECONDS, server_settings=settings
+        url, min_size=1, max_size=most, timeout=SECONDS, command_timeout=SECONDS, server_settings=settings
     )
 
 

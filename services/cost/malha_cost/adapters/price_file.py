@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from malha_cost.prices import ANY, Band, Price, PriceTable, Rates
 BUNDLED = Path(__file__).parent.parent / "prices.yaml"
 
 _PER_BILLION = 1_000_000_000  # a dollar per million tokens is so many micro-dollars per billion
+_EXACT = Context(traps=[Inexact, InvalidOperation])
+"""In which a product that would have to be rounded, to nothing or to a round price, is an error."""
 _MOST_USD = 1_000_000
 _MOST_TOKENS = 100_000_000
 _TABLE = {"source", "retrieved", "urls", "prices"}
@@ -162,9 +164,9 @@ def _rate(row: Mapping[str, Any], field: str) -> int:
     if isinstance(dollars, bool) or not isinstance(dollars, str | int):
         raise ValueError(f"{field}: write the amount {dollars} in quotes: a float would round it")
     try:
-        rate = Decimal(dollars) * _PER_BILLION
+        rate = _EXACT.multiply(Decimal(dollars), Decimal(_PER_BILLION))
         whole = 0 <= rate <= _MOST_USD * _PER_BILLION and rate == int(rate)
-    except InvalidOperation:
+    except DecimalException:
         whole = False
     if not whole:
         raise ValueError(f"{field}: {dollars} is not an amount of dollars per million tokens")

@@ -24,7 +24,9 @@ def read(path: Path) -> Audit:
         raise UnreadableError(f"there is no ledger in {path.parent}")
     audit = Audit()
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+        # an address, in which a # or a % of a folder's name is written otherwise
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
             connection.execute("BEGIN")  # what follows sees one moment
             audit.take(Entry(*row) for row in connection.execute(ENTRIES))
             for scope, query in differences():
@@ -36,4 +38,6 @@ def read(path: Path) -> Audit:
         raise UnreadableError(
             f"the ledger cannot be read ({error}); an older one is migrated by a start"
         ) from error
+    except sqlite3.DatabaseError as error:  # damaged, or never one
+        raise UnreadableError(f"the ledger cannot be read ({error})") from error
     return audit

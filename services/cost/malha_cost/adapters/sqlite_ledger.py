@@ -24,6 +24,7 @@ from malha_cost.adapters import sqlite_alerts
 from malha_cost.authorization import Decision, Known, Question
 from malha_cost.budget import House, Rules, Who
 from malha_cost.ledger import Entry
+from malha_cost.ports import NobodyWaitsError
 from malha_cost.windows import MONTH, WHOLE, Span, moment, span
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -95,7 +96,11 @@ class SqliteLedger:
     async def change(
         self, question: Question, now: datetime, decide: Callable[[Question, Known], Decision]
     ) -> Decision:
+        waited_for = True
+
         def work(connection: sqlite3.Connection) -> Decision:
+            if not waited_for:
+                raise NobodyWaitsError
             known = self._known(connection, question.who, now, limits=bool(question.reserve))
             for key in question.step_keys():
                 rows = connection.execute(_HISTORY, (question.who.tenant, key))
@@ -104,7 +109,10 @@ class SqliteLedger:
             _store(connection, decision.entries)
             return decision._replace(alerts=sqlite_alerts.store(connection, decision.alerts))
 
-        return await self._write(work)
+        try:
+            return await self._write(work)
+        finally:
+            waited_for = False
 
     async def standing(self, who: Who, now: datetime) -> Known:
         return await self._database.read(lambda connection: self._known(connection, who, now))

@@ -51,7 +51,14 @@ def test_a_question_in_another_character_set_is_refused_in_a_line(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "command", [["ingest", "no/such/folder"], ["erase"], ["export", "--form", "stripe"], ["settle", RUN]]
+    "command",
+    [
+        ["ingest", "no/such/folder"],
+        ["erase"],
+        ["export", "--form", "stripe"],
+        ["settle", RUN],
+        ["tenants", "link", "acme", ""],  # a variable that is not set: nobody would pay any more
+    ],
 )
 def test_what_cannot_be_meant_is_a_mistake_in_the_use_of_the_command(
     command: list[str], monkeypatch: pytest.MonkeyPatch
