@@ -71,9 +71,16 @@ class Execution:
         )
 
         async def carry_out() -> ToolResult:
-            return await self._carry_out(
-                entry, effect, step, arguments, request.clearance, principal, deadline - _RESERVE
-            )
+            try:
+                return await self._carry_out(
+                    entry, effect, step, arguments, request.clearance, principal, deadline - _RESERVE
+                )
+            except MalhaError:
+                # it says that nothing ran, and a caller whose first answer was lost must not hear it
+                # (the rate, the leave or the schema may have changed since) where something did
+                if (recorded := await self._records.recall(effect)) is not None:
+                    return recorded
+                raise
 
         return await self._flights.join(
             effect, carry_out, stoppable=entry.contract.effect == EffectKind.EFFECT_READ
@@ -113,6 +120,8 @@ class Execution:
         until: float,
     ) -> ToolResult:
         if faults := entry.arguments.faults(arguments):
+            if (recorded := await self._records.recall(effect)) is not None:
+                return recorded
             metrics.TOOL_CALLS.labels(entry.name, "refused").inc()
             return await self._records.finish(effect, misfit(faults, entry.arguments.properties))
         check_clearance(entry.contract, arguments, clearance)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
-from malha.api.run.v1.record_pb2 import Effect, StepOutcome
+from malha.api.run.v1.record_pb2 import Effect, Risk, StepOutcome
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, Resolution, ToolResult
 from malha.clock import SystemClock
 from malha.errors import ErrorReason, MalhaError
@@ -284,6 +284,43 @@ async def test_an_undeclared_error_of_a_once_tool_leaves_its_outcome_unknown(ben
         await bench.execute("once", key())
     assert error.value.reason == ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN
     assert "10.0.0.7" not in error.value.message
+    assert await bench.resolve(key()) == UNKNOWN
+
+
+class Spent:
+    """A quota with nothing left."""
+
+    async def take(self, _principal: Principal, _tool: str) -> None:
+        raise MalhaError(ErrorReason.ERROR_REASON_RATE_LIMITED, "too many calls")
+
+
+async def in_a_new_process(bench: Bench, refusal: str) -> None:
+    """What may have come over the service since a call was made: it refuses that call now."""
+    await bench.crash()
+    if refusal == "rate":
+        bench.execution._quota = Spent()
+    elif refusal == "leave":
+        bench.registry._entries["once"].contract.risk = Risk.RISK_HIGH
+    else:
+        bench.once.contract.input_schema_json = '{"type": "object", "required": ["line"]}'
+        bench.execution._registry = Registry([bench.once])
+
+
+@pytest.mark.parametrize("refusal", ["rate", "leave", "schema"])
+async def test_a_call_asked_again_is_not_refused_as_if_it_had_not_run(bench: Bench, refusal: str) -> None:
+    first = await bench.execute("once", key())
+    await in_a_new_process(bench, refusal)
+    assert await bench.execute("once", key()) == first
+
+
+@pytest.mark.parametrize("refusal", ["rate", "leave", "schema"])
+async def test_a_call_lost_in_the_act_is_not_refused_as_if_it_had_not_run(bench: Bench, refusal: str) -> None:
+    gate = bench.once.act = Gate()
+    call = asyncio.create_task(bench.execute("once", key()))
+    await gate.inside.wait()
+    await in_a_new_process(bench, refusal)
+    await asyncio.gather(call, return_exceptions=True)
+    assert await refused(bench.execute("once", key())) == "OUTCOME_UNKNOWN"
     assert await bench.resolve(key()) == UNKNOWN
 
 
