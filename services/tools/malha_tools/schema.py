@@ -39,7 +39,10 @@ class Schema:
     def faults(self, value: Any) -> list[str]:
         """What is wrong with ``value``, each fault beginning with the path it is at; empty: valid."""
         errors: Iterable[ValidationError] = self._validator.iter_errors(value)
-        return [_told(error) for error, _ in zip(errors, range(_MOST_FAULTS), strict=False)]
+        try:
+            return [_told(error) for error, _ in zip(errors, range(_MOST_FAULTS), strict=False)]
+        except RecursionError:
+            return ["it is nested too deeply"]
 
 
 def _told(error: ValidationError) -> str:
