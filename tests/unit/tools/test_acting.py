@@ -168,3 +168,32 @@ async def test_success_and_failure_are_counted_by_tool() -> None:
     tool.act = raising(RuntimeError())
     await run(ready)
     assert (counted("OK"), counted("TOOL_FAILED")) == (1, 1)
+
+
+@pytest.mark.parametrize("effect", [Effect.EFFECT_READ, Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE])
+async def test_a_tool_that_gets_no_time_is_not_begun_and_says_so(effect: Effect) -> None:
+    tool = ToldTool(effect)
+    tool.act = hang
+    result = await run(entry(tool), seconds=0.0)
+    assert result.error_reason == "DEADLINE_EXCEEDED"
+    assert tool.ran == []
+
+
+async def cancel_itself() -> str:
+    part = asyncio.create_task(hang())
+    part.cancel()
+    return await part
+
+
+async def test_a_cancellation_inside_a_tool_is_its_failure_and_not_its_callers_wish() -> None:
+    tool = ToldTool(Effect.EFFECT_READ)
+    tool.act = cancel_itself
+    assert (await run(entry(tool))).error_reason == "TOOL_FAILED"
+
+
+async def test_a_cancellation_inside_a_once_tool_leaves_its_outcome_unknown() -> None:
+    tool = ToldTool(Effect.EFFECT_ONCE)
+    tool.act = cancel_itself
+    with pytest.raises(MalhaError) as error:
+        await run(entry(tool))
+    assert error.value.reason == ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN
