@@ -18,6 +18,7 @@ from malha.sqlite import Database
 from malha.testing.clock import FakeClock
 from malha_retrieval.adapters.sqlite_index import MIGRATIONS, SqliteIndex
 from malha_retrieval.ingestion import ingest
+from malha_retrieval.intake import MOST_PASSAGES
 from malha_retrieval.terms import terms
 
 
@@ -62,6 +63,14 @@ async def test_the_old_words_of_a_changed_document_are_not_found_any_more(index:
     )
     assert await find(index, "acme", "zebra") == []
     assert len(await find(index, "acme", "giraffe")) == 1
+
+
+async def test_a_document_of_too_many_passages_leaves_the_old_one_whole(index: SqliteIndex) -> None:
+    await put(index, "acme", "a.md", "zebra")
+    status = await put(index, "acme", "a.md", "# Title\n\ngiraffe\n\n" * (MOST_PASSAGES + 1))
+    assert status == IngestStatus.INGEST_STATUS_REFUSED
+    assert len(await find(index, "acme", "zebra")) == 1
+    assert await find(index, "acme", "giraffe") == []
 
 
 async def test_tenants_with_the_same_documents_find_their_own_alone(index: SqliteIndex) -> None:
