@@ -81,8 +81,8 @@ async def _run(
             if seconds < entry.timeout:
                 raise _CallerOutOfTimeError from None
             raise
-        if faults := entry.result.faults(orjson.loads(result.result_json)):
-            raise _BrokenPromiseError("; ".join(faults))
+        if breaches := entry.result.breaches(orjson.loads(result.result_json)):
+            raise _BrokenPromiseError("; ".join(breaches))
     result.outcome = StepOutcome.STEP_OUTCOME_OK
     result.price_microusd = entry.contract.price_microusd
     cut(result)
@@ -146,4 +146,4 @@ class _GaveUpError(Exception):
 
 
 class _BrokenPromiseError(Exception):
-    """The tool returned what its output schema forbids."""
+    """The tool returned what its output schema forbids. Says where; what it was belongs in no log."""

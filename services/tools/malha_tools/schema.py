@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -43,9 +43,16 @@ class Schema:
 
     def faults(self, value: Any) -> list[str]:
         """What is wrong with ``value``, each fault beginning with the path it is at; empty: valid."""
+        return self._each(value, _told)
+
+    def breaches(self, value: Any) -> list[str]:
+        """As ``faults``, but quoting nothing of the value: for a log."""
+        return self._each(value, lambda error: f"{_path(error) or 'the whole'} is against {error.validator}")
+
+    def _each(self, value: Any, tell: Callable[[ValidationError], str]) -> list[str]:
         errors: Iterable[ValidationError] = self._validator.iter_errors(value)
         try:
-            return [_told(error) for error, _ in zip(errors, range(_MOST_FAULTS), strict=False)]
+            return [tell(error) for error, _ in zip(errors, range(_MOST_FAULTS), strict=False)]
         except RecursionError:
             return ["it is nested too deeply"]
 
@@ -63,9 +70,13 @@ def _follow(schema: SchemaResource, resolver: Any) -> None:
 
 
 def _told(error: ValidationError) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-    message = error.message
+    path, message = _path(error), error.message
     if len(message) > _LONGEST_FAULT:
         # the message quotes the value, which may be as long as its writer liked
         message = f"{message[:_LONGEST_FAULT]}... (against {error.validator})"
-    return f"{path.lstrip('.')}: {message}" if path else message
+    return f"{path}: {message}" if path else message
+
+
+def _path(error: ValidationError) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    return "".join(parts).lstrip(".")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+import structlog
 from prometheus_client import REGISTRY
 
 from malha import errors
@@ -96,6 +97,17 @@ async def test_an_undeclared_failure_of_a_once_tool_is_no_answer(error: Exceptio
     with pytest.raises(MalhaError) as raised:
         await run(entry(tool))
     assert raised.value.reason == ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN
+
+
+async def test_a_result_that_breaks_its_schema_is_a_failure_and_its_words_reach_no_log() -> None:
+    tool = ToldTool(Effect.EFFECT_READ)
+    tool.result = ToolResult(result_json='{"owner": "Ana Souza"}', text="It belongs to Ana Souza.")
+    with structlog.testing.capture_logs() as lines:
+        result = await run(entry(tool))
+    assert result.error_reason == "TOOL_FAILED"
+    [line] = lines
+    assert "the whole is against type" in str(line["exc_info"])
+    assert "Ana" not in str(line) + str(result)
 
 
 async def test_a_tool_that_hangs_is_stopped_at_its_timeout() -> None:
