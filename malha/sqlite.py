@@ -67,12 +67,13 @@ class Database:
         An exception from ``work`` undoes what it wrote and is raised here. Cancelling the caller
         does not cancel the write: like any lost answer, it must be safe to ask again.
         """
+        await self._room.acquire()  # until it is settled: a caller who goes away leaves the work behind
         if self._closing:
+            self._room.release()
             raise RuntimeError("the database is closed")
-        async with self._room:
-            future: asyncio.Future[T] = self._loop.create_future()
-            self._queue.put((work, self._durable if durable is None else durable, future))
-            return await future
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((work, self._durable if durable is None else durable, future))
+        return await future
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on a reader's connection: what was committed, never what is under way."""
@@ -168,14 +169,14 @@ class Database:
                 connection.execute("ROLLBACK")
             settled = [(future, None, error) for _, _, future in group]
         # the loop is woken once a group, not once a caller
-        self._loop.call_soon_threadsafe(_tell, settled)
+        self._loop.call_soon_threadsafe(self._tell, settled)
 
-
-def _tell(settled: list[_Settled]) -> None:
-    for future, value, failure in settled:
-        if future.done():
-            continue  # the caller went away; its work stands
-        if failure is None:
-            future.set_result(value)
-        else:
-            future.set_exception(failure)
+    def _tell(self, settled: list[_Settled]) -> None:
+        for future, value, failure in settled:
+            self._room.release()
+            if future.done():
+                continue  # the caller went away; its work stands
+            if failure is None:
+                future.set_result(value)
+            else:
+                future.set_exception(failure)

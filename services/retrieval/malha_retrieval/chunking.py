@@ -20,8 +20,9 @@ OVERLAP = 200
 LARGEST = 4 * SIZE
 """Characters up to which a listing or a table stays whole."""
 
-# lines that are not blank; a blank line is stepped over once, not at each of its characters
-_PARAGRAPH = re.compile(r"^(?:[^\S\n]*\S[^\n]*(?:\n|\Z))+", re.MULTILINE)
+# lines that are not blank; a blank line is stepped over once, not at each of its characters. Possessive: the
+# way back through a paragraph would be kept in memory, a hundred bytes a line
+_PARAGRAPH = re.compile(r"^(?:[^\S\n]*\S[^\n]*(?:\n|\Z))++", re.MULTILINE)
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+[\"')\]»”]*(?:\s+|$)|\n|[.!?]+|$)")
 
 

@@ -8,6 +8,8 @@ from malha.api.retrieval.v1.retrieval_pb2 import Document
 from malha_retrieval.chunking import Chunk, chunk_markdown, chunk_plain
 
 LARGEST_BYTES = 5 * 1024 * 1024
+MOST_PASSAGES = 20_000
+"""Five megabytes of prose are 4,500."""
 
 _MARKDOWN = (".md", ".markdown", ".mdx")
 
@@ -17,7 +19,7 @@ class Refused(Exception):  # noqa: N818  # an answer, not a fault
 
 
 def read(document: Document) -> str:
-    """The document's text.
+    """The document's text, its lines ended by a line feed alone.
 
     Raises:
         Refused: it is empty, over 5 MB, or no UTF-8 text.
@@ -33,7 +35,7 @@ def read(document: Document) -> str:
         raise Refused(f"it is no UTF-8 text (byte {error.start:,} is invalid): convert it to UTF-8") from None
     if not text.strip():
         raise Refused("it is empty: there is nothing to find in it")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def fingerprint(document: Document, text: str) -> bytes:
@@ -45,5 +47,12 @@ def fingerprint(document: Document, text: str) -> bytes:
 
 
 def chunk(name: str, text: str) -> list[Chunk]:
-    """The passages of a document, by its kind: Markdown by structure, anything else by paragraphs."""
-    return chunk_markdown(text) if name.lower().endswith(_MARKDOWN) else chunk_plain(text)
+    """The passages of a document, by its kind: Markdown by structure, anything else by paragraphs.
+
+    Raises:
+        Refused: there are more than 20,000, which would keep everybody else's documents waiting.
+    """
+    chunks = chunk_markdown(text) if name.lower().endswith(_MARKDOWN) else chunk_plain(text)
+    if len(chunks) > MOST_PASSAGES:
+        raise Refused(f"it falls into {len(chunks):,} passages; at most {MOST_PASSAGES:,} are kept: split it")
+    return chunks

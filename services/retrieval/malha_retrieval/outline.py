@@ -7,13 +7,15 @@ spans of the document, so that nothing is rewritten and nothing is lost.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
 # of a line without blanks at its end; what closes it is looked for once in each row of blanks
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:(?<![ \t])[ \t]+#+)?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")  # however deep: listings stand in lists too
+# however deep: listings stand in lists too; ```so``` is a word of prose
+_FENCE = re.compile(r"[ \t]*(`{3,}+(?!.*`)|~{3,})")
 _NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)])(?:\s|$)|\s*$| {4}|\t")
 """Lines that an underline does not make a heading: list items, quotes, tables, code, blank ones."""
 
@@ -37,7 +39,7 @@ class Block(NamedTuple):
 
 def blocks(text: str) -> Iterator[Block]:
     """The blocks of a Markdown text, in order; blank lines between them belong to none."""
-    lines = [match.span() for match in re.finditer(r"[^\n]*\n|[^\n]+", text)]
+    lines = _Lines(text)
     headings: list[tuple[int, str]] = []
     number = _front_matter(text, lines)
     if number:
@@ -45,10 +47,11 @@ def blocks(text: str) -> Iterator[Block]:
     while number < len(lines):
         start, end = lines[number]
         line = text[start:end].rstrip()
-        path = tuple(title for _, title in headings)
         if not line:
             number += 1
-        elif heading := _heading(line):
+            continue
+        path = tuple(title for _, title in headings)
+        if heading := _heading(line):
             _enter(headings, len(heading[1]), heading[2] or "")
             yield Block(tuple(title for _, title in headings), "heading", start, end)
             number += 1
@@ -65,6 +68,23 @@ def blocks(text: str) -> Iterator[Block]:
             yield Block(path, kind, start, lines[number - 1][1])
 
 
+class _Lines:
+    """Where each line starts and ends, its break included. In a few bytes a line, for a document may be
+    nothing but line breaks."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = array("L", [0])
+        self._starts.extend(match.end() for match in re.finditer("\n", text))
+        if self._starts[-1] < len(text):
+            self._starts.append(len(text))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, number: int) -> tuple[int, int]:
+        return self._starts[number], self._starts[number + 1]
+
+
 def _heading(line: str) -> re.Match[str] | None:
     return _HEADING.match(line) if len(line) <= LONGEST_TITLE else None
 
@@ -75,17 +95,17 @@ def _enter(headings: list[tuple[int, str]], level: int, title: str) -> None:
     headings.append((level, title))
 
 
-def _front_matter(text: str, lines: list[tuple[int, int]]) -> int:
+def _front_matter(text: str, lines: _Lines) -> int:
     """How many lines a YAML head between two ``---`` takes; 0 where there is none."""
-    if not text.startswith(("---\n", "---\r\n")):
+    if not text.startswith("---\n"):
         return 0
-    for number, (start, end) in enumerate(lines[1:50], start=2):
-        if text[start:end].rstrip() in {"---", "..."}:
-            return number
+    for number in range(1, min(len(lines), 50)):
+        if text[slice(*lines[number])].rstrip() in {"---", "..."}:
+            return number + 1
     return 0
 
 
-def _closing(text: str, lines: list[tuple[int, int]], number: int, fence: str) -> int:
+def _closing(text: str, lines: _Lines, number: int, fence: str) -> int:
     """The number after the line that closes the fence; without one it runs to the end."""
     for following in range(number + 1, len(lines)):
         line = text[slice(*lines[following])].strip()
@@ -94,7 +114,7 @@ def _closing(text: str, lines: list[tuple[int, int]], number: int, fence: str) -
     return len(lines)
 
 
-def _underlined(text: str, lines: list[tuple[int, int]], number: int) -> int:
+def _underlined(text: str, lines: _Lines, number: int) -> int:
     """The level of a heading underlined with = or -; 0 for any other line."""
     start, end = lines[number]
     if number + 1 >= len(lines) or end - start > LONGEST_TITLE or _NO_TITLE.match(text, start, end):
@@ -103,7 +123,7 @@ def _underlined(text: str, lines: list[tuple[int, int]], number: int) -> int:
     return 0 if underline is None else 1 if underline[1][0] == "=" else 2
 
 
-def _paragraph(text: str, lines: list[tuple[int, int]], number: int) -> int:
+def _paragraph(text: str, lines: _Lines, number: int) -> int:
     """The number after the paragraph's last line."""
     for following in range(number + 1, len(lines)):
         line = text[slice(*lines[following])].rstrip()

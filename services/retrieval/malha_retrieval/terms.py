@@ -13,6 +13,7 @@ MOST_TERMS = 48
 """Terms of one query; a question of 2,000 characters has more words than it has subjects."""
 
 _WORD = re.compile(r"\w+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _ENGLISH = """
 a about also am an and any are as at be been but by can could did do does for from had has have he
 her his how i if in into is it its me my no not of on or our she should so such than that the their
@@ -43,15 +44,16 @@ _PLURALS = (
 
 def terms(query: str) -> list[str]:
     """The telling words of a query, in order, without accents; all its words if none tells."""
-    words = list(dict.fromkeys(fold(word) for word in _WORD.findall(query)))
+    words = list(dict.fromkeys(_WORD.findall(fold(query))))
     telling = [word for word in words if word not in _COMMON]
     return (telling or words)[:MOST_TERMS]
 
 
-def fold(word: str) -> str:
-    """A word without case and accents."""
-    parts = unicodedata.normalize("NFKD", word.casefold())
-    return "".join(c for c in parts if not unicodedata.combining(c))
+def fold(text: str) -> str:
+    """The text without case and accents, as the index reads it, however the accents are encoded. What the
+    index keeps apart (² and 2, ß and ss) stays so: folded, it would find nothing."""
+    parts = unicodedata.normalize("NFD", text.lower())
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", parts))
 
 
 def variants(term: str) -> list[str]:

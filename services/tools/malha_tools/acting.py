@@ -22,6 +22,7 @@ from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.errors import ErrorReason, MalhaError, Reason
 from malha.limits.breaker import BreakerOpenError
 from malha.telemetry import log, metrics, names, span
+from malha_tools.ports import Tool
 from malha_tools.refusals import unknown
 from malha_tools.registry import Entry
 from malha_tools.results import cut, failed
@@ -44,11 +45,15 @@ async def act(
     """Run the tool once and tell how it went.
 
     Args:
-        seconds: what the caller's deadline leaves; the tool's own timeout may be shorter.
+        seconds: what the caller's deadline leaves; the tool's own timeout may be shorter. Zero or less: it
+            is not begun.
 
     Raises:
         MalhaError: OUTCOME_UNKNOWN, from an EFFECT_ONCE tool alone.
     """
+    if seconds <= 0:
+        text = f"{entry.name} was not begun: no time was left for it."
+        return failed(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, text)
     began = time.perf_counter()
     with span(f"tool {entry.name}", attributes={names.GEN_AI_TOOL_NAME: entry.name}) as current:
         try:
@@ -70,18 +75,30 @@ async def _run(
     async with entry.breaker:
         try:
             async with asyncio.timeout(min(seconds, entry.timeout)) as scope:
-                call = partial(entry.tool.run, arguments, principal, idempotency_key)
+                call = partial(_called, entry.tool, arguments, principal, idempotency_key)
                 result = await (call() if entry.once else _patiently(call, scope.when() or 0.0))
         except TimeoutError:
             if seconds < entry.timeout:
                 raise _CallerOutOfTimeError from None
             raise
-        if faults := entry.result.faults(orjson.loads(result.result_json)):
-            raise _BrokenPromiseError("; ".join(faults))
+        if breaches := entry.result.breaches(orjson.loads(result.result_json)):
+            raise _BrokenPromiseError("; ".join(breaches))
     result.outcome = StepOutcome.STEP_OUTCOME_OK
     result.price_microusd = entry.contract.price_microusd
     cut(result)
     return result
+
+
+async def _called(
+    tool: Tool, arguments: Mapping[str, Any], principal: Principal, idempotency_key: str
+) -> ToolResult:
+    try:
+        return await tool.run(arguments, principal, idempotency_key)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise _GaveUpError from error  # nobody cancelled the call; something inside the tool was
+        raise
 
 
 async def _patiently(call: Callable[[], Awaitable[ToolResult]], until: float) -> ToolResult:
@@ -124,5 +141,9 @@ class _CallerOutOfTimeError(MalhaError):
         super().__init__(ErrorReason.ERROR_REASON_CANCELLED, "the caller's deadline came first")
 
 
+class _GaveUpError(Exception):
+    """The tool let a cancellation of its own leave it, which would pass for its caller's."""
+
+
 class _BrokenPromiseError(Exception):
-    """The tool returned what its output schema forbids."""
+    """The tool returned what its output schema forbids. Says where; what it was belongs in no log."""

@@ -8,6 +8,8 @@ looking the key up would cost, and a key that Resolve has closed stays closed fo
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import time
 from typing import Any
 
@@ -30,10 +32,11 @@ from malha_tools.clearing import check_clearance
 from malha_tools.flights import Flights
 from malha_tools.ports import Effect, EffectRecords, Fate, Question, Quota, ResultCache
 from malha_tools.registry import Entry, Registry
-from malha_tools.results import misfit
+from malha_tools.results import UNREADABLE, misfit
 
 # Kept back of the caller's deadline, so that the outcome can be recorded and told before it.
 _RESERVE = 0.1
+_LONG_NUMBER = re.compile(r"\d{19}")
 
 
 class Execution:
@@ -71,9 +74,16 @@ class Execution:
         )
 
         async def carry_out() -> ToolResult:
-            return await self._carry_out(
-                entry, effect, step, arguments, request.clearance, principal, deadline - _RESERVE
-            )
+            try:
+                return await self._carry_out(
+                    entry, effect, step, arguments, request.clearance, principal, deadline - _RESERVE
+                )
+            except MalhaError:
+                # it says that nothing ran, and a caller whose first answer was lost must not hear it
+                # (the rate, the leave or the schema may have changed since) where something did
+                if (recorded := await self._records.recall(effect)) is not None:
+                    return recorded
+                raise
 
         return await self._flights.join(
             effect, carry_out, stoppable=entry.contract.effect == EffectKind.EFFECT_READ
@@ -112,7 +122,9 @@ class Execution:
         principal: Principal,
         until: float,
     ) -> ToolResult:
-        if faults := entry.arguments.faults(arguments):
+        if faults := [UNREADABLE] if isinstance(arguments, str) else entry.arguments.faults(arguments):
+            if (recorded := await self._records.recall(effect)) is not None:
+                return recorded
             metrics.TOOL_CALLS.labels(entry.name, "refused").inc()
             return await self._records.finish(effect, misfit(faults, entry.arguments.properties))
         check_clearance(entry.contract, arguments, clearance)
@@ -156,10 +168,19 @@ def _stable(step: StepKey) -> str:
 
 
 def _parsed(arguments_json: str) -> tuple[Any, bytes]:
-    """The arguments, and one spelling for all that mean the same. What is no JSON stands as its text,
-    which no tool's schema takes for an object: the model is told like of any other misfit."""
+    """The arguments, and one spelling for all that mean the same. What is no JSON, or none that can be
+    kept, stands as its text, which no tool takes for an object: the model is told like of any misfit."""
     try:
         arguments = orjson.loads(arguments_json or "{}")
-    except orjson.JSONDecodeError:
+        if _LONG_NUMBER.search(arguments_json):
+            json.loads(arguments_json, parse_int=_exact)
+        return arguments, orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
+    except (ValueError, TypeError, RecursionError):  # TypeError: nested deeper than what is written back
         return arguments_json, arguments_json.encode()
-    return arguments, orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
+
+
+def _exact(digits: str) -> int:
+    """The integer. ValueError where it would be read as another: beyond 64 bits it would be rounded."""
+    if not -(2**63) <= int(digits) < 2**64:
+        raise ValueError(digits)
+    return int(digits)

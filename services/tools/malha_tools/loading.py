@@ -25,8 +25,9 @@ def extra_tools(named: Mapping[str, Mapping[str, str]]) -> Iterator[Tool]:
         try:
             factory = getattr(importlib.import_module(module), name)
             tool = factory(**arguments)
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise UnsoundToolError(f"{path}: no tool can be made of it: {error}") from error
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise UnsoundToolError(f"{path}: no tool can be made of it: {why}") from error
         if not hasattr(tool, "contract") or not hasattr(tool, "run"):
             raise UnsoundToolError(f"{path}: what it makes has no contract or no run")
         yield cast(Tool, tool)

@@ -86,6 +86,14 @@ class EffectRecords(Protocol):
         """
         ...
 
+    async def recall(self, effect: Effect) -> ToolResult | None:
+        """The result of the key if it was done already. None: nothing stands against acting.
+
+        Raises:
+            MalhaError: as ``begin``.
+        """
+        ...
+
     async def finish(self, effect: Effect, result: ToolResult) -> ToolResult:
         """Record the result, whether the key was begun or not; answers the result that stands.
 

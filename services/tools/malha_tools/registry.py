@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
-from google.protobuf.duration_pb2 import Duration
 from jsonschema.exceptions import SchemaError
 
 from malha.api.common.v1.principal_pb2 import Tier
@@ -101,18 +101,20 @@ def _ready(tool: Tool, default_timeout: float, concurrency: int) -> Entry:
         )
     if contract.effect == Effect.EFFECT_UNSPECIFIED:
         raise UnsoundToolError(f"{contract.name}: say what repeating it does (effect)")
-    if contract.cache_ttl.ToTimedelta() and contract.effect != Effect.EFFECT_READ:
+    timeout, cache_ttl = contract.timeout.ToTimedelta(), contract.cache_ttl.ToTimedelta()
+    if min(timeout, cache_ttl) < timedelta() or contract.price_microusd < 0:
+        raise UnsoundToolError(f"{contract.name}: no timeout, time to live or price is less than zero")
+    if cache_ttl and contract.effect != Effect.EFFECT_READ:
         raise UnsoundToolError(f"{contract.name}: only EFFECT_READ results may be cached")
     if contract.harmless and contract.risk > Risk.RISK_LOW:
         raise UnsoundToolError(f"{contract.name}: a harmless tool has no risk, and this declares one")
     try:
         arguments, result = Schema(contract.input_schema_json), Schema(contract.output_schema_json)
-    except (ValueError, SchemaError) as error:
+    except (ValueError, SchemaError, RecursionError) as error:
         raise UnsoundToolError(f"{contract.name}: not a JSON Schema: {error}") from error
     if not arguments.describes_object:
         raise UnsoundToolError(f"{contract.name}: the arguments must be an object")
-    if not contract.HasField("timeout"):
-        contract.timeout.CopyFrom(Duration(nanos=0))
+    if not timeout:
         contract.timeout.FromMilliseconds(round(default_timeout * 1000))
     contract.min_tier = max(contract.min_tier, Tier.TIER_FREE)
     return Entry(
@@ -121,7 +123,7 @@ def _ready(tool: Tool, default_timeout: float, concurrency: int) -> Entry:
         arguments,
         result,
         contract.timeout.ToTimedelta().total_seconds(),
-        contract.cache_ttl.ToTimedelta().total_seconds(),
+        cache_ttl.total_seconds(),
         Breaker(f"tool {contract.name}"),
         Bulkhead(f"tool {contract.name}", limit=concurrency, queue=2 * concurrency),
     )

@@ -12,6 +12,12 @@ MOST_BYTES = 256 * 1024
 _NOTE = "\n[cut here: the result was longer than 256 KiB]"
 _LONGEST_ERROR = 2000
 
+UNREADABLE = (
+    "they are no JSON object, or are nested too deeply, or hold an integer of more than 64 bits"
+    " (which can be sent as text)"
+)
+"""What is wrong with arguments that cannot be held against a schema."""
+
 
 def failed(reason: Reason, text: str) -> ToolResult:
     """A call that failed and says why."""

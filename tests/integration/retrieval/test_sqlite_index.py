@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +18,7 @@ from malha.sqlite import Database
 from malha.testing.clock import FakeClock
 from malha_retrieval.adapters.sqlite_index import MIGRATIONS, SqliteIndex
 from malha_retrieval.ingestion import ingest
+from malha_retrieval.intake import MOST_PASSAGES
 from malha_retrieval.terms import terms
 
 
@@ -62,6 +65,14 @@ async def test_the_old_words_of_a_changed_document_are_not_found_any_more(index:
     assert len(await find(index, "acme", "giraffe")) == 1
 
 
+async def test_a_document_of_too_many_passages_leaves_the_old_one_whole(index: SqliteIndex) -> None:
+    await put(index, "acme", "a.md", "zebra")
+    status = await put(index, "acme", "a.md", "# Title\n\ngiraffe\n\n" * (MOST_PASSAGES + 1))
+    assert status == IngestStatus.INGEST_STATUS_REFUSED
+    assert len(await find(index, "acme", "zebra")) == 1
+    assert await find(index, "acme", "giraffe") == []
+
+
 async def test_tenants_with_the_same_documents_find_their_own_alone(index: SqliteIndex) -> None:
     for tenant in ("acme", "acme-2", "ACME", "t", "scope"):
         await put(index, tenant, "a.md", f"# Plan\n\nThe zebra belongs to owner {tenant}.\n")
@@ -78,6 +89,7 @@ async def test_replacing_a_document_leaves_other_tenants_alone(index: SqliteInde
     assert len(await find(index, "two", "zebra")) == 1
 
 
+Form: TypeAlias = Literal["NFC", "NFD"]
 ATTACKS = [
     '" OR scope : "',
     "zebra) OR (scope:t",
@@ -118,6 +130,27 @@ async def test_portuguese_is_found_with_and_without_accents_and_in_the_plural(in
     await put(index, "acme", "a.md", "# Ações\n\nAs aprovações de orçamento são registradas.\n")
     for query in ("aprovação", "aprovacao", "aprovações", "ORÇAMENTOS", "ação"):
         assert len(await find(index, "acme", query)) == 1, query
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["ação", "m²", "CO₂", "1ª", "Hauptstraße", "ﬁle", "½", "İstanbul", "ΟΔΟΣ", "हिन्दी", "a_b"],
+)
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+async def test_a_word_finds_itself_however_its_accents_are_encoded(
+    index: SqliteIndex, word: str, stored: Form, asked: Form
+) -> None:
+    await put(index, "acme", "a.md", f"The word is {unicodedata.normalize(stored, word)}, here.")
+    assert len(await find(index, "acme", unicodedata.normalize(asked, word))) == 1
+    assert len(await find(index, "acme", unicodedata.normalize(asked, word.lower()))) == 1
+
+
+@pytest.mark.parametrize("word", ["한국어", "が"])
+async def test_signs_that_are_composed_are_found_as_they_are_written(index: SqliteIndex, word: str) -> None:
+    await put(index, "acme", "a.md", f"The word is {word}, here.")
+    assert len(await find(index, "acme", word)) == 1
+    assert len(await find(index, "acme", unicodedata.normalize("NFD", word))) == 1
 
 
 async def test_a_word_in_a_heading_weighs_more_than_one_in_the_text(index: SqliteIndex) -> None:

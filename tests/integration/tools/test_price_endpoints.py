@@ -75,6 +75,8 @@ async def test_not_found_means_that_it_is_not_offered(
         (web.Response(text="{}"), "answered something that is no price"),
         (web.Response(text='{"usd_per_hour": "cheap"}'), "answered something that is no price"),
         (web.Response(text='{"usd_per_hour": null}'), "answered something that is no price"),
+        (web.Response(text='{"usd_per_hour": true}'), "answered something that is no price"),
+        (web.Response(text='{"usd_per_hour": 2.' + "1" * 5000 + "}"), "answered something that is no price"),
         (web.Response(text='{"usd_per_hour": -1}'), "answered something that is no price"),
         (web.Response(text='{"usd_per_hour": "NaN"}'), "answered something that is no price"),
         (web.Response(text='{"usd_per_hour": 1e99}'), "answered something that is no price"),
@@ -103,7 +105,10 @@ async def test_anything_else_is_a_clause_about_the_provider(
     assert len(endpoint.asked) == 1
 
 
-async def test_nobody_at_the_address_is_a_clause_too() -> None:
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "no url", "http://a..b/", "http://" + "a" * 300 + "/"]
+)
+async def test_nobody_at_the_address_is_a_clause_too(url: str) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(MalhaError, match="could not be reached"):
-            await HttpPriceProvider("gone", "http://127.0.0.1:1/", session).usd_per_hour("H100")
+            await HttpPriceProvider("gone", url, session).usd_per_hour("H100")

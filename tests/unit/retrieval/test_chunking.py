@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -67,6 +68,13 @@ def test_a_skipped_level_is_not_invented() -> None:
 def test_what_looks_like_a_heading_in_a_listing_is_none() -> None:
     text = "# Shell\n\n```sh\n# not a heading\n\nmake demo\n```\n\nafter\n"
     assert sections(text) == [("Shell", "```sh\n# not a heading\n\nmake demo\n```\n\nafter")]
+
+
+def test_words_of_prose_that_are_written_as_code_open_no_listing() -> None:
+    assert sections("# A\n\n```mesh``` is a word\n\n# B\n\nx\n") == [
+        ("A", "```mesh``` is a word"),
+        ("B", "x"),
+    ]
 
 
 @pytest.mark.parametrize("line", ["#hashtag", "####### seven", "    # indented code", "a # b"])
@@ -134,6 +142,7 @@ def test_a_line_too_long_for_a_title_is_not_repeated_with_every_passage_below_it
         pytest.param("# a" + " " * 60_000 + "b", id="blanks in a heading"),
         pytest.param("# a" + " #" * 30_000 + " b", id="a heading that is closed again and again"),
         pytest.param("\n".join(["# a" + " " * 200 + "b"] * 300), id="many such headings"),
+        pytest.param("`" * 60_000 + "x" * 60_000 + "`", id="a fence without end"),
     ],
 )
 @pytest.mark.parametrize("chunk", [chunk_markdown, chunk_plain])
@@ -145,6 +154,21 @@ def test_the_work_of_a_hostile_document_grows_as_the_document_does(
     assert time.process_time() - began < 2  # where it grows as the square, ten times that
 
 
+@pytest.mark.parametrize("line", ["\n", "a\n", "```\n", "a\n\n"])
+@pytest.mark.parametrize("chunk", [chunk_markdown, chunk_plain])
+def test_a_document_of_short_lines_takes_no_more_memory_than_another(
+    chunk: Callable[[str], list[Chunk]], line: str
+) -> None:
+    text = "x\n" + line * (60_000 // len(line))
+    tracemalloc.start()
+    try:
+        chunk(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * len(text)  # where each line is an object, a hundred times
+
+
 LINES = [
     "# A",
     "## B",
@@ -153,6 +177,7 @@ LINES = [
     "word",
     "```",
     "~~~",
+    "```word``` more",
     "- x",
     "> q",
     "---",

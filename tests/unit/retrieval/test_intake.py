@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document
-from malha_retrieval.intake import LARGEST_BYTES, Refused, fingerprint, read
+from malha_retrieval.intake import LARGEST_BYTES, MOST_PASSAGES, Refused, chunk, fingerprint, read
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,20 @@ from malha_retrieval.intake import LARGEST_BYTES, Refused, fingerprint, read
 def test_what_cannot_be_found_again_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         read(Document(name="x.md", content=content))
+
+
+def test_a_document_of_too_many_passages_is_refused() -> None:
+    text = "# Title\n\nword\n\n"
+    assert len(chunk("x.md", text * MOST_PASSAGES)) == MOST_PASSAGES
+    with pytest.raises(Refused, match=r"20,001 passages; at most 20,000"):
+        chunk("x.md", text * (MOST_PASSAGES + 1))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_are_lines_however_they_end(end: str) -> None:
+    text = read(Document(name="x.md", text=end.join(["# Title", "", "word", "", "Other", "---", "more"])))
+    found = [(piece.section, text[piece.start : piece.end]) for piece in chunk("x.md", text)]
+    assert found == [("Title", "word"), ("Title > Other", "more")]
 
 
 def test_exactly_five_megabytes_are_taken() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+import structlog
 from prometheus_client import REGISTRY
 
 from malha import errors
@@ -98,6 +99,17 @@ async def test_an_undeclared_failure_of_a_once_tool_is_no_answer(error: Exceptio
     assert raised.value.reason == ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN
 
 
+async def test_a_result_that_breaks_its_schema_is_a_failure_and_its_words_reach_no_log() -> None:
+    tool = ToldTool(Effect.EFFECT_READ)
+    tool.result = ToolResult(result_json='{"owner": "Ana Souza"}', text="It belongs to Ana Souza.")
+    with structlog.testing.capture_logs() as lines:
+        result = await run(entry(tool))
+    assert result.error_reason == "TOOL_FAILED"
+    [line] = lines
+    assert "the whole is against type" in str(line["exc_info"])
+    assert "Ana" not in str(line) + str(result)
+
+
 async def test_a_tool_that_hangs_is_stopped_at_its_timeout() -> None:
     tool = ToldTool(Effect.EFFECT_READ, timeout={"nanos": 10_000_000})
     tool.act = hang
@@ -168,3 +180,32 @@ async def test_success_and_failure_are_counted_by_tool() -> None:
     tool.act = raising(RuntimeError())
     await run(ready)
     assert (counted("OK"), counted("TOOL_FAILED")) == (1, 1)
+
+
+@pytest.mark.parametrize("effect", [Effect.EFFECT_READ, Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE])
+async def test_a_tool_that_gets_no_time_is_not_begun_and_says_so(effect: Effect) -> None:
+    tool = ToldTool(effect)
+    tool.act = hang
+    result = await run(entry(tool), seconds=0.0)
+    assert result.error_reason == "DEADLINE_EXCEEDED"
+    assert tool.ran == []
+
+
+async def cancel_itself() -> str:
+    part = asyncio.create_task(hang())
+    part.cancel()
+    return await part
+
+
+async def test_a_cancellation_inside_a_tool_is_its_failure_and_not_its_callers_wish() -> None:
+    tool = ToldTool(Effect.EFFECT_READ)
+    tool.act = cancel_itself
+    assert (await run(entry(tool))).error_reason == "TOOL_FAILED"
+
+
+async def test_a_cancellation_inside_a_once_tool_leaves_its_outcome_unknown() -> None:
+    tool = ToldTool(Effect.EFFECT_ONCE)
+    tool.act = cancel_itself
+    with pytest.raises(MalhaError) as error:
+        await run(entry(tool))
+    assert error.value.reason == ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN

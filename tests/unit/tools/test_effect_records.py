@@ -18,7 +18,7 @@ from malha_tools.adapters.sqlite_effects import SqliteEffectRecords
 from malha_tools.ports import Effect, Fate
 
 KINDS = [EffectKind.EFFECT_READ, EffectKind.EFFECT_IDEMPOTENT, EffectKind.EFFECT_ONCE]
-moves = st.lists(st.sampled_from(["begin", "finish", "resolve", "reopen"]), max_size=12)
+moves = st.lists(st.sampled_from(["begin", "finish", "recall", "resolve", "reopen"]), max_size=12)
 
 
 async def outcomes(kind: EffectKind, order: list[str], path: Path) -> list[tuple[str, str]]:
@@ -35,6 +35,9 @@ async def outcomes(kind: EffectKind, order: list[str], path: Path) -> list[tuple
                     answer = await records.begin(effect)
                 case "finish":
                     answer = await records.finish(effect, ToolResult(text=f"result {number}"))
+                case "recall":
+                    if (answer := await records.recall(effect)) is None:
+                        continue
                 case "resolve":
                     answer = await records.resolve("acme", "k")
                 case _:

@@ -15,6 +15,7 @@ from malha.errors import ErrorReason, MalhaError
 
 _SECONDS = 2.0
 _MOST_BYTES = 64 * 1024
+_MOST_DIGITS = 30  # each is read by a model
 _LEAST_USD, _MOST_USD = Decimal("0.000001"), Decimal(1_000_000)
 
 
@@ -51,7 +52,7 @@ class HttpPriceProvider:
                 body = await _bounded(response)
         except TimeoutError:
             raise _unavailable("did not answer in time") from None
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, UnicodeError):  # UnicodeError: a host that is no name
             raise _unavailable("could not be reached") from None
         return _price(body)
 
@@ -75,10 +76,12 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 def _price(body: bytes) -> Decimal:
     try:
         answer: Any = json.loads(body, parse_float=Decimal, parse_int=Decimal)
-        price = Decimal(answer["usd_per_hour"])
+        written = answer["usd_per_hour"]
+        price = Decimal("" if written is True else written)  # which Decimal takes for 1
     except (ValueError, KeyError, TypeError, InvalidOperation, RecursionError):
         raise _unavailable("answered something that is no price") from None
-    if not price.is_finite() or not _LEAST_USD <= price < _MOST_USD:
+    sound = price.is_finite() and _LEAST_USD <= price < _MOST_USD
+    if not sound or len(price.as_tuple().digits) > _MOST_DIGITS:
         raise _unavailable("answered something that is no price")
     return price
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,12 +50,18 @@ class SqliteEffectRecords:
             )
             if inserted.rowcount:
                 return None
-            row = _standing(connection, effect)
-            if row["state"] == "begun" and row["kind"] == EffectKind.EFFECT_ONCE:
-                raise unknown(effect.tool)
-            return _result(row)
+            return _standing(connection, effect)
 
         return await self._write(work, durable=_matters(effect))
+
+    async def recall(self, effect: Effect) -> ToolResult | None:
+        def work(connection: sqlite3.Connection) -> ToolResult | None:
+            if _erased(connection, effect.tenant, effect.key):
+                raise tombstoned()
+            return _standing(connection, effect)
+
+        with _told():
+            return await self._database.read(work)
 
     async def finish(self, effect: Effect, result: ToolResult) -> ToolResult:
         now = self._now()
@@ -72,7 +80,7 @@ class SqliteEffectRecords:
             )
             if upserted.rowcount:
                 return result
-            return _result(_standing(connection, effect)) or result
+            return _standing(connection, effect) or result
 
         return await self._write(work, durable=_matters(effect))
 
@@ -116,14 +124,21 @@ class SqliteEffectRecords:
             raise unavailable("tools") from None
 
     async def _write(self, work: Work[T], *, durable: bool = True) -> T:
-        try:
+        with _told():
             return await self._database.write(work, durable=durable)
-        except sqlite3.Error as error:
-            log.error("effect_records_failed", exc_info=error)
-            raise unavailable("tools") from None
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A database that fails is told as unavailable; the rest is for the log."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        log.error("effect_records_failed", exc_info=error)
+        raise unavailable("tools") from None
 
 
 def _matters(effect: Effect) -> bool:
@@ -131,17 +146,21 @@ def _matters(effect: Effect) -> bool:
     return effect.kind != EffectKind.EFFECT_READ
 
 
-def _standing(connection: sqlite3.Connection, effect: Effect) -> sqlite3.Row:
-    """The row that stands in the way of ``effect``, if it is one that may be read as its own."""
-    row: sqlite3.Row = connection.execute(
+def _standing(connection: sqlite3.Connection, effect: Effect) -> ToolResult | None:
+    """What stands in the way of ``effect``: its own result, or one of the errors of ``begin``."""
+    row: sqlite3.Row | None = connection.execute(
         "SELECT state, kind, arguments_hash, result FROM effects WHERE tenant = ? AND key = ?",
         (effect.tenant, effect.key),
     ).fetchone()
+    if row is None:
+        return None
     if row["state"] == "tombstoned":
         raise tombstoned()
     if row["arguments_hash"] != effect.arguments_hash:
         raise conflict()
-    return row
+    if row["state"] == "begun" and row["kind"] == EffectKind.EFFECT_ONCE:
+        raise unknown(effect.tool)
+    return _result(row)
 
 
 def _result(row: sqlite3.Row) -> ToolResult | None:

@@ -26,9 +26,11 @@ _NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 # 0x10, 2j, 1_000, 1if: Python's grammar knows some of these and warns of others.
 _GLUED = re.compile(r"\d\.?(?![eE][+-]?\d)[A-Za-z_]\w{0,30}")
 _SPELLINGS = str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-", "·": "*", "\n": " "})
-# 15% of 80, 15% + 1, (15%): a percent sign that no operand follows. 17 % 5 is the remainder.
+# 15% of 80, 15% + 1, (15%): a percent sign that no operand follows. 17 % 5 is the remainder. It is read as
+# an attribute, which binds as a sign behind its number must: 100 / 50% is 200.
 _PERCENT_OF = re.compile(r"%\s*of\b", re.IGNORECASE)
 _PERCENT = re.compile(r"%(?=\s*([-+*/)^,]|$))")
+_PERCENT_NAME = "percent"
 _ROOTS = Context(prec=50, rounding=ROUND_HALF_EVEN)
 _SHOWN = Context(prec=_DIGITS_SHOWN, rounding=ROUND_HALF_EVEN)
 
@@ -81,8 +83,8 @@ def calculate(text: str) -> Calculated:
     """
     if len(text) > _MOST_CHARACTERS:
         raise ArithmeticRefusedError(f"the expression is longer than {_MOST_CHARACTERS} characters")
-    source = _PERCENT_OF.sub("/100*", text.translate(_SPELLINGS))
-    source = _PERCENT.sub("/100", source).replace("^", "**").strip()
+    source = _PERCENT_OF.sub(f" .{_PERCENT_NAME}*", text.translate(_SPELLINGS))
+    source = _PERCENT.sub(f" .{_PERCENT_NAME}", source).replace("^", "**").strip()
     if not source.isascii():
         raise ArithmeticRefusedError("only numbers, operators and the names of functions are understood")
     if glued := _GLUED.search(source):
@@ -114,6 +116,9 @@ class _Walk:
                 found = -self.value(operand, depth + 1)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 found = self.value(operand, depth + 1)
+            case ast.Attribute(value=operand, attr=name) if name == _PERCENT_NAME:
+                self.decimals = 0
+                found = self.value(operand, depth + 1) / 100
             case ast.BinOp(left=left, op=op, right=right):
                 found = self._operation(op, self.value(left, depth + 1), self.value(right, depth + 1))
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
@@ -222,13 +227,14 @@ def _decimal(value: Fraction) -> Decimal:
 
 def _decimal_places(value: Fraction) -> int | None:
     """Decimal places that write ``value`` exactly; None if there are too many, or no end of them."""
+    if 10**_MOST_DECIMALS % value.denominator:
+        return None
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
     while rest % 5 == 0:
         rest, fives = rest // 5, fives + 1
-    places = max(twos, fives)
-    return places if rest == 1 and places <= _MOST_DECIMALS else None
+    return max(twos, fives)
 
 
 def _plain(value: Decimal) -> str:

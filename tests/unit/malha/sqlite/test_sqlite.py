@@ -98,6 +98,58 @@ async def test_a_caller_that_went_away_does_not_undo_its_write(database: Databas
     assert await database.read(count) == 2
 
 
+class Held:
+    """Work that keeps the writer until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, _connection: sqlite3.Connection) -> None:
+        self.begun.set()
+        self.go.wait(5)
+
+
+@pytest.fixture
+async def narrow(
+    tmp_path: Path, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    """A database that takes in two writes at a time."""
+    monkeypatch.setattr("malha.sqlite._WAITING", 2)
+    opened = await Database.open(tmp_path / "x.db", migrations, durable=True)
+    yield opened
+    await opened.close()
+
+
+async def test_callers_who_go_away_do_not_let_the_queue_grow(narrow: Database) -> None:
+    held = Held()
+    first = asyncio.create_task(narrow.write(held))
+    await asyncio.to_thread(held.begun.wait, 5)
+    for n in range(10):
+        task = asyncio.create_task(narrow.write(put(n)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    held.go.set()
+    await first
+    await narrow.write(put(100))
+    assert await narrow.read(count) == 2  # the first of the ten was taken in
+
+
+async def test_who_waits_for_a_place_while_it_closes_is_refused(narrow: Database) -> None:
+    held = Held()
+    first = asyncio.create_task(narrow.write(held))
+    await asyncio.to_thread(held.begun.wait, 5)
+    rest = [asyncio.create_task(narrow.write(put(n))) for n in range(5)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(narrow.close())
+    await asyncio.sleep(0)
+    held.go.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(first, closing)
+        results = await asyncio.gather(*rest, return_exceptions=True)
+    assert [type(result) for result in results] == [int] + [RuntimeError] * 4
+
+
 async def test_a_reader_cannot_write(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError):
         await database.read(put(1))
