@@ -99,7 +99,10 @@ PLANNER_UNHEARD = Counter(
     "Texts whose stream the guard did not judge to its end: told no further, and judged whole.",
 )
 PLANNER_STEPS = Histogram(
-    "malha_planner_step_seconds", "Time of one model or tool call.", ("kind", "outcome"), buckets=_LATENCY
+    "malha_planner_step_seconds",
+    "Time of one model or tool call, by outcome: OK or the reason of its failure.",
+    ("kind", "outcome"),
+    buckets=_LATENCY,
 )
 PLANNER_FOLLOWED = Counter("malha_planner_followed_records_total", "Records the follower has announced.")
 PLANNER_BROKEN = Counter(

@@ -1,6 +1,6 @@
 """Every name that spans, attributes and logs use, in one place, so that dashboards cannot drift from code.
 
-Names follow OpenTelemetry's semantic conventions where there is one (rpc.*, gen_ai.*, messaging.*);
+Names follow OpenTelemetry's semantic conventions where there is one (rpc.*, gen_ai.*);
 what is Malha's own begins with ``malha.``.
 """
 
@@ -11,8 +11,6 @@ RPC_SERVICE = "rpc.service"
 RPC_METHOD = "rpc.method"
 RPC_STATUS = "rpc.grpc.status_code"
 
-MALHA_TENANT = "malha.tenant"  # hashed: a trace backend is not the place for names
-MALHA_CALLER = "malha.caller"
 MALHA_REASON = "malha.error.reason"
 MALHA_RUN = "malha.run_id"
 MALHA_STEP = "malha.step"
@@ -26,7 +24,3 @@ GEN_AI_INPUT_TOKENS = "gen_ai.usage.input_tokens"
 GEN_AI_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 GEN_AI_TOOL_NAME = "gen_ai.tool.name"
 GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id"
-
-MESSAGING_SYSTEM = "messaging.system"
-MESSAGING_DESTINATION = "messaging.destination.name"
-MESSAGING_OPERATION = "messaging.operation.type"

@@ -18,7 +18,7 @@ from malha.api.run.v1.record_pb2 import (
 )
 from malha.errors import ErrorReason, MalhaError
 from malha.tasks import together
-from malha.telemetry import names
+from malha.telemetry import metrics, names
 from malha.telemetry.traces import Span, span
 from malha_planner.claimed import ClaimedRun
 from malha_planner.lease import Interrupted
@@ -52,6 +52,9 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
             over = [] if content.message.tool_calls else [run.purse.settle()]
             await together(_guard(run, finished, content, speech), *over)
     run.lease.notes.add(JournalEvent(step_finished=finished), content)
+    metrics.PLANNER_STEPS.labels("model", finished.error_reason or "OK").observe(
+        finished.elapsed.ToNanoseconds() / 1e9
+    )
     run.transcript.heard(finished, content)
 
 

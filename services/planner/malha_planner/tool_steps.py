@@ -25,7 +25,7 @@ from malha.api.tools.v1.tool_pb2 import Tool
 from malha.api.tools.v1.tools_service_pb2 import ExecuteRequest, Resolution, ResolveRequest, ToolResult
 from malha.errors import ErrorReason, MalhaError
 from malha.tasks import end
-from malha.telemetry import names
+from malha.telemetry import metrics, names
 from malha.telemetry.traces import span
 from malha_planner.citations import renumber
 from malha_planner.claimed import ClaimedRun
@@ -136,6 +136,9 @@ async def observe(run: ClaimedRun, outcomes: Sequence[tuple[StepStarted, Outcome
             figures = Settlement(amount_microusd=result.price_microusd, saved_microusd=max(0, saved))
             run.purse.owe(started, figures)
         run.lease.notes.add(JournalEvent(step_finished=finished), content)
+        metrics.PLANNER_STEPS.labels("tool", finished.error_reason or "OK").observe(
+            finished.elapsed.ToNanoseconds() / 1e9
+        )
         run.transcript.heard(finished, content)
     for started, outcome in outcomes:
         if outcome == Abandonment.ABANDONMENT_TOMBSTONED:

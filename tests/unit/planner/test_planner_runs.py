@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from prometheus_client import REGISTRY
 
 from malha.api.run.v1.chat_pb2 import Citation, Role
 from malha.api.run.v1.record_pb2 import Claimed, JournalEvent, Record, StepOutcome
@@ -37,6 +38,17 @@ async def test_two_model_calls_and_a_tool_are_six_records_and_four_calls_of_cost
     assert [len(check.texts) for check in shop.guard.checked] == [1, 1]
     assert (await shop.answer(item)).text == "It is 40."
     assert item.acks == 1
+
+
+async def test_how_long_each_call_took_is_measured_by_its_kind(shop: Shop) -> None:
+    def measured(kind: str) -> float:
+        labels = {"kind": kind, "outcome": "OK"}
+        return REGISTRY.get_sample_value("malha_planner_step_seconds_count", labels) or 0.0
+
+    before = measured("model"), measured("tool")
+    shop.model.script = [asks(("add", {"a": 17, "b": 23})), says("It is 40.")]
+    await shop.run(await shop.accept())
+    assert (measured("model") - before[0], measured("tool") - before[1]) == (2, 1)
 
 
 async def test_a_new_run_is_taken_while_it_is_read(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
