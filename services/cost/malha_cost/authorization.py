@@ -47,6 +47,11 @@ class Question(NamedTuple):
     """By key, output tokens that would do; a key that is not named is reserved whole or not at all."""
     adjust: AdjustRequest | None = None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it asks what limits there are: before it holds money, or where some was spent unheld."""
+        return bool(self.reserve) or any(s.amount_microusd and s.key in self.unreserved for s in self.settle)
+
     def step_keys(self) -> set[str]:
         """The step keys it touches."""
         keys = {s.key for s in self.settle} | {r.key for r in self.reserve}
@@ -61,7 +66,7 @@ class Known(NamedTuple):
     policy: BudgetPolicy
     moment: Moment
     rules: Rules
-    """Every limit in force for what is to be reserved, and where it stands. No limits if nothing is."""
+    """Every limit in force, and where it stands; none if the question is not :attr:`Question.bounded`."""
 
 
 class Decision(NamedTuple):
@@ -86,6 +91,9 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
     settled: list[Settled] = []
     overruns: list[Settled] = []
     moment, policy = known.moment, known.policy
+    grains = 0
+    for limit in known.rules.limits:
+        grains |= fine(limit.status.budget)
     for index, settlement in enumerate(question.settle):
         history = known.histories[settlement.key]
         if not history and settlement.key in question.unreserved:
@@ -94,6 +102,7 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
                 at_us=moment.at_us,
                 day=moment.day,
                 organisation=policy.organisation,
+                grains=grains,
             )
             history.append(opened)
             added.append(opened)
@@ -107,10 +116,6 @@ def decide(question: Question, known: Known, open_runs: OpenRuns, reference: Pri
         if entry is not None and settled[-1].cost.overrun_microusd:
             overruns.append(settled[-1])
     count(added, known)
-
-    grains = 0
-    for limit in known.rules.limits:
-        grains |= fine(limit.status.budget)
     new = [
         reserving.dated(
             asked, at_us=moment.at_us, day=moment.day, organisation=policy.organisation, grains=grains

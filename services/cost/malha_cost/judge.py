@@ -105,18 +105,19 @@ class Judge:
                     shortest[asked.key] = asked.model.min_output_tokens
             limit = asked.run_limit_microusd
             limits[asked.run_id] = min(limit, limits.get(asked.run_id, limit))
-        sessions = frozenset(entry.session for entry in entries.values() if entry.session)
+        unreserved = {
+            settlement.key: _unreserved(settlement, f"settle[{index}]", payer)
+            for index, settlement in enumerate(settle)
+            if settlement.HasField("free") or settlement.release
+        }
+        sessions = {entry.session for entry in (*entries.values(), *unreserved.values())} - {""}
         question = Question(
-            who=Who(*payer, sessions=sessions, run_limits=limits),
+            who=Who(*payer, sessions=frozenset(sessions), run_limits=limits),
             settle=settle,
             reserve=list(entries.values()),
             further=further,
             now=self._clock.monotonic(),
-            unreserved={
-                settlement.key: _unreserved(settlement, f"settle[{index}]", payer)
-                for index, settlement in enumerate(settle)
-                if settlement.HasField("free") or settlement.release
-            },
+            unreserved=unreserved,
             shortest=shortest,
         )
         reference = self._prices.find(*self._reference, today) if self._reference else None

@@ -59,7 +59,7 @@ class Loaded:
 
     def of(self, question: Question, now: datetime) -> Known:
         """What the ledger holds of a question."""
-        known = self.known(question.who, now, limits=bool(question.reserve))
+        known = self.known(question.who, now, limits=question.bounded)
         for key in question.step_keys():
             known.histories[key] = list(self.histories[question.who.tenant, key])
         return known

@@ -9,6 +9,8 @@ one of them, a month at most 31, a rolling day 25 hours; so a rolling window is 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache
+from importlib import resources
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -52,6 +54,13 @@ class Span(NamedTuple):
 
 WHOLE = Span("", _NO_DAY_IS_LATER)
 """All days there are."""
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Names of the time zones that every machine has, as they are installed with this package. One may have
+    more of its own, such as "localtime", by which the next has other days or none."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
 
 
 def moment(now: datetime, time_zone: str) -> Moment:

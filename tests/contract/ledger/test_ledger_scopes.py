@@ -140,6 +140,29 @@ async def test_a_rolling_day_forgets_hour_by_hour(till: Till, clock: FakeClock) 
 
 
 @pytest.mark.parametrize("window", [MINUTE, DAY])
+@pytest.mark.parametrize("settled_alone", [True, False])
+async def test_what_a_tool_cost_that_was_called_as_free_counts_in_a_rolling_window_too(
+    till: Till, window: Window, settled_alone: bool
+) -> None:
+    """Its price may have come between the offer and the call."""
+    await till.judge.set_budget(till.principal, limit(100, rolling=True, window=window))
+    await till.judge.set_budget(
+        till.principal, limit(90, rolling=True, window=window, key="s", scope=Scope.SCOPE_SESSION)
+    )
+    used_as_free = free("free")
+    used_as_free.amount_microusd, used_as_free.free.session_id = 40, "s"
+    if settled_alone:
+        await till.settle(used_as_free)
+    else:
+        assert (await till.reserve(call("other", 60), settle=[used_as_free])).reserved
+        await till.settle(used("other", 0))
+    assert await till.under(Scope.SCOPE_TENANT, window) == (40, 0)
+    denied = (await till.reserve(call("k", 60, session="s"))).denied
+    assert (denied.budget.budget.scope, denied.budget.spent_microusd) == (Scope.SCOPE_SESSION, 40)
+    assert (await till.reserve(call("k", 60))).reserved
+
+
+@pytest.mark.parametrize("window", [MINUTE, DAY])
 async def test_a_rolling_window_counts_what_came_in_by_a_clock_that_is_ahead(
     till: Till, clock: FakeClock, window: Window
 ) -> None:

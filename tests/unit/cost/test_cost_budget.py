@@ -1,6 +1,9 @@
 """Windows, denials and who goes first."""
 
+import zoneinfo
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -197,6 +200,25 @@ def test_a_time_zone_that_does_not_exist_is_refused_by_field(zone: str) -> None:
     with pytest.raises(MalhaError) as refusal:
         budget.check_policy(BudgetPolicy(time_zone=zone))
     assert refusal.value.violations[0][0] == "policy.time_zone"
+
+
+@pytest.mark.parametrize("zone", ["localtime", "posixrules", "right/UTC"])
+def test_a_time_zone_that_only_some_machines_have_is_refused(zone: str, tmp_path: Path) -> None:
+    """Another replica would have other days, or none."""
+    of_this_machine = tmp_path / zone
+    of_this_machine.parent.mkdir(exist_ok=True)
+    of_this_machine.write_bytes(resources.files("tzdata").joinpath("zoneinfo", "UTC").read_bytes())
+    zoneinfo.reset_tzpath([tmp_path])
+    try:
+        with pytest.raises(MalhaError, match="time zone"):
+            budget.check_policy(BudgetPolicy(time_zone=zone))
+    finally:
+        zoneinfo.reset_tzpath()
+
+
+@pytest.mark.parametrize("zone", ["", "UTC", "America/Sao_Paulo", "America/Argentina/Ushuaia", "GMT0"])
+def test_a_time_zone_of_the_iana_database_is_kept_by(zone: str) -> None:
+    budget.check_policy(BudgetPolicy(time_zone=zone))
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ class PostgresLedger:
         await connection.execute(sql.LOCK, sorted(_lock("tenant", tenant) for tenant in tenants))
         loaded = await self._load(
             connection,
-            [(asked.question.who, asked.now, bool(asked.question.reserve)) for asked in group],
+            [(asked.question.who, asked.now, asked.question.bounded) for asked in group],
             {(asked.question.who.tenant, key) for asked in group for key in asked.question.step_keys()},
             locking=True,
         )

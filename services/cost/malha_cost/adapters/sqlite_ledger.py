@@ -101,7 +101,7 @@ class SqliteLedger:
         def work(connection: sqlite3.Connection) -> Decision:
             if not waited_for:
                 raise NobodyWaitsError
-            known = self._known(connection, question.who, now, limits=bool(question.reserve))
+            known = self._known(connection, question.who, now, limits=question.bounded)
             for key in question.step_keys():
                 rows = connection.execute(_HISTORY, (question.who.tenant, key))
                 known.histories[key] = [Entry(*row) for row in rows]
