@@ -14,10 +14,12 @@ from typing import Protocol
 
 import pytest
 
+from malha.api.cost.v1.cost_service_pb2 import Settlement
 from malha.stack.secrets import Secrets
 from malha.testing.ledgers import PostgresBook, PostgresShelf
-from malha.testing.money import PRICE_FILE
+from malha.testing.money import PRICE_FILE, tool
 from malha.testing.postgres import postgres
+from malha.testing.postgres_sessions import READER, session, till_of
 
 SERVE = "from malha_cost import __main__"
 
@@ -96,3 +98,19 @@ async def postgres_book(shelf: PostgresShelf) -> AsyncIterator[PostgresBook]:
     """A migrated database of the test's own."""
     async with shelf.book() as book:
         yield book
+
+
+@pytest.fixture
+async def filled(postgres_book: PostgresBook) -> PostgresBook:
+    """Two tenants' money, and a login that may read one's."""
+    for tenant in ("ana", "bia"):
+        till = await till_of(postgres_book, tenant)
+        await till.reserve(tool("k", 5), tool("used", 2))
+        await till.settle(Settlement(key="used", amount_microusd=1))
+    async with session(postgres_book.owner_url) as owner:
+        if not await owner.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", READER):
+            await owner.execute(f"CREATE ROLE {READER} LOGIN IN ROLE malha_cost_reader")
+            await owner.execute("CREATE ROLE bia_reader LOGIN IN ROLE malha_cost_reader")
+            await owner.execute(f"GRANT bia_reader TO {READER}")
+        await owner.execute("INSERT INTO readers VALUES ($1, 'ana'), ('bia_reader', 'bia')", READER)
+    return postgres_book
