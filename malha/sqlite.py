@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,7 +126,7 @@ class Database:
             connection.close()
 
     def _write_forever(self) -> None:
-        connection = self._connect()
+        connection: sqlite3.Connection | None = None
         while True:
             item = self._queue.get()
             if item is None:
@@ -141,14 +142,17 @@ class Database:
                     closing = True
                     break
                 group.append(item)
-            self._commit(connection, group)
+            connection = self._commit(connection, group)
             if closing:
                 break
-        connection.close()
+        if connection is not None:
+            connection.close()
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Item]) -> None:
+    def _commit(self, connection: sqlite3.Connection | None, group: list[_Item]) -> sqlite3.Connection | None:
+        """Store a group and tell its callers. Answers the connection to go on with, if it is fit for that."""
         settled: list[_Settled] = []
         try:
+            connection = connection or self._connect()
             synced = any(durable for _, durable, _ in group)
             connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -165,11 +169,14 @@ class Database:
             connection.execute("COMMIT")
         except Exception as error:
             # The transaction itself failed (full disk, locked file): nobody's work was stored.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             settled = [(future, None, error) for _, _, future in group]
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()  # this undoes it even where the disk is so sick that ROLLBACK fails
+                connection = None
         # the loop is woken once a group, not once a caller
         self._loop.call_soon_threadsafe(self._tell, settled)
+        return connection
 
     def _tell(self, settled: list[_Settled]) -> None:
         for future, value, failure in settled:

@@ -123,6 +123,8 @@ class _Walk:
                 found = self._operation(op, self.value(left, depth + 1), self.value(right, depth + 1))
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 found = self._function(name, [self.value(argument, depth + 1) for argument in args])
+            case ast.Tuple():
+                raise ArithmeticRefusedError("numbers have a decimal point, and nothing between thousands")
             case _:
                 raise ArithmeticRefusedError(
                     "only numbers, operators and the names of functions are understood"

@@ -191,3 +191,35 @@ async def test_a_full_disk_is_told_as_such_to_all_who_share_the_commit_and_nothi
     assert await database.read(count) == 0
     await database.write(put(1))
     assert await database.read(count) == 1
+
+
+async def test_a_transaction_that_can_be_neither_ended_nor_undone_costs_no_later_write(
+    database: Database,
+) -> None:
+    def neither(action: int, what: str | None, *_: str | None) -> int:
+        ending = action == sqlite3.SQLITE_TRANSACTION and what in ("COMMIT", "ROLLBACK")
+        return sqlite3.SQLITE_DENY if ending else sqlite3.SQLITE_OK
+
+    def sick(connection: sqlite3.Connection) -> None:
+        put(1)(connection)
+        connection.set_authorizer(neither)
+
+    with pytest.raises(sqlite3.DatabaseError):
+        await database.write(sick)
+    async with asyncio.timeout(5):
+        await database.write(put(2))
+    assert await database.read(lambda c: [row["a"] for row in c.execute("SELECT a FROM t")]) == [2]
+
+
+async def test_a_file_that_cannot_be_opened_for_a_while_is_told_and_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(_database: Database) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "_connect", cannot)
+        with pytest.raises(sqlite3.OperationalError):
+            async with asyncio.timeout(5):
+                await database.write(put(1))
+    assert await database.write(put(2)) == 1
