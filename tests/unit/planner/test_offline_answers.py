@@ -252,3 +252,33 @@ async def test_only_the_last_question_counts() -> None:
     ]
     reply = await OfflineModel("x").complete(messages, TOOLS, max_output_tokens=500, deadline_seconds=1.0)
     assert orjson.loads(reply.message.tool_calls[0].arguments_json) == {"expression": "3 + 3"}
+
+
+FERRY = tool(
+    "ferry_fare",
+    "Price of a crossing.",
+    ["cars"],
+    cars={"type": "integer", "minimum": 1, "description": "Number of cars."},
+    resident={"type": "boolean", "description": "Whether the driver is an islander (se é ilhéu)."},
+)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is the fare for 2 cars? I am an islander.", "I am an islander. What is the fare for 2 cars?"],
+)
+async def test_what_is_said_beside_an_order_belongs_to_it(question: str) -> None:
+    calls, _ = await converse(question, {"ferry_fare": "40 euros"}, [SEARCH, FERRY])
+    assert calls == [("ferry_fare", {"cars": 2, "resident": True})]
+
+
+async def test_a_number_in_a_question_says_nothing_of_how_many_passages_are_wanted() -> None:
+    limited = tool(
+        "search_knowledge",
+        "Searches documents and answers passages.",
+        ["query"],
+        query={"type": "string"},
+        limit={"type": "integer", "minimum": 1, "maximum": 20, "description": "How many passages at most."},
+    )
+    calls, _ = await converse("What do 2 tickets include?", {"search_knowledge": PASSAGES}, [limited])
+    assert calls[0][1]["limit"] != 2

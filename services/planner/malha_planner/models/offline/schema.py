@@ -6,7 +6,7 @@ since the same tools are offered again and again.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +38,7 @@ _IDENTIFIER, _SEARCHING, _KNOWLEDGE = Terms.of(IDENTIFIER_SLOT), Terms.of(SEARCH
 _ACTS = frozenset({Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE})
 _PROPER = Terms.of(PROPER_SLOT)
 _DATE = Terms.of("date day")
+_HOUR = frozenset({"hour", "hora", "time", "horario"})
 _UNIT_WORDS = Terms.of(" ".join(UNITS))
 
 
@@ -47,8 +48,8 @@ class Slot:
 
     name: str
     kind: str
-    """number, integer, boolean, enum, array, object; of the strings: query, expression, text, date,
-    time, email, uri, currency, unit, identifier or phrase."""
+    """number, integer, hour (an integer on the clock), boolean, enum, array, object; of the strings:
+    query, expression, text, date, time, email, uri, currency, unit, identifier or phrase."""
     names: tuple[Word, ...]
     """The words of its name."""
     about: tuple[Word, ...]
@@ -56,6 +57,8 @@ class Slot:
     required: bool
     schema: Mapping[str, Any]
     enum: tuple[Any, ...] = ()
+    glosses: tuple[tuple[str, str], ...] = ()
+    """Values of the enum, each with other words for it: what the description says behind a value."""
     examples: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
     item: "Slot | None" = None
@@ -120,6 +123,15 @@ class ToolView:
         only = self.required if self.required else self.slots
         return only[0] if len(only) == 1 and only[0].kind == "expression" else None
 
+    def terms_beside(self, slot: Slot) -> Terms:
+        """What is said of it elsewhere than in one of its slots."""
+        terms = Terms.of(self.description)
+        terms.add(name_words(self.name), 1.0)
+        for other in self.slots:
+            if other.name != slot.name:
+                terms.add((*other.names, *other.about), 1.0)
+        return terms
+
     def accepts(self, arguments: object) -> bool:
         """Whether arguments satisfy the tool's schema."""
         return bool(self.validator.is_valid(arguments))
@@ -155,7 +167,14 @@ def views(tools: Sequence[Tool]) -> list[ToolView]:
 def _slots(schema: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[Slot, ...]:
     required = schema.get("required", ())
     properties = schema.get("properties", {})
-    return tuple(_slot(name, inner, name in required, root) for name, inner in properties.items())
+    slots = [_slot(name, inner, name in required, root) for name, inner in properties.items()]
+    return tuple(replace(slot, glosses=_shared_glosses(slot, slots)) for slot in slots)
+
+
+def _shared_glosses(slot: Slot, slots: Sequence[Slot]) -> tuple[tuple[str, str], ...]:
+    """What any slot with the same values says of them: of an origin and a destination, one explains both."""
+    alike = (other for other in slots if other.enum == slot.enum)
+    return tuple(dict.fromkeys(gloss for other in alike for gloss in other.glosses))
 
 
 def _slot(name: str, schema: Any, required: bool, root: Mapping[str, Any], depth: int = 0) -> Slot:
@@ -184,6 +203,7 @@ def _slot(name: str, schema: Any, required: bool, root: Mapping[str, Any], depth
         required,
         schema,
         enum,
+        _glosses(enum, description),
         _examples(schema, description),
         pattern,
         item,
@@ -212,6 +232,9 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     declared = schema.get("type", "object" if "properties" in schema else "string")
     if isinstance(declared, list):
         declared = next((kind for kind in declared if kind != "null"), "string")
+    called = {word.folded for word in names}
+    if declared == "integer" and called & _HOUR and schema.get("maximum", 23) <= 24:
+        return "hour"
     if declared != "string":
         return str(declared)
     known = {
@@ -224,13 +247,14 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     }
     if schema.get("format") in known:
         return known[schema["format"]]
-    called = {word.folded for word in names}
     if any(word in _EXPRESSION for word in names):
         return "expression"
     if any(word in _QUESTION for word in names) or called & {"q"}:
         return "query"
     if called & {"date", "day", "dia"} or ("data" in called and any(word in _DATE for word in about)):
         return "date"
+    if called & _HOUR:
+        return "time"
     if called & {"email"} or called & {"url", "uri"}:
         return "email" if "email" in called else "uri"
     if called & {"currency", "moeda"}:
@@ -244,6 +268,18 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     if any(word in _EXPRESSION for word in about[:6]):
         return "expression"
     return "phrase"
+
+
+def _glosses(enum: Sequence[Any], description: str) -> tuple[tuple[str, str], ...]:
+    """What a description says its values mean: "up = subir", "up: to the top", "up (subir)"."""
+    found = []
+    for value in (value for value in enum if isinstance(value, str) and value):
+        spelt = re.escape(value)
+        for match in re.finditer(
+            rf"(?<![\w-])[`\"']?{spelt}[`\"']?\s*(?:[=:(]|[–—]|-\s|means\s)\s*([^,;.()=]+)", description, re.I
+        ):
+            found += [(value, said.strip()) for said in re.split(r"\s(?:or|ou)\s|/", match.group(1))]
+    return tuple((value, said) for value, said in found if words(said))
 
 
 def _examples(schema: Mapping[str, Any], description: str) -> tuple[str, ...]:

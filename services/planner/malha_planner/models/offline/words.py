@@ -21,8 +21,8 @@ _DOUBLED = re.compile(r"([bcdfghjklmnpqrstvwxz])\1")
 # Plurals first: (ending, what stands for it). Then the longest suffix that leaves three letters. That
 # both languages share the lists costs a few false friends and buys every cognate.
 _PLURALS = (
-    ("oes", "ao"), ("aes", "ao"), ("ais", "al"), ("eis", "el"), ("ies", "y"), ("ores", "or"), ("ns", "m"),
-    ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""),
+    ("oes", "ao"), ("aes", "ao"), ("ais", "al"), ("eis", "el"), ("ois", "ol"), ("uis", "ul"), ("ies", "y"),
+    ("ores", "or"), ("ns", "m"), ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""),
 )  # fmt: skip
 _SUFFIXES = tuple(sorted(SUFFIXES, key=len, reverse=True))
 _KEEP = 3
