@@ -211,6 +211,23 @@ async def test_a_search_that_finds_nothing_is_tried_in_other_words_once_and_then
     assert not reply.citations
 
 
+async def test_a_search_in_other_words_has_other_words_for_each_of_the_question() -> None:
+    question = "Is there a penalty when a parcel with a damaged clock is returned late?"
+    calls, _ = await converse(question, {"search_knowledge": "No passage fits."})
+    assert {"multa", "pacote", "danificado", "relogio", "devolver", "atraso"} <= set(
+        str(calls[1][1]["query"]).split()
+    )
+
+
+async def test_an_answer_that_is_not_sure_names_the_next_best_section_too() -> None:
+    found = (
+        "[1] sheds.md, Roof\nThe shed has a tin roof.\n\n[2] barns.md, Doors\nHinges are oiled.\n\n"
+        "[3] barns.md, Roof\nSlates lie on the barn."
+    )
+    _, reply = await converse("Who mends a broken gutter at the roof?", {"search_knowledge": found})
+    assert [citation.section for citation in reply.citations] == ["Roof", "Roof"]
+
+
 async def test_a_tool_that_changes_something_is_not_called_on_a_hunch() -> None:
     results = {"search_knowledge": PASSAGES, "create_ticket": "opened"}
     calls, _ = await converse("How long does a ticket stay open?", results, [SEARCH, TICKETS])

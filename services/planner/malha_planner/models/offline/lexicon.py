@@ -19,6 +19,7 @@ def _lines(name: str) -> tuple[str, ...]:
 
 FUNCTION_WORDS = _set("function_words")
 SUFFIXES = _set("suffixes")
+WHOLE = _set("whole")
 PORTUGUESE, ENGLISH = _set("portuguese"), _set("english")
 COURTESY = _set("courtesy")
 COMMANDS = _set("commands")

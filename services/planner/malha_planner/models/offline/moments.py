@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from malha_planner.models.offline.numerals import NUMERALS
-from malha_planner.models.offline.words import fold
+from malha_planner.models.offline.stems import fold
 
 Moment = tuple[str, str, int, int]
 """Kind ("date" as YYYY-MM-DD, "time" as HH:MM), value, and where it stands."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from malha_planner.models.offline.numerals import spoken
-from malha_planner.models.offline.words import Word, fold, words
+from malha_planner.models.offline.stems import fold
+from malha_planner.models.offline.words import Word, words
 
 _NUMBER = re.compile(
     r"(?<![\w.,/-])(?P<currency>R\$|US\$|[$€£])?\s?(?P<sign>[-−](?=[\d.]))?"
@@ -21,6 +22,7 @@ _NUMBER = re.compile(
 _CURRENCIES = {"$": "usd", "US$": "usd", "R$": "brl", "€": "eur", "£": "gbp"}
 _SERIES = re.compile(r"\s*(?:[x×,/]|by|por|and|e|to|a|,\s*(?:and|e))\s*")
 _SIGNS = {"%": "percent", "°": "degree", "°c": "celsius", "°f": "fahrenheit", "°k": "kelvin"}
+_DURATIONS = frozenset(word.stem for word in words("minuto hora dia noite semana mes ano"))
 _LINKS = frozenset(["of", "de", "do", "da", "dos", "das"])
 
 
@@ -69,10 +71,16 @@ def _shared_units(found: list[Quantity], text: str) -> list[Quantity]:
     """In "80 x 35 x 40 cm" the unit is that of all three."""
     for place in range(len(found) - 2, -1, -1):
         one, other = found[place], found[place + 1]
-        if other.unit is not None and _SERIES.fullmatch(text[one.end : other.start]):
+        joint = text[one.end : other.start]
+        if other.unit is not None and _SERIES.fullmatch(joint) and not _lasts(joint, other.unit):
             found[place] = replace(one, unit=other.unit, in_series=True)
             found[place + 1] = replace(other, in_series=True)
     return found
+
+
+def _lasts(joint: str, unit: Word) -> bool:
+    """Whether the second of two numbers says how long the first lasts: "12 por 4 dias"."""
+    return joint.strip() == "por" and unit.stem in _DURATIONS
 
 
 def _plain(digits: str, *, portuguese: bool) -> str:

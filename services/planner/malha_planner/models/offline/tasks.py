@@ -13,7 +13,7 @@ from malha_planner.models.offline.lexicon import COMMANDS
 from malha_planner.models.offline.rates import wanted
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import ToolView
-from malha_planner.models.offline.words import fold
+from malha_planner.models.offline.stems import fold
 
 Task = tuple[Request, Choice | None]
 """What is asked, and the tool chosen for it; none for what follows from another task's result."""

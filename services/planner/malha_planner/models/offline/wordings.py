@@ -12,7 +12,8 @@ from malha_planner.models.offline.candidate import Candidate
 from malha_planner.models.offline.lexicon import COMMANDS, PREPOSITIONS
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import Slot, ToolView
-from malha_planner.models.offline.words import Word, fold
+from malha_planner.models.offline.stems import fold
+from malha_planner.models.offline.words import Word
 
 _LINKS = frozenset({"of", "de", "do", "da", "dos", "das", "the", "a", "o", "del"})
 
