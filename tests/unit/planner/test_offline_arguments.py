@@ -116,6 +116,43 @@ def test_a_way_is_read_from_its_beginning_to_its_end(text: str, given: tuple[str
     assert tuple(filled(HAUL, ["from_place", "to_place", "leaves"], text).values()) == given
 
 
+LEASE = {
+    "days": {"type": "integer", "minimum": 1, "maximum": 60, "description": "Number of days (dias)."},
+    "minutes": {"type": "integer", "enum": [30, 90], "description": "Length of the lesson in minutes."},
+    "engine": {"type": "string", "enum": ["diesel", "electric"], "description": "Engine."},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("a boat for two weeks", {"days": 14}),
+        ("um barco por uma semana", {"days": 7}),
+        ("a boat for 72 hours", {"days": 3}),
+        ("a boat for 5 days with a lesson of 1.5 hours", {"days": 5, "minutes": 90}),
+        ("4 days, electirc", {"days": 4, "engine": "electric"}),
+    ],
+)
+def test_a_length_of_time_is_told_in_the_unit_asked_for_and_a_slip_is_forgiven(
+    text: str, given: dict[str, Any]
+) -> None:
+    assert filled(LEASE, ["days"], text) == given
+
+
+@pytest.mark.parametrize(
+    ("text", "dates"),
+    [
+        ("from 3 to 7 July 2027", ["2027-07-03", "2027-07-07"]),
+        ("entre 5 e 9 de outubro de 2027", ["2027-10-05", "2027-10-09"]),
+        ("10 a 12/09/2027", ["2027-09-10", "2027-09-12"]),
+        ("4 boats on 5 May 2027", ["2027-05-05"]),
+        ("from 30 to 31 June 2027", ["2027-06-30"]),
+    ],
+)
+def test_the_first_day_of_a_span_has_the_month_of_the_last(text: str, dates: list[str]) -> None:
+    assert [m.value for m in mentions(text) if m.kind == "date"] == dates
+
+
 @pytest.mark.parametrize(
     ("text", "date"),
     [

@@ -137,8 +137,8 @@ def test_an_expression_is_one_word_where_it_stands() -> None:
 
 def test_a_plural_has_the_stem_of_its_singular() -> None:
     pairs = (
-        "day days key keys stream streams box boxes city cities sensor sensores papel papeis acao "
-        "acoes item itens bus buses"
+        "day days key keys return returns stream streams box boxes city cities sensor sensores papel papeis "
+        "acao acoes item itens bus buses"
     )
     spelt = pairs.split()
     for singular, plural in zip(spelt[::2], spelt[1::2], strict=True):

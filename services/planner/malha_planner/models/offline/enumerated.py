@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from malha_planner.models.offline.candidate import Candidate
+from malha_planner.models.offline.durations import in_unit_of
 from malha_planner.models.offline.recognisers import spoken_words
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import Slot, ToolView
+from malha_planner.models.offline.stems import is_slip
 from malha_planner.models.offline.words import SYNONYM, Word, groups, name_words, words
 
 _GLOSSED = 0.03
@@ -23,7 +25,8 @@ def enums(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
     )
     for value, wanted, cost in spelt:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            yield from (Candidate(value, 0.6, q.start, q.end) for q in request.quantities if q.plain == value)
+            counted = (in_unit_of(slot, quantity) for quantity in request.quantities)
+            yield from (Candidate(value, 0.6, q.start, q.end) for q in counted if q.plain == value)
         elif wanted:
             for score, start, end in _said(wanted, heard, named):
                 yield Candidate(value, score - cost, start, end)
@@ -54,4 +57,6 @@ def _likeness(word: Word, wanted: Word, named: Counter[int]) -> float:
         return 0.0
     if word.stem == wanted.stem:
         return 0.9
+    if is_slip(word.folded, wanted.folded):
+        return SYNONYM
     return SYNONYM if any(named[group] == 1 for group in groups(word.stem) & groups(wanted.stem)) else 0.0

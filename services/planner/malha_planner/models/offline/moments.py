@@ -47,6 +47,14 @@ _DATES = tuple(
         rf"\b{_MONTH}\s+(?:the\s+)?{_DAY},?\s+(?P<year>\d{{4}})\b",
     )
 )
+_FIRST = re.compile(
+    r"(?<![\w.,/-])(?P<day>\d{1,2})(?:st|nd|rd|th)?\s*(?:-|–|\b(?:to|till|until|and|or|e|a|ou|at[ée])\b)\s*"
+    r"(?:o |the )?$",
+    re.IGNORECASE,
+)
+"""A day in front of another that has its month and year: "from 3 to 7 July 2027"."""
+_NEAR = 24
+"""Characters before a date in which such a day is looked for."""
 _HOUR = rf"(?P<hour>\d{{1,2}}|\b(?:{_SAID})\b)"
 _PART = (
     r"(?P<part>[ap]\.?m\b\.?|in the (?:morning|afternoon|evening)|at night"
@@ -76,10 +84,17 @@ def dates(text: str) -> Iterator[Moment]:
             year = int(held["year"]) + (2000 if len(held["year"]) == 2 else 0)
             if number > 12 >= day:
                 day, number = number, day
-            try:
-                yield "date", date(year, number, day).isoformat(), *match.span()
-            except ValueError:  # a month that is none, a day that the month has not
-                continue
+            yield from _on_the_calendar(year, number, day, *match.span())
+            first = _FIRST.search(text, max(0, match.start() - _NEAR), match.start())
+            if first is not None:
+                yield from _on_the_calendar(year, number, int(first["day"]), *first.span("day"))
+
+
+def _on_the_calendar(year: int, month: int, day: int, start: int, end: int) -> Iterator[Moment]:
+    try:
+        yield "date", date(year, month, day).isoformat(), start, end
+    except ValueError:  # a month that is none, a day that the month has not
+        return
 
 
 def times(text: str) -> Iterator[Moment]:

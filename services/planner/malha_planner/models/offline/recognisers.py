@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from itertools import pairwise
 
 from malha_planner.models.offline.candidate import Candidate
+from malha_planner.models.offline.durations import in_unit_of, seconds
 from malha_planner.models.offline.lexicon import TO_CUES, UNITS
 from malha_planner.models.offline.numerals import NUMERALS
+from malha_planner.models.offline.quantities import Quantity
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import Slot, ToolView
 from malha_planner.models.offline.words import Terms, Word, same, words
@@ -23,7 +26,7 @@ _CURRENCIES = {
 
 def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
     lowest, highest = slot.schema.get("minimum"), slot.schema.get("maximum")
-    for quantity in request.quantities:
+    for quantity in (in_unit_of(slot, quantity) for quantity in request.quantities):
         if slot.kind != "number" and not quantity.is_whole:
             continue
         if (lowest is not None and quantity.value < lowest) or (
@@ -49,8 +52,13 @@ def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
 def _single(slot: Slot, request: Request) -> Iterator[Candidate]:
     """The one that "one" and "um" may be: a number only right before what the slot counts."""
     for word, counted in pairwise(request.words):
-        if NUMERALS.get(word.folded) == 1 and counted in slot.terms:
+        one = NUMERALS.get(word.folded) == 1
+        if one and counted in slot.terms:
             yield Candidate(1, 0.6, word.start, word.end)
+        elif (one or word.folded in ("a", "an")) and seconds(counted) is not None:
+            length = in_unit_of(slot, Quantity(Decimal(1), word.start, word.end, counted))
+            if length.unit is not counted and length.is_whole:
+                yield Candidate(length.plain, 0.6, word.start, counted.end)
 
 
 def hours(slot: Slot, request: Request, tool: ToolView) -> Iterator[Candidate]:

@@ -138,7 +138,7 @@ class Terms:
         return bag
 
 
-SYNONYM = 0.75
+SYNONYM = 0.85
 """What a match through the lexicon counts against a match of the word itself."""
 
 
