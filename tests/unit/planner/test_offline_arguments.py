@@ -53,6 +53,8 @@ def filled(properties: dict[str, Any], required: list[str], text: str) -> dict[s
         ("telhas cor de tijolo, 4 caixotes", {"colour": "natural", "crates": 4}),
         ("um caixote de telhas azuis", {"colour": "blue", "crates": 1}),
         ("one crate of red tiles", {"colour": "red", "crates": 1}),
+        ("a single crate of red tiles", {"colour": "red", "crates": 1}),
+        ("a crate of red tiles", {"colour": "red", "crates": 1}),
         ("twenty-five crates of red tiles", {"colour": "red", "crates": 25}),
         ("trinta e dois caixotes de telha vermelha", {"colour": "red", "crates": 32}),
     ],

@@ -7,7 +7,7 @@ from malha_planner.models.offline.words import Word
 NUMERALS = {
     name: value
     for value, names in {
-        1: "one um uma",
+        1: "one single um uma",
         2: "two couple dois duas",
         3: "three tres",
         4: "four quatro",

@@ -50,12 +50,14 @@ def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
 
 
 def _single(slot: Slot, request: Request) -> Iterator[Candidate]:
-    """The one that "one" and "um" may be: a number only right before what the slot counts."""
+    """The one that "one", "um" and even "a" may be: a number only right before what the slot counts."""
+    named = Terms()
+    named.add(slot.names, 1.0)
     for word, counted in pairwise(request.words):
-        one = NUMERALS.get(word.folded) == 1
-        if one and counted in slot.terms:
+        one, article = NUMERALS.get(word.folded) == 1, word.folded in ("a", "an") and not request.portuguese
+        if (one and counted in slot.terms) or (article and counted in named):
             yield Candidate(1, 0.6, word.start, word.end)
-        elif (one or word.folded in ("a", "an")) and seconds(counted) is not None:
+        elif (one or article) and seconds(counted) is not None:
             length = in_unit_of(slot, Quantity(Decimal(1), word.start, word.end, counted))
             if length.unit is not counted and length.is_whole:
                 yield Candidate(length.plain, 0.6, word.start, counted.end)
