@@ -118,6 +118,11 @@ def test_a_way_is_read_from_its_beginning_to_its_end(text: str, given: tuple[str
     assert tuple(filled(HAUL, ["from_place", "to_place", "leaves"], text).values()) == given
 
 
+def test_a_slot_that_merely_has_time_in_its_name_takes_no_time_of_day() -> None:
+    zone = {"time_zone": {"type": "string", "description": "A zone, such as Lisbon or Tokyo."}}
+    assert filled(zone, ["time_zone"], "tiles for Lisbon at 9 am") == {"time_zone": "Lisbon"}
+
+
 LEASE = {
     "days": {"type": "integer", "minimum": 1, "maximum": 60, "description": "Number of days (dias)."},
     "minutes": {"type": "integer", "enum": [30, 90], "description": "Length of the lesson in minutes."},

@@ -16,6 +16,7 @@ from jsonschema.exceptions import SchemaError
 
 from malha.api.run.v1.record_pb2 import Effect
 from malha.api.tools.v1.tool_pb2 import Tool
+from malha_planner.models.offline.descriptions import examples, glosses, without_examples
 from malha_planner.models.offline.lexicon import (
     EXPRESSION_SLOT,
     IDENTIFIER_SLOT,
@@ -28,17 +29,12 @@ from malha_planner.models.offline.lexicon import (
 )
 from malha_planner.models.offline.words import Terms, Word, name_words, words
 
-_EXAMPLES = re.compile(
-    r"""(?:such as|like|e\.g\.|for example|for instance|example:?|por exemplo|como|ex\.:?)\s+([^.;()]+)""",
-    re.I,
-)
-_QUOTED = re.compile(r"""["'`“”]([^"'`“”]+)["'`“”]""")
 _QUESTION, _EXPRESSION, _TEXT = Terms.of(QUESTION_SLOT), Terms.of(EXPRESSION_SLOT), Terms.of(TEXT_SLOT)
 _IDENTIFIER, _SEARCHING, _KNOWLEDGE = Terms.of(IDENTIFIER_SLOT), Terms.of(SEARCHING), Terms.of(KNOWLEDGE)
 _ACTS = frozenset({Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE})
 _PROPER = Terms.of(PROPER_SLOT)
 _DATE = Terms.of("date day")
-_HOUR = frozenset({"hour", "hora", "time", "horario"})
+_CLOCK, _CLOCK_FIRST = frozenset({"hour", "hora", "time", "horario"}), frozenset({"hour", "hora", "horario"})
 _UNIT_WORDS = Terms.of(" ".join(UNITS))
 
 
@@ -181,7 +177,7 @@ def _slot(name: str, schema: Any, required: bool, root: Mapping[str, Any], depth
     schema = _plain(schema, root)
     description = f"{schema.get('title', '')} {schema.get('description', '')}"
     enum = tuple(schema.get("enum", ())) or ((schema["const"],) if "const" in schema else ())
-    names, about = name_words(name), words(_EXAMPLES.sub("", description))
+    names, about = name_words(name), words(without_examples(description))
     kind = "enum" if enum else _kind(schema, names, about)
     item: Slot | None = None
     fields: tuple[Slot, ...] = ()
@@ -203,8 +199,8 @@ def _slot(name: str, schema: Any, required: bool, root: Mapping[str, Any], depth
         required,
         schema,
         enum,
-        _glosses(enum, description),
-        _examples(schema, description),
+        glosses(enum, description),
+        examples(schema, description),
         pattern,
         item,
         fields,
@@ -233,7 +229,7 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     if isinstance(declared, list):
         declared = next((kind for kind in declared if kind != "null"), "string")
     called = {word.folded for word in names}
-    if declared == "integer" and called & _HOUR and schema.get("maximum", 23) <= 24:
+    if declared == "integer" and _is_on_the_clock(names) and schema.get("maximum", 23) <= 24:
         return "hour"
     if declared != "string":
         return str(declared)
@@ -253,7 +249,7 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
         return "query"
     if called & {"date", "day", "dia"} or ("data" in called and any(word in _DATE for word in about)):
         return "date"
-    if called & _HOUR:
+    if _is_on_the_clock(names):
         return "time"
     if called & {"email"} or called & {"url", "uri"}:
         return "email" if "email" in called else "uri"
@@ -270,21 +266,6 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     return "phrase"
 
 
-def _glosses(enum: Sequence[Any], description: str) -> tuple[tuple[str, str], ...]:
-    """What a description says its values mean: "up = subir", "up: to the top", "up (subir)"."""
-    found = []
-    for value in (value for value in enum if isinstance(value, str) and value):
-        spelt = re.escape(value)
-        for match in re.finditer(
-            rf"(?<![\w-])[`\"']?{spelt}[`\"']?\s*(?:[=:(]|[–—]|-\s|means\s)\s*([^,;.()=]+)", description, re.I
-        ):
-            found += [(value, said.strip()) for said in re.split(r"\s(?:or|ou)\s|/", match.group(1))]
-    return tuple((value, said) for value, said in found if words(said))
-
-
-def _examples(schema: Mapping[str, Any], description: str) -> tuple[str, ...]:
-    given = [value for value in schema.get("examples", ()) if isinstance(value, str)]
-    for match in _EXAMPLES.finditer(description):
-        listed = _QUOTED.findall(match.group(1)) or re.split(r",| or | ou | and | e ", match.group(1))
-        given += [value.strip(" \"'`") for value in listed if value.strip(" \"'`")]
-    return tuple(given)
+def _is_on_the_clock(names: tuple[Word, ...]) -> bool:
+    """Whether a slot is named for a time of day: `start_hour` and `hora_inicio` are, `time_zone` is not."""
+    return bool(names) and (names[-1].folded in _CLOCK or names[0].folded in _CLOCK_FIRST)
