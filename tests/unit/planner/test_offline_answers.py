@@ -211,6 +211,23 @@ async def test_a_search_that_finds_nothing_is_tried_in_other_words_once_and_then
     assert not reply.citations
 
 
+async def test_a_search_in_other_words_has_other_words_for_each_of_the_question() -> None:
+    question = "Is there a penalty when a parcel with a damaged clock is returned late?"
+    calls, _ = await converse(question, {"search_knowledge": "No passage fits."})
+    assert {"multa", "pacote", "danificado", "relogio", "devolver", "atraso"} <= set(
+        str(calls[1][1]["query"]).split()
+    )
+
+
+async def test_an_answer_that_is_not_sure_names_the_next_best_section_too() -> None:
+    found = (
+        "[1] sheds.md, Roof\nThe shed has a tin roof.\n\n[2] barns.md, Doors\nHinges are oiled.\n\n"
+        "[3] barns.md, Roof\nSlates lie on the barn."
+    )
+    _, reply = await converse("Who mends a broken gutter at the roof?", {"search_knowledge": found})
+    assert [citation.section for citation in reply.citations] == ["Roof", "Roof"]
+
+
 async def test_a_tool_that_changes_something_is_not_called_on_a_hunch() -> None:
     results = {"search_knowledge": PASSAGES, "create_ticket": "opened"}
     calls, _ = await converse("How long does a ticket stay open?", results, [SEARCH, TICKETS])
@@ -252,3 +269,33 @@ async def test_only_the_last_question_counts() -> None:
     ]
     reply = await OfflineModel("x").complete(messages, TOOLS, max_output_tokens=500, deadline_seconds=1.0)
     assert orjson.loads(reply.message.tool_calls[0].arguments_json) == {"expression": "3 + 3"}
+
+
+FERRY = tool(
+    "ferry_fare",
+    "Price of a crossing.",
+    ["cars"],
+    cars={"type": "integer", "minimum": 1, "description": "Number of cars."},
+    resident={"type": "boolean", "description": "Whether the driver is an islander (se é ilhéu)."},
+)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is the fare for 2 cars? I am an islander.", "I am an islander. What is the fare for 2 cars?"],
+)
+async def test_what_is_said_beside_an_order_belongs_to_it(question: str) -> None:
+    calls, _ = await converse(question, {"ferry_fare": "40 euros"}, [SEARCH, FERRY])
+    assert calls == [("ferry_fare", {"cars": 2, "resident": True})]
+
+
+async def test_a_number_in_a_question_says_nothing_of_how_many_passages_are_wanted() -> None:
+    limited = tool(
+        "search_knowledge",
+        "Searches documents and answers passages.",
+        ["query"],
+        query={"type": "string"},
+        limit={"type": "integer", "minimum": 1, "maximum": 20, "description": "How many passages at most."},
+    )
+    calls, _ = await converse("What do 2 tickets include?", {"search_knowledge": PASSAGES}, [limited])
+    assert calls[0][1]["limit"] != 2

@@ -9,7 +9,8 @@ from malha_planner.models.offline.quantities import quantities
 from malha_planner.models.offline.rates import rates
 from malha_planner.models.offline.results import passages, unavailable
 from malha_planner.models.offline.sentences import sentences
-from malha_planner.models.offline.words import same, stem, words
+from malha_planner.models.offline.stems import stem
+from malha_planner.models.offline.words import same, words
 
 
 @pytest.mark.parametrize(
@@ -105,15 +106,39 @@ def test_the_language_shows_in_the_small_words(text: str, portuguese: bool) -> N
         ("price", "preços"),
         ("stock", "estoque"),
         ("cães", "cachorro"),
+        ("espanhóis", "espanhol"),
+        ("premiar", "prêmio"),
+        ("called off", "cancelled"),
+        ("signing in", "log-in"),
+        ("pick up", "retirada"),
+        ("fim de semana", "weekends"),
+        ("sul", "south"),
+        ("esquerda", "left"),
+        ("pequenas", "little"),
+        ("urgência", "urgent"),
     ],
 )
 def test_words_of_one_meaning_meet(one: str, other: str) -> None:
     assert same(words(one)[0], words(other)[0])
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("state", "station"), ("peça", "pessoa"), ("mês", "mesa"), ("porto", "portão"), ("police", "policy")],
+)
+def test_words_that_merely_begin_alike_do_not_meet(one: str, other: str) -> None:
+    assert not same(words(one)[0], words(other)[0])
+
+
+def test_an_expression_is_one_word_where_it_stands() -> None:
+    text = "They log in, then they call it off"
+    assert [word.text for word in words(text)] == ["They", "log in", "then", "they", "call", "it", "off"]
+
+
 def test_a_plural_has_the_stem_of_its_singular() -> None:
     pairs = (
-        "stream streams box boxes city cities sensor sensores papel papeis acao acoes item itens bus buses"
+        "day days key keys return returns stream streams box boxes city cities sensor sensores papel papeis "
+        "acao acoes item itens bus buses"
     )
     spelt = pairs.split()
     for singular, plural in zip(spelt[::2], spelt[1::2], strict=True):

@@ -5,6 +5,7 @@ not be found, reached or understood is said.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from malha.api.run.v1.chat_pb2 import Citation
@@ -62,14 +63,16 @@ def compose(conversation: Conversation, plan: Plan, tools: Sequence[ToolView]) -
 
 
 def _found(request: Request, conversation: Conversation, plan: Plan, whole: Request) -> list[Passage]:
-    """The passages of all searches made for one task, once each, in the order they came."""
-    found = {
-        (passage.document, passage.section, passage.text): passage
-        for call in reversed(conversation.calls)
-        if _asked(call, plan, whole) == request
-        for passage in reversed(passages(call.result or ""))
-    }
-    return list(reversed(found.values()))
+    """The passages of all searches made for one task, once each: the first of every search, then the second
+    of every search, and so on."""
+    lists = [
+        passages(call.result or "") for call in conversation.calls if _asked(call, plan, whole) == request
+    ]
+    found: dict[tuple[str, str, str], Passage] = {}
+    for row in zip_longest(*lists):
+        for passage in (passage for passage in row if passage is not None):
+            found.setdefault((passage.document, passage.section, passage.text), passage)
+    return list(found.values())
 
 
 def _asked(call: Call, plan: Plan, whole: Request) -> Request:

@@ -6,7 +6,7 @@ Nothing is computed here: the expression is an argument for a tool that takes on
 import re
 
 from malha_planner.models.offline.quantities import Quantity, quantities
-from malha_planner.models.offline.words import fold
+from malha_planner.models.offline.stems import fold
 
 _N = r"(?:\(?-?\d+(?:\.\d+)?\)?)"
 _PERCENT = r"\s*(?:%|percent|por cento)"

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from malha_planner.models.offline.candidate import Candidate
-from malha_planner.models.offline.lexicon import FROM_CUES, FROM_SLOT, TO_CUES, TO_SLOT
+from malha_planner.models.offline.enumerated import enums
+from malha_planner.models.offline.flags import booleans
+from malha_planner.models.offline.lexicon import ARTICLES, FROM_CUES, FROM_SLOT, TO_CUES, TO_SLOT
 from malha_planner.models.offline.recognisers import (
-    booleans,
     currencies,
-    enums,
     expressions,
+    hours,
     mentioned,
     numbers,
     query,
@@ -44,7 +45,7 @@ def _context(slot: Slot, candidate: Candidate, request: Request) -> float:
     for distance, word in enumerate(request.after(candidate.end, 2)):
         gain = max(gain, slot.terms.weight(word) * (0.2 - 0.07 * distance) if word.is_content else 0.0)
     called = {word.folded for word in slot.names}
-    nearest = before[0].folded if before else ""
+    nearest = next((word.folded for word in before if word.folded not in ARTICLES), "")
     if called & FROM_SLOT:
         gain += 0.15 * (nearest in FROM_CUES) - 0.15 * (nearest in TO_CUES - FROM_CUES)
     if called & TO_SLOT:
@@ -55,6 +56,7 @@ def _context(slot: Slot, candidate: Candidate, request: Request) -> float:
 _READERS: dict[str, Callable[[Slot, Request, ToolView], Iterator[Candidate]]] = {
     "number": numbers,
     "integer": numbers,
+    "hour": hours,
     "boolean": booleans,
     "enum": enums,
     "query": query,

@@ -66,16 +66,11 @@ def searching(request: Request, tools: Sequence[ToolView]) -> Choice | None:
 
 
 def _widened(call: Filling, tool: ToolView) -> Filling:
-    """A search asks for a few passages more than it would be shown: they are ranked again here."""
-    for slot in tool.slots:
-        if (
-            slot.kind == "integer"
-            and slot.name not in call.arguments
-            and any(w in _LIMIT for w in slot.names)
-        ):
-            wider = {**call.arguments, slot.name: _PASSAGES}
-            return replace(call, arguments=wider) if tool.accepts(wider) else call
-    return call
+    """A search asks for more passages than it would be shown, since they are ranked again here; a number in
+    the question counts something else."""
+    limits = [s for s in tool.slots if s.kind == "integer" and any(word in _LIMIT for word in s.names)]
+    wider = {**call.arguments, **{slot.name: _PASSAGES for slot in limits}}
+    return replace(call, arguments=wider) if tool.accepts(wider) else call
 
 
 def rank(request: Request, tools: Sequence[ToolView]) -> list[Choice]:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from malha_planner.models.offline.ranking import Question, ReadPassage
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.results import Passage
-from malha_planner.models.offline.words import fold
+from malha_planner.models.offline.stems import fold
 
-_RANK = 0.06
+_RANK = 0.04
 """What a place further down in the search's own order costs."""
-_SURE, _DIRECT, _NEAR = 0.5, 0.3, 0.08
+_SURE, _DIRECT, _NEAR = 0.55, 0.3, 0.08
 """Shares of a question that a passage speaks of: from the first on no other is looked for, from the second
 it counts as an answer, from the third as the nearest thing there is, and is called that."""
-_SECOND, _ADDED = 0.8, 0.2
-"""A second section is quoted where it does nearly as well as the first, and adds words of the question."""
+_SECOND, _ADDED, _DOUBTED = 0.8, 0.2, 0.6
+"""A second section is quoted where it does nearly as well as the first and adds words of the question;
+beside a first that is not sure, where it does half as well or more."""
 _NEARLY = 0.6
 _MOST_SENTENCES, _MOST_CHARACTERS = 3, 700
 _CONTINUES = re.compile(
@@ -55,11 +56,12 @@ def extract(request: Request, found: Sequence[Passage]) -> list[Excerpt]:
     excerpt = _excerpt(first, question)
     if excerpt.share < _NEAR:
         return []
-    if not excerpt.is_direct or len(scored) == 1:
+    if len(scored) == 1:
         return [excerpt]
     score, second = scored[1]
     added = question.sum(lambda word: float(second.holds(word) and not first.holds(word)))
-    if score >= _SECOND * best and added >= _ADDED * question.whole:
+    adds = score >= _SECOND * best and added >= _ADDED * question.whole
+    if adds or (not excerpt.is_sure and score >= _DOUBTED * best):
         return [excerpt, _excerpt(second, question)]
     return [excerpt]
 

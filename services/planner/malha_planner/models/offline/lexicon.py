@@ -19,11 +19,14 @@ def _lines(name: str) -> tuple[str, ...]:
 
 FUNCTION_WORDS = _set("function_words")
 SUFFIXES = _set("suffixes")
+WHOLE = _set("whole")
 PORTUGUESE, ENGLISH = _set("portuguese"), _set("english")
 COURTESY = _set("courtesy")
 COMMANDS = _set("commands")
 NEGATIONS = _set("negations")
+COPULAS = _set("copulas")
 PREPOSITIONS = _set("prepositions")
+ARTICLES = _set("articles")
 FROM_CUES, TO_CUES = _set("from_cues"), _set("to_cues")
 FROM_SLOT, TO_SLOT = _set("from_slot"), _set("to_slot")
 

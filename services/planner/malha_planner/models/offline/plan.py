@@ -7,6 +7,7 @@ both languages, where the first gave no sure answer. A call that was made is nev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from malha_planner.models.offline.choice import Choice
@@ -17,8 +18,9 @@ from malha_planner.models.offline.rates import Total, rates, totals, wanted
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.results import passages
 from malha_planner.models.offline.schema import ToolView
+from malha_planner.models.offline.stems import inflections
 from malha_planner.models.offline.tasks import Task, tasks
-from malha_planner.models.offline.words import asks_nothing, groups, inflections
+from malha_planner.models.offline.words import asks_nothing, groups
 
 MOST_CALLS = 16
 _MOST_WORDS = 60
@@ -113,9 +115,12 @@ def second_search(request: Request, choice: Choice) -> dict[str, Any] | None:
 
 
 def _in_other_words(request: Request) -> str:
-    """The content words of a request in singular and plural, with what the lexicon knows them by."""
-    said = dict.fromkeys(text for word in request.content for text in (word.text, *inflections(word.text)))
-    for word in request.content:
-        known = " ".join(GROUPS[group] for group in sorted(groups(word.stem))).split()
-        said |= dict.fromkeys(text for other in known for text in (other, *inflections(other)))
-    return " ".join(list(said)[:_MOST_WORDS])
+    """The content words of a request in singular and plural, then what the lexicon knows them by: one other
+    word for each, then a second one for each, since a search may read only so many."""
+    said = [form for word in request.content for form in (word.text, *inflections(word.text))]
+    known = [
+        " ".join(GROUPS[group] for group in sorted(groups(word.stem))).split() for word in request.content
+    ]
+    others = [other for row in zip_longest(*known) for other in row if other is not None]
+    forms = [form for other in others for form in inflections(other)]
+    return " ".join(list(dict.fromkeys((*said, *others, *forms)))[:_MOST_WORDS])

@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from malha_planner.models.offline.words import Word, fold, words
+from malha_planner.models.offline.numerals import spoken
+from malha_planner.models.offline.stems import fold
+from malha_planner.models.offline.words import Word, words
 
 _NUMBER = re.compile(
     r"(?<![\w.,/-])(?P<currency>R\$|US\$|[$€£])?\s?(?P<sign>[-−](?=[\d.]))?"
@@ -17,34 +19,10 @@ _NUMBER = re.compile(
     r"(?P<magnitude>\s?(?:thousand|million|billion|mil(?:h[ãa]o|h[õo]es)?|bi(?:lh[ãa]o|lh[õo]es)|[kKM](?=\b))\b)?"
     r"(?P<attached>\s?%|°\s?[CFK]?|[a-zA-Zµ]{1,4}(?![\w-]))?(?![\w]|[.,]\d|/\d|-\d|:\d)"
 )
-_SMALL = {
-    name: value
-    for value, names in {
-        2: "two couple dois duas",
-        3: "three tres",
-        4: "four quatro",
-        5: "five cinco",
-        6: "six seis",
-        7: "seven sete",
-        8: "eight oito",
-        9: "nine nove",
-        10: "ten dez",
-        11: "eleven onze",
-        12: "twelve dozen doze duzia",
-        15: "fifteen quinze",
-        20: "twenty vinte",
-        30: "thirty trinta",
-        40: "forty quarenta",
-        50: "fifty cinquenta",
-        60: "sixty sessenta",
-        100: "hundred cem",
-        1000: "thousand mil",
-    }.items()
-    for name in names.split()
-}
 _CURRENCIES = {"$": "usd", "US$": "usd", "R$": "brl", "€": "eur", "£": "gbp"}
 _SERIES = re.compile(r"\s*(?:[x×,/]|by|por|and|e|to|a|,\s*(?:and|e))\s*")
 _SIGNS = {"%": "percent", "°": "degree", "°c": "celsius", "°f": "fahrenheit", "°k": "kelvin"}
+_DURATIONS = frozenset(word.stem for word in words("minuto hora dia noite semana mes ano"))
 _LINKS = frozenset(["of", "de", "do", "da", "dos", "das"])
 
 
@@ -84,10 +62,8 @@ def quantities(text: str, *, portuguese: bool) -> list[Quantity]:
         value = Decimal(sign + _plain(match["digits"], portuguese=portuguese)) * _magnitude(match)
         unit = _attached(match) or _following(text, match.end())
         found.append(Quantity(value, match.start(), match.end("digits"), unit, match["digits"]))
-    for word in words(text):
-        if word.folded in _SMALL:
-            unit = _following(text, word.end)
-            found.append(Quantity(Decimal(_SMALL[word.folded]), word.start, word.end, unit))
+    for number, start, end in spoken(words(text)):
+        found.append(Quantity(Decimal(number), start, end, _following(text, end)))
     return _shared_units(sorted(found, key=lambda quantity: quantity.start), text)
 
 
@@ -95,10 +71,16 @@ def _shared_units(found: list[Quantity], text: str) -> list[Quantity]:
     """In "80 x 35 x 40 cm" the unit is that of all three."""
     for place in range(len(found) - 2, -1, -1):
         one, other = found[place], found[place + 1]
-        if other.unit is not None and _SERIES.fullmatch(text[one.end : other.start]):
+        joint = text[one.end : other.start]
+        if other.unit is not None and _SERIES.fullmatch(joint) and not _lasts(joint, other.unit):
             found[place] = replace(one, unit=other.unit, in_series=True)
             found[place + 1] = replace(other, in_series=True)
     return found
+
+
+def _lasts(joint: str, unit: Word) -> bool:
+    """Whether the second of two numbers says how long the first lasts: "12 por 4 dias"."""
+    return joint.strip() == "por" and unit.stem in _DURATIONS
 
 
 def _plain(digits: str, *, portuguese: bool) -> str:

@@ -13,7 +13,8 @@ from malha_planner.models.offline.quantities import quantities
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.results import Passage
 from malha_planner.models.offline.sentences import Sentence, sentences
-from malha_planner.models.offline.words import Terms, Word, fold, words
+from malha_planner.models.offline.stems import fold
+from malha_planner.models.offline.words import Terms, Word, words
 
 _HEADING, _OUTER, _SENTENCE, _NUMBER, _NUMERAL = 0.7, 0.3, 0.6, 0.15, 0.5
 _DOCUMENT, _ELSEWHERE = 0.6, 0.6

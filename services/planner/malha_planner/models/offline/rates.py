@@ -15,7 +15,8 @@ from malha_planner.models.offline.lexicon import UNITS
 from malha_planner.models.offline.quantities import Quantity, quantities
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.results import data
-from malha_planner.models.offline.words import Terms, Word, fold, same, words
+from malha_planner.models.offline.stems import fold
+from malha_planner.models.offline.words import Terms, Word, same, words
 
 _PRICE = Terms.of("price cost fee rate usd brl eur amount tariff")
 _MONEY_WANTED = Terms.of(

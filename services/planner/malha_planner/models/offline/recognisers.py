@@ -1,14 +1,18 @@
 """Values that a schema itself recognises in a request: numbers, flags, enums, dates, currencies, units."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import pairwise
 
 from malha_planner.models.offline.candidate import Candidate
-from malha_planner.models.offline.lexicon import NEGATIONS, TO_CUES, UNITS
+from malha_planner.models.offline.durations import in_unit_of, seconds
+from malha_planner.models.offline.lexicon import TO_CUES, UNITS
+from malha_planner.models.offline.numerals import NUMERALS
+from malha_planner.models.offline.quantities import Quantity
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import Slot, ToolView
-from malha_planner.models.offline.words import SYNONYM, Terms, Word, groups, name_words, same, words
+from malha_planner.models.offline.words import Terms, Word, same, words
 
 _UNITS = Terms.of(" ".join(UNITS))
 _YEAR = {word.stem for word in words("year ano")}
@@ -22,8 +26,8 @@ _CURRENCIES = {
 
 def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
     lowest, highest = slot.schema.get("minimum"), slot.schema.get("maximum")
-    for quantity in request.quantities:
-        if slot.kind == "integer" and not quantity.is_whole:
+    for quantity in (in_unit_of(slot, quantity) for quantity in request.quantities):
+        if slot.kind != "number" and not quantity.is_whole:
             continue
         if (lowest is not None and quantity.value < lowest) or (
             highest is not None and quantity.value > highest
@@ -41,63 +45,41 @@ def numbers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
                 score += 0.35 * slot.terms.weight(quantity.unit)
         if score > 0.0:
             yield Candidate(quantity.plain, score, quantity.start, quantity.end, in_series=quantity.in_series)
+    if slot.kind == "integer" and (lowest is None or lowest <= 1):
+        yield from _single(slot, request)
 
 
-def booleans(slot: Slot, request: Request, tool: ToolView) -> Iterator[Candidate]:
-    own = [
-        word
-        for word in slot.names
-        if word.is_content and word.stem not in {w.stem for w in name_words(tool.name)}
-    ]
-    for word in request.words:
-        if word.is_content and any(same(word, name) for name in own):
-            refused = any(before.folded in NEGATIONS for before in request.before(word.start, 2))
-            yield Candidate(not refused, 0.7, word.start, word.start)
+def _single(slot: Slot, request: Request) -> Iterator[Candidate]:
+    """The one that "one", "um" and even "a" may be: a number only right before what the slot counts."""
+    named = Terms()
+    named.add(slot.names, 1.0)
+    for word, counted in pairwise(request.words):
+        one, article = NUMERALS.get(word.folded) == 1, word.folded in ("a", "an") and not request.portuguese
+        if (one and counted in slot.terms) or (article and counted in named):
+            yield Candidate(1, 0.6, word.start, word.end)
+        elif (one or article) and seconds(counted) is not None:
+            length = in_unit_of(slot, Quantity(Decimal(1), word.start, word.end, counted))
+            if length.unit is not counted and length.is_whole:
+                yield Candidate(length.plain, 0.6, word.start, counted.end)
 
 
-def _spoken(request: Request) -> list[Word]:
+def hours(slot: Slot, request: Request, tool: ToolView) -> Iterator[Candidate]:
+    """Full hours of the day; one before the slot's first is meant of the afternoon ("at 3")."""
+    lowest = slot.schema.get("minimum", 0)
+    for mention in request.mentions:
+        if mention.kind == "time" and mention.value.endswith(":00"):
+            hour = int(mention.value[:2])
+            hour += 12 if hour < min(lowest, 12) else 0
+            yield Candidate(hour, 0.9, mention.start, mention.end)
+    yield from numbers(slot, request, tool)
+
+
+def spoken_words(request: Request) -> list[Word]:
     """The words of a request; a unit written at its number ("3kg", "$5") is a word of its own."""
     units = [q.unit for q in request.quantities if q.unit is not None and q.written]
     return sorted(
         {word.start: word for word in (*request.words, *units)}.values(), key=lambda word: word.start
     )
-
-
-def enums(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
-    spoken = _spoken(request)
-    named = Counter(
-        group for value in slot.enum for word in name_words(str(value)) for group in groups(word.stem)
-    )
-    for value in slot.enum:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            yield from (Candidate(value, 0.6, q.start, q.end) for q in request.quantities if q.plain == value)
-            continue
-        wanted = name_words(str(value))
-        if not wanted:
-            continue
-        best: dict[int, tuple[float, int]] = {}
-        for index, word in enumerate(spoken):
-            run = spoken[index : index + len(wanted)]
-            matches = [_likeness(one, other, named) for one, other in zip(run, wanted, strict=False)]
-            if len(matches) == len(wanted) and min(matches) > 0.0:
-                best[word.start] = (min(matches), run[-1].end)
-        if not best and len(wanted) > 1:
-            for word in spoken:
-                if word.is_content and any(_likeness(word, part, named) >= 0.9 for part in wanted):
-                    best[word.start] = (0.6, word.end)
-        for start, (score, end) in best.items():
-            yield Candidate(value, score, start, end)
-
-
-def _likeness(word: Word, wanted: Word, named: Counter[int]) -> float:
-    """How well a word says a value's word; through the lexicon only where that tells the values apart."""
-    if word.folded == wanted.folded:
-        return 0.98 if word.is_content or (word.text == wanted.text and len(word.text) > 1) else 0.0
-    if not word.is_content:
-        return 0.0
-    if word.stem == wanted.stem:
-        return 0.9
-    return SYNONYM if any(named[group] == 1 for group in groups(word.stem) & groups(wanted.stem)) else 0.0
 
 
 def query(_: Slot, request: Request, __: ToolView) -> Iterator[Candidate]:
@@ -139,7 +121,7 @@ def currencies(_slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate
 def units(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate]:
     known = [word for example in slot.examples for word in words(example)]
     named = {word.text for word in known}
-    for word in _spoken(request):
+    for word in spoken_words(request):
         if word in _UNITS:
             spelt = next((example.text for example in known if same(example, word)), word.text)
             asked = any(before.folded in TO_CUES for before in request.before(word.start, 1))

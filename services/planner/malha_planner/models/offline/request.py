@@ -10,7 +10,8 @@ from malha_planner.models.offline.language import is_portuguese
 from malha_planner.models.offline.lexicon import EXPLAINING
 from malha_planner.models.offline.mentions import Mention, mentions
 from malha_planner.models.offline.quantities import Quantity, quantities
-from malha_planner.models.offline.words import Word, fold, words
+from malha_planner.models.offline.stems import fold
+from malha_planner.models.offline.words import Word, words
 
 _MEASURE = re.compile(r"\b(?:how|quanto|quanta) (long|often|soon|tempo|late)\b")
 _MOST_VALUES = 50

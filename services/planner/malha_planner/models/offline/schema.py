@@ -6,7 +6,7 @@ since the same tools are offered again and again.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from jsonschema.exceptions import SchemaError
 
 from malha.api.run.v1.record_pb2 import Effect
 from malha.api.tools.v1.tool_pb2 import Tool
+from malha_planner.models.offline.descriptions import examples, glosses, without_examples
 from malha_planner.models.offline.lexicon import (
     EXPRESSION_SLOT,
     IDENTIFIER_SLOT,
@@ -28,16 +29,12 @@ from malha_planner.models.offline.lexicon import (
 )
 from malha_planner.models.offline.words import Terms, Word, name_words, words
 
-_EXAMPLES = re.compile(
-    r"""(?:such as|like|e\.g\.|for example|for instance|example:?|por exemplo|como|ex\.:?)\s+([^.;()]+)""",
-    re.I,
-)
-_QUOTED = re.compile(r"""["'`“”]([^"'`“”]+)["'`“”]""")
 _QUESTION, _EXPRESSION, _TEXT = Terms.of(QUESTION_SLOT), Terms.of(EXPRESSION_SLOT), Terms.of(TEXT_SLOT)
 _IDENTIFIER, _SEARCHING, _KNOWLEDGE = Terms.of(IDENTIFIER_SLOT), Terms.of(SEARCHING), Terms.of(KNOWLEDGE)
 _ACTS = frozenset({Effect.EFFECT_IDEMPOTENT, Effect.EFFECT_ONCE})
 _PROPER = Terms.of(PROPER_SLOT)
 _DATE = Terms.of("date day")
+_CLOCK, _CLOCK_FIRST = frozenset({"hour", "hora", "time", "horario"}), frozenset({"hour", "hora", "horario"})
 _UNIT_WORDS = Terms.of(" ".join(UNITS))
 
 
@@ -47,8 +44,8 @@ class Slot:
 
     name: str
     kind: str
-    """number, integer, boolean, enum, array, object; of the strings: query, expression, text, date,
-    time, email, uri, currency, unit, identifier or phrase."""
+    """number, integer, hour (an integer on the clock), boolean, enum, array, object; of the strings:
+    query, expression, text, date, time, email, uri, currency, unit, identifier or phrase."""
     names: tuple[Word, ...]
     """The words of its name."""
     about: tuple[Word, ...]
@@ -56,6 +53,8 @@ class Slot:
     required: bool
     schema: Mapping[str, Any]
     enum: tuple[Any, ...] = ()
+    glosses: tuple[tuple[str, str], ...] = ()
+    """Values of the enum, each with other words for it: what the description says behind a value."""
     examples: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
     item: "Slot | None" = None
@@ -120,6 +119,15 @@ class ToolView:
         only = self.required if self.required else self.slots
         return only[0] if len(only) == 1 and only[0].kind == "expression" else None
 
+    def terms_beside(self, slot: Slot) -> Terms:
+        """What is said of it elsewhere than in one of its slots."""
+        terms = Terms.of(self.description)
+        terms.add(name_words(self.name), 1.0)
+        for other in self.slots:
+            if other.name != slot.name:
+                terms.add((*other.names, *other.about), 1.0)
+        return terms
+
     def accepts(self, arguments: object) -> bool:
         """Whether arguments satisfy the tool's schema."""
         return bool(self.validator.is_valid(arguments))
@@ -155,14 +163,21 @@ def views(tools: Sequence[Tool]) -> list[ToolView]:
 def _slots(schema: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[Slot, ...]:
     required = schema.get("required", ())
     properties = schema.get("properties", {})
-    return tuple(_slot(name, inner, name in required, root) for name, inner in properties.items())
+    slots = [_slot(name, inner, name in required, root) for name, inner in properties.items()]
+    return tuple(replace(slot, glosses=_shared_glosses(slot, slots)) for slot in slots)
+
+
+def _shared_glosses(slot: Slot, slots: Sequence[Slot]) -> tuple[tuple[str, str], ...]:
+    """What any slot with the same values says of them: of an origin and a destination, one explains both."""
+    alike = (other for other in slots if other.enum == slot.enum)
+    return tuple(dict.fromkeys(gloss for other in alike for gloss in other.glosses))
 
 
 def _slot(name: str, schema: Any, required: bool, root: Mapping[str, Any], depth: int = 0) -> Slot:
     schema = _plain(schema, root)
     description = f"{schema.get('title', '')} {schema.get('description', '')}"
     enum = tuple(schema.get("enum", ())) or ((schema["const"],) if "const" in schema else ())
-    names, about = name_words(name), words(_EXAMPLES.sub("", description))
+    names, about = name_words(name), words(without_examples(description))
     kind = "enum" if enum else _kind(schema, names, about)
     item: Slot | None = None
     fields: tuple[Slot, ...] = ()
@@ -184,7 +199,8 @@ def _slot(name: str, schema: Any, required: bool, root: Mapping[str, Any], depth
         required,
         schema,
         enum,
-        _examples(schema, description),
+        glosses(enum, description),
+        examples(schema, description),
         pattern,
         item,
         fields,
@@ -212,6 +228,9 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     declared = schema.get("type", "object" if "properties" in schema else "string")
     if isinstance(declared, list):
         declared = next((kind for kind in declared if kind != "null"), "string")
+    called = {word.folded for word in names}
+    if declared == "integer" and _is_on_the_clock(names) and schema.get("maximum", 23) <= 24:
+        return "hour"
     if declared != "string":
         return str(declared)
     known = {
@@ -224,13 +243,14 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     }
     if schema.get("format") in known:
         return known[schema["format"]]
-    called = {word.folded for word in names}
     if any(word in _EXPRESSION for word in names):
         return "expression"
     if any(word in _QUESTION for word in names) or called & {"q"}:
         return "query"
     if called & {"date", "day", "dia"} or ("data" in called and any(word in _DATE for word in about)):
         return "date"
+    if _is_on_the_clock(names):
+        return "time"
     if called & {"email"} or called & {"url", "uri"}:
         return "email" if "email" in called else "uri"
     if called & {"currency", "moeda"}:
@@ -246,9 +266,6 @@ def _kind(schema: Mapping[str, Any], names: tuple[Word, ...], about: tuple[Word,
     return "phrase"
 
 
-def _examples(schema: Mapping[str, Any], description: str) -> tuple[str, ...]:
-    given = [value for value in schema.get("examples", ()) if isinstance(value, str)]
-    for match in _EXAMPLES.finditer(description):
-        listed = _QUOTED.findall(match.group(1)) or re.split(r",| or | ou | and | e ", match.group(1))
-        given += [value.strip(" \"'`") for value in listed if value.strip(" \"'`")]
-    return tuple(given)
+def _is_on_the_clock(names: tuple[Word, ...]) -> bool:
+    """Whether a slot is named for a time of day: `start_hour` and `hora_inicio` are, `time_zone` is not."""
+    return bool(names) and (names[-1].folded in _CLOCK or names[0].folded in _CLOCK_FIRST)

@@ -13,7 +13,7 @@ from malha_planner.models.offline.lexicon import COMMANDS
 from malha_planner.models.offline.rates import wanted
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import ToolView
-from malha_planner.models.offline.words import fold
+from malha_planner.models.offline.stems import fold
 
 Task = tuple[Request, Choice | None]
 """What is asked, and the tool chosen for it; none for what follows from another task's result."""
@@ -47,8 +47,12 @@ def tasks(text: str, tools: Sequence[ToolView]) -> list[Task]:
             background = f"{background} {sentence}".strip()
             continue
         parted = _parted(alone, tools)
-        if background and not any(_serves(choice) for _, choice in parted):
-            parted = _parted(Request(f"{background} {sentence}", whole.portuguese), tools)
+        if background:
+            together = Request(f"{background} {sentence}", whole.portuguese)
+            if not any(_serves(choice) for _, choice in parted):
+                parted = _parted(together, tools)
+            else:
+                parted[0] = _fuller(parted[0], together, tools)
         found += parted
         background = ""
     if not found:
@@ -64,10 +68,20 @@ def _with_background(found: list[Task], background: Request, tools: Sequence[Too
     if _serves(choice):
         return [*found, (background, choice)]
     request, chosen = found[-1]
+    together = Request(f"{request.text} {background.text}", request.portuguese)
     if _serves(chosen):
-        return found
-    last = Request(f"{request.text} {background.text}", request.portuguese)
-    return [*found[:-1], (last, choose(last, tools))]
+        return [*found[:-1], _fuller(found[-1], together, tools)]
+    return [*found[:-1], (together, choose(together, tools))]
+
+
+def _fuller(task: Task, together: Request, tools: Sequence[ToolView]) -> Task:
+    """The task with its background, where that adds arguments to the same call and changes none."""
+    _, choice = task
+    more = choose(together, tools)
+    if choice is None or more is None or more.tool.name != choice.tool.name:
+        return task
+    one, other = choice.fillings[0].arguments, more.fillings[0].arguments
+    return (together, more) if one.items() < other.items() else task
 
 
 def _parted(request: Request, tools: Sequence[ToolView]) -> list[Task]:

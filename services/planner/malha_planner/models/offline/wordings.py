@@ -12,7 +12,8 @@ from malha_planner.models.offline.candidate import Candidate
 from malha_planner.models.offline.lexicon import COMMANDS, PREPOSITIONS
 from malha_planner.models.offline.request import Request
 from malha_planner.models.offline.schema import Slot, ToolView
-from malha_planner.models.offline.words import Word, fold
+from malha_planner.models.offline.stems import fold
+from malha_planner.models.offline.words import Word
 
 _LINKS = frozenset({"of", "de", "do", "da", "dos", "das", "the", "a", "o", "del"})
 
@@ -23,6 +24,8 @@ def identifiers(slot: Slot, request: Request, _: ToolView) -> Iterator[Candidate
         if mention.kind in ("identifier", "quoted", "name"):
             base = {"identifier": 0.65, "quoted": 0.7, "name": 0.3}[mention.kind]
             yield from _shaped(slot, mention.value, base, mention.start, mention.end)
+        elif mention.kind in ("date", "time") and slot.pattern is not None:
+            yield from _shaped(slot, mention.value, 0.7, mention.start, mention.end)
     for quantity in request.quantities:
         if quantity.written and quantity.is_whole:
             span = quantity.start, quantity.end

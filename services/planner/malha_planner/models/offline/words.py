@@ -1,31 +1,20 @@
 """Words of Portuguese and English, brought to a form in which they can be compared.
 
-Both languages go through the same rules, since a tool described in English is asked for in
-Portuguese and the other way round. Folding and a light stemmer make cognates meet (reserva,
-reservation, reserved -> reserv); the lexicon adds the everyday pairs that spelling cannot
-(price, preço). A word therefore has several terms: its stem, and the groups it belongs to.
+Stems make cognates meet; the lexicon adds the everyday pairs that spelling cannot (price, preço), and
+the expressions that are one word in all but spelling (call off). A word therefore has several terms:
+its stem, and the groups it belongs to.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from malha_planner.models.offline.lexicon import COURTESY, FUNCTION_WORDS, GROUPS, SUFFIXES
+from malha_planner.models.offline.lexicon import COURTESY, FUNCTION_WORDS, GROUPS
+from malha_planner.models.offline.stems import fold, stem
 
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_DOUBLED = re.compile(r"([bcdfghjklmnpqrstvwxz])\1")
-
-# Plurals first: (ending, what stands for it). Then the longest suffix that leaves three letters. That
-# both languages share the lists costs a few false friends and buys every cognate.
-_PLURALS = (
-    ("oes", "ao"), ("aes", "ao"), ("ais", "al"), ("eis", "el"), ("ies", "y"), ("ores", "or"), ("ns", "m"),
-    ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""),
-)  # fmt: skip
-_SUFFIXES = tuple(sorted(SUFFIXES, key=len, reverse=True))
-_KEEP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +33,6 @@ class Word:
         return self.folded not in FUNCTION_WORDS and not self.folded.isdigit()
 
 
-def fold(text: str) -> str:
-    """Lower case without diacritics."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
-
-
-@lru_cache(maxsize=16384)
-def stem(folded: str) -> str:
-    """What is left of a folded word without its ending; words with digits stay whole."""
-    if len(folded) <= _KEEP or any(c.isdigit() for c in folded):
-        return folded
-    for ending, singular in _PLURALS:
-        if folded.endswith(ending) and len(folded) - len(ending) + len(singular) >= _KEEP:
-            folded = folded[: -len(ending)] + singular
-            break
-    for suffix in _SUFFIXES:
-        if folded.endswith(suffix) and len(folded) - len(suffix) >= _KEEP:
-            folded = folded[: -len(suffix)]
-            break
-    return _DOUBLED.sub(r"\1", folded).replace("ph", "f").replace("y", "i")
-
-
 def words(text: str) -> tuple[Word, ...]:
     """The words of a text, in order; long texts (documents) and short ones alike."""
     return _words(text)
@@ -77,7 +44,35 @@ def _words(text: str) -> tuple[Word, ...]:
     for match in _WORD.finditer(text):
         folded = fold(match.group())
         found.append(Word(match.group(), folded, stem(folded), match.start(), match.end()))
-    return tuple(found)
+    return tuple(_joined(found, text))
+
+
+def _joined(found: list[Word], text: str) -> Iterator[Word]:
+    """The words, those of an expression ("call off", "log in") as one."""
+    place = 0
+    while place < len(found):
+        first = found[place]
+        for rest in _expressions().get(first.stem, ()):
+            run = found[place : place + 1 + len(rest)]
+            if tuple(word.stem for word in run[1:]) == rest:
+                said = text[first.start : run[-1].end]
+                yield Word(said, fold(said), "_".join((first.stem, *rest)), first.start, run[-1].end)
+                place += len(rest)
+                break
+        else:
+            yield first
+        place += 1
+
+
+@lru_cache(maxsize=1)
+def _expressions() -> dict[str, list[tuple[str, ...]]]:
+    """The lexicon's expressions as stems: what may follow a first word, longest first."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for entry in " ".join(GROUPS).split():
+        first, *rest = map(stem, entry.split("_"))
+        if rest:
+            found.setdefault(first, []).append(tuple(rest))
+    return {first: sorted(set(rests), key=lambda rest: (-len(rest), rest)) for first, rests in found.items()}
 
 
 def name_words(name: str) -> tuple[Word, ...]:
@@ -107,8 +102,8 @@ def groups(stemmed: str) -> frozenset[int]:
 def _groups_by_stem() -> dict[str, frozenset[int]]:
     by_stem: dict[str, set[int]] = {}
     for number, group in enumerate(GROUPS):
-        for word in group.split():
-            by_stem.setdefault(stem(fold(word)), set()).add(number)
+        for entry in group.split():
+            by_stem.setdefault("_".join(map(stem, entry.split("_"))), set()).add(number)
     return {key: frozenset(value) for key, value in by_stem.items()}
 
 
@@ -143,32 +138,8 @@ class Terms:
         return bag
 
 
-SYNONYM = 0.75
+SYNONYM = 0.85
 """What a match through the lexicon counts against a match of the word itself."""
-
-
-def inflections(text: str) -> tuple[str, ...]:
-    """The other number of a noun, as far as endings tell: for searches that know no stems."""
-    for plural, singular in (
-        ("ões", "ão"),
-        ("ães", "ão"),
-        ("ies", "y"),
-        ("ais", "al"),
-        ("ns", "m"),
-        ("s", ""),
-    ):
-        if text.endswith(plural) and len(text) > len(plural) + 2:
-            return (text[: -len(plural)] + singular,)
-    for singular, *plurals in (
-        ("ão", "ões", "ães"),
-        ("ao", "oes", "aes"),
-        ("y", "ies"),
-        ("al", "ais"),
-        ("", "s"),
-    ):
-        if text.endswith(singular):
-            return tuple(text[: len(text) - len(singular)] + plural for plural in plurals)
-    return ()
 
 
 def same(one: Word, other: Word) -> bool:
