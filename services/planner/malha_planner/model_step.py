@@ -31,6 +31,8 @@ from malha_planner.transcript import MAX_CALLS
 _MODEL_SECONDS = 60.0
 """A model that has not answered after so long is given up, where a run accepted long ago does not say."""
 _PAUSE = 0.2
+_MOST_BYTES = 800_000
+"""Of a reply: more is no record, and a run whose reply cannot be stored would ask for it again and again."""
 
 
 async def call_model(run: ClaimedRun, decision: CallModel) -> None:
@@ -47,10 +49,12 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
         if outcome is None:
             return
         finished, content = outcome
-        if content.message.text:
+        if content.message.text and content.ByteSize() <= _MOST_BYTES:
             # with nothing left to call the run ends here, and what it spent is settled meanwhile
             over = [] if content.message.tool_calls else [run.purse.settle()]
             await together(_guard(run, finished, content, speech), *over)
+        if content.ByteSize() > _MOST_BYTES:  # before the guard, or by what it put in place of what it masked
+            _refuse(finished, content)
     run.lease.notes.add(JournalEvent(step_finished=finished), content)
     run.transcript.heard(finished, content)
 
@@ -162,6 +166,13 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
         error_reason="MODEL_REFUSED" if refused else "MODEL_UNAVAILABLE",
     )
     return finished, Content(error_text=error.message)
+
+
+def _refuse(finished: StepFinished, content: Content) -> None:
+    """A reply that cannot be kept is paid for, and not asked for again."""
+    finished.outcome, finished.error_reason = StepOutcome.STEP_OUTCOME_FAILED, "MODEL_REFUSED"
+    content.Clear()
+    content.error_text = f"the model's answer is too long: {_MOST_BYTES} bytes at most are kept"
 
 
 async def _guard(run: ClaimedRun, finished: StepFinished, content: Content, speech: Speech | None) -> None:
