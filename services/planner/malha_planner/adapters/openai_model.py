@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from malha.api.run.v1.chat_pb2 import ChatMessage
 from malha.api.tools.v1.tool_pb2 import Tool
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha_planner.adapters.openai_chat import function_of, message_of, only_completions, reply_of
 from malha_planner.adapters.openai_stream import EVENT_STREAM, StreamedAnswer
 from malha_planner.models.tokens import at_most
@@ -44,14 +44,17 @@ class OpenAiServer:
         Args:
             base_url: up to and including the version, such as "https://api.openai.com/v1".
             api_key: sent as a bearer token; empty sends none.
+
+        Raises ConfigurationError where no request could be made with them.
         """
+        host = _host(base_url)
         self._url = base_url.rstrip("/") + "/chat/completions"
         # OpenAI has deprecated max_tokens and refuses it for some models; many others know nothing else.
-        self.limit_field = (
-            "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
-        )
+        self.limit_field = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
         self._headers = {"Content-Type": "application/json"}
         if secret := api_key.get_secret_value():
+            if not secret.isprintable():
+                raise ConfigurationError("the model server's key holds a character that no header may hold")
             self._headers["Authorization"] = f"Bearer {secret}"
         self._session: aiohttp.ClientSession | None = None
 
@@ -142,6 +145,16 @@ def open_server(base_url: str, api_key: SecretStr, names: Sequence[str]) -> list
     """Models of one server, by name; they share its connections."""
     server = OpenAiServer(base_url, api_key)
     return [OpenAiModel(server, name) for name in names]
+
+
+def _host(base_url: str) -> str:
+    """The host of an address that requests can be sent to. Raises ConfigurationError for any other."""
+    with suppress(ValueError):
+        parts = urlsplit(base_url)
+        plain = parts.port != 0 and "@" not in parts.netloc and not parts.query
+        if parts.scheme in ("http", "https") and parts.hostname and plain:
+            return parts.hostname
+    raise ConfigurationError("the model server's base URL is no http(s)://host[:port]/path")
 
 
 async def _heard(
