@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from malha.api.run.v1.chat_pb2 import ChatMessage, Role, ToolCall
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.model_server import ModelServer
+from malha.testing.shop import until
 from malha_planner.adapters.openai_model import OpenAiModel, OpenAiServer
 from malha_planner.models.tokens import estimate, estimate_messages
 from malha_planner.ports import ModelReply, NoAnswerError
@@ -195,6 +197,46 @@ async def test_a_connection_lost_after_the_request_and_an_answer_without_sense_m
 async def test_a_provider_that_says_it_did_nothing_costs_nothing(status: int) -> None:
     async with scripted({"status": status}) as (_, model):
         assert not isinstance(await refusal(model), NoAnswerError)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"disconnect": "middle"}, {"hang": True}, {"error": {"message": "x" * 20_000_000}}],
+    ids=["cut", "silent", "endless"],
+)
+@pytest.mark.parametrize(("status", "reason"), [(429, "MODEL_UNAVAILABLE"), (400, "MODEL_REFUSED")])
+async def test_an_error_is_told_by_its_status_whatever_becomes_of_its_text(
+    status: int, reason: str, how: dict[str, Any]
+) -> None:
+    async with scripted({"status": status, "headers": {"Retry-After": "7"}, **how}) as (_, model):
+        error = await refusal(model)
+    assert error.reason_name == reason
+    assert not isinstance(error, NoAnswerError), "it did nothing"
+    if status == 429:
+        assert error.retry_after == 7
+
+
+async def test_half_an_answer_and_then_silence_hangs_up_at_the_deadline() -> None:
+    async with scripted({"text": "late", "hang": True}) as (server, model):
+        assert isinstance(await refusal(model, deadline=0.2), NoAnswerError)
+        await until(lambda: server.hung_up == 1)
+
+
+async def test_a_server_that_takes_no_connection_was_sent_nothing() -> None:
+    with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for waiting in (first, second):  # as many as it lets wait
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1"
+        model = OpenAiModel(OpenAiServer(url, SecretStr(""), connect_within=0.2), "m")
+        try:
+            error = await refusal(model)
+        finally:
+            await model.close()
+    assert error.reason == ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE
+    assert not isinstance(error, NoAnswerError), "nothing was sent"
 
 
 async def test_a_server_that_is_away_is_unavailable() -> None:

@@ -31,7 +31,9 @@ _MAY_PASS = frozenset({408, 409, 425, 429})
 _WILL_NOT_PASS = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_BYTES = 8 * 1024 * 1024
-_MOST_CONNECTIONS = 512
+_CONNECT_SECONDS = 10.0
+_MOST_OF_AN_ERROR = 64 * 1024
+_ERROR_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _LAST_BYTES_SECONDS = 0.05
 
@@ -39,11 +41,14 @@ _LAST_BYTES_SECONDS = 0.05
 class OpenAiServer:
     """The address, the key and the connections; shared by all its models."""
 
-    def __init__(self, base_url: str, api_key: SecretStr) -> None:
+    def __init__(
+        self, base_url: str, api_key: SecretStr, *, connect_within: float = _CONNECT_SECONDS
+    ) -> None:
         """
         Args:
             base_url: up to and including the version, such as "https://api.openai.com/v1".
             api_key: sent as a bearer token; empty sends none.
+            connect_within: seconds for name, connection and TLS, within which nothing is sent.
 
         Raises ConfigurationError where no request could be made with them.
         """
@@ -56,6 +61,7 @@ class OpenAiServer:
             if not secret.isprintable():
                 raise ConfigurationError("the model server's key holds a character that no header may hold")
             self._headers["Authorization"] = f"Bearer {secret}"
+        self._connect_within = connect_within
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
@@ -68,9 +74,9 @@ class OpenAiServer:
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
                 if response.status != 200:
-                    raise _failure(response.status, response.headers, await _read(response))
+                    raise _failure(response.status, response.headers, await _error(response))
                 yield response
-        except aiohttp.ClientConnectorError:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise _unavailable("no connection") from None
         except (aiohttp.ClientError, OSError):
             # the request may have gone out whole before the connection was lost
@@ -85,9 +91,10 @@ class OpenAiServer:
         # Opened on first use, for a session belongs to the running loop.
         self._session = aiohttp.ClientSession(
             headers=self._headers,
-            connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, keepalive_timeout=30.0),
+            # no limit: there are as many calls as runs are worked on, and none may wait here for another
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_within),
         )
         return self._session
 
@@ -184,6 +191,18 @@ async def _heard(
         if not whole:
             listening.usage, listening.told = answer.counted(messages, tools), answer.billed
     return answer.reply(messages, tools)
+
+
+async def _error(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of an error's body, for its code. The status has said what counts, however this ends."""
+    answer = b""
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_ERROR_SECONDS):
+            async for piece in response.content.iter_any():
+                answer += piece
+                if len(answer) > _MOST_OF_AN_ERROR:
+                    break
+    return answer
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
