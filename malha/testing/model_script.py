@@ -21,7 +21,7 @@ request answers it. A rule:
     status       answers this HTTP status with `error` {"code"?, "message"?} and `headers`
     body         answers these characters as they are
     disconnect   "before" any byte, or "middle": half an answer (or error), then the connection is cut
-    hang         half an answer (or error) that is not streamed, then nothing more
+    hang         half an answer (or error), or all of a stream, then nothing more
 
 Strings in `text` and `arguments` may hold {user}, {tool} and {turn}: the last user message, the last
 tool message and the turn.

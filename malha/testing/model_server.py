@@ -162,6 +162,8 @@ async def _stream(request: web.BaseRequest, rule: Rule, events: list[bytes]) -> 
         await response.write(event)
         if (pause := rule.raw.get("chunk_ms")) and place + 1 >= rule.raw.get("first_chunks", 0):
             await asyncio.sleep(pause / 1000)
+    if rule.raw.get("hang"):
+        await asyncio.Event().wait()
     await response.write_eof()
     return response
 

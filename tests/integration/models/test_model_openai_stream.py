@@ -11,6 +11,7 @@ from malha.api.run.v1.chat_pb2 import ChatMessage, Role, ToolCall
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.model_server import ModelServer
+from malha.testing.shop import until
 from malha_planner.adapters.openai_model import OpenAiModel, OpenAiServer
 from malha_planner.models.tokens import estimate, estimate_messages
 from malha_planner.ports import Listening, ModelReply, NoAnswerError
@@ -198,6 +199,14 @@ async def test_an_answer_whose_bill_alone_was_lost_is_an_answer() -> None:
     assert heard.reply is not None
     assert heard.reply.message.text == "391"
     assert heard.reply.usage.output_tokens == estimate("391")
+
+
+async def test_an_answer_that_is_finished_does_not_wait_for_its_bill_until_the_deadline() -> None:
+    heard = await hear({"body": chunk(**said("391")) + chunk(**said("", "stop")), "hang": True})
+    assert heard.reply is not None
+    assert heard.reply.message.text == "391"
+    assert heard.reply.usage.output_tokens == estimate("391")
+    await until(lambda: heard.server.hung_up == 1)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -35,6 +35,8 @@ _CONNECT_SECONDS = 10.0
 _MOST_OF_AN_ERROR = 64 * 1024
 _ERROR_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
+_BILL_SECONDS = 2.0
+"""For usage and the end, once the answer itself is whole: some servers send neither."""
 _LAST_BYTES_SECONDS = 0.05
 
 
@@ -174,11 +176,14 @@ async def _heard(
     answer, whole = StreamedAnswer(listening.hear), False
     try:
         try:
-            async for piece in response.content.iter_any():
-                answer.take(piece)
-                if answer.over:
-                    break
-        except (aiohttp.ClientError, OSError):
+            async with asyncio.timeout(None) as patience:
+                async for piece in response.content.iter_any():
+                    answer.take(piece)
+                    if answer.over:
+                        break
+                    if answer.finished and patience.when() is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + _BILL_SECONDS)
+        except (TimeoutError, aiohttp.ClientError, OSError):
             if not answer.finished:  # else only its bill was lost
                 raise
         if not answer.finished:
