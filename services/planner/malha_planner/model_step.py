@@ -41,8 +41,7 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
     Raises MalhaError where the run itself cannot go on, and what `Lease.write` raises.
     """
     if decision.attempt > 1:
-        pause = random.uniform(_PAUSE, 2 * _PAUSE) * decision.attempt  # noqa: S311 - jitter, no secret
-        await run.lease.pause(pause)
+        await _pause(run, decision.attempt)
     async with run.voice.speech() as speech:
         with span(f"chat {run.model.name}", kind="client") as traced:
             outcome = await _ask(run, decision, traced, speech)
@@ -57,6 +56,18 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
             _refuse(finished, content)
     run.lease.notes.add(JournalEvent(step_finished=finished), content)
     run.transcript.heard(finished, content)
+
+
+async def _pause(run: ClaimedRun, attempt: int) -> None:
+    """Before another attempt: what the provider asked for, and a growing time by chance."""
+    asked = run.model_back_at - run.clock.monotonic()
+    if asked >= run.lease.remaining():
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE,
+            "the model provider is away for longer than the run may wait",
+        )
+    chance = random.uniform(_PAUSE, 2 * _PAUSE) * attempt  # noqa: S311 - jitter, no secret
+    await run.lease.pause(max(0.0, asked) + chance)
 
 
 async def _ask(
@@ -157,6 +168,7 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
         run.give_up(started, Abandonment.ABANDONMENT_NO_ANSWER)  # it may have been at work, and bill it
         run.transcript.unanswered()
         return None
+    run.model_back_at = run.clock.monotonic() + (error.retry_after or 0.0)
     run.purse.owe(started, Settlement(release=True))
     refused = error.reason == ErrorReason.ERROR_REASON_MODEL_REFUSED
     finished = StepFinished(

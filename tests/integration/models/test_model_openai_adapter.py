@@ -20,6 +20,7 @@ from malha_planner.models.tokens import estimate, estimate_messages
 from malha_planner.ports import ModelReply, NoAnswerError
 
 KEY = "sk-very-secret"
+DAY = "Wed, 21 Oct 2026"
 ASKED = [
     ChatMessage(role=Role.ROLE_SYSTEM, text="Be brief."),
     ChatMessage(role=Role.ROLE_USER, text="What is 17 * 23?"),
@@ -149,7 +150,11 @@ async def test_an_empty_account_is_no_busy_server() -> None:
         ({"Retry-After": "7"}, 7.0),
         ({"retry-after-ms": "250"}, 0.25),
         ({"Retry-After": "86400"}, 60.0),
-        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 1.0),
+        ({"Date": f"{DAY} 07:28:00 GMT", "Retry-After": f"{DAY} 07:28:09 GMT"}, 9.0),
+        ({"Date": f"{DAY} 07:28:00 GMT", "Retry-After": f"{DAY} 07:27:00 GMT"}, 0.0),
+        ({"Retry-After": "Wed, 99 Oct"}, 1.0),
+        ({"Retry-After": "nan"}, 1.0),
+        ({"retry-after-ms": "soon", "Retry-After": "3"}, 3.0),
     ],
     ids=str,
 )

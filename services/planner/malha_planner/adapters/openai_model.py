@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,7 +35,9 @@ _MOST_BYTES = 8 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
 _MOST_OF_AN_ERROR = 64 * 1024
 _ERROR_SECONDS = 1.0
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 60.0
 _BILL_SECONDS = 2.0
 """For usage and the end, once the answer itself is whole: some servers send neither."""
 _LAST_BYTES_SECONDS = 0.05
@@ -245,11 +248,13 @@ def _error_code(answer: bytes) -> str:
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     """Seconds the provider asks to wait, 1 where it asks nothing readable; at most a minute."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return min(max(float(headers[name]) * unit, 0.0), 60.0)
-        except (KeyError, ValueError):
-            continue
+    said = headers.get("retry-after", "")
+    for number, unit in ((headers.get("retry-after-ms", ""), 0.001), (said, 1.0)):
+        if _NUMBER.fullmatch(number):
+            return min(float(number) * unit, _LONGEST_RETRY_SECONDS)
+    with suppress(ValueError, TypeError):  # a date, by the provider's own clock
+        wait = parsedate_to_datetime(said) - parsedate_to_datetime(headers.get("date", ""))
+        return min(max(wait.total_seconds(), 0.0), _LONGEST_RETRY_SECONDS)
     return _RETRY_SECONDS
 
 
