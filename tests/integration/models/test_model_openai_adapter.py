@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,6 +88,18 @@ async def test_tool_calls_come_through_and_go_back_with_their_results() -> None:
     assert sent[2]["tool_calls"][0]["function"]["arguments"] == '{"expression":"17 * 23"}'
     assert sent[2]["content"] is None
     assert sent[3] == {"role": "tool", "content": "391", "tool_call_id": "c1"}
+
+
+@pytest.mark.parametrize(
+    "ids", [["call_1", ""], ["", "call_0"], ["x" * 200, "y" * 200], ["a b", "\x00"]], ids=str
+)
+async def test_ids_that_a_server_makes_up_badly_are_made_anew(ids: list[str]) -> None:
+    """An id stands in the clear in the journal and ties a result to its call."""
+    calls = [{"name": "calculator", "arguments": "{}", "id": one} for one in ids]
+    async with scripted({"tool_calls": calls}) as (_, model):
+        made = [call.call_id for call in (await ask(model)).message.tool_calls]
+    assert len(set(made)) == 2
+    assert all(re.fullmatch(r"[\w.:-]{1,64}", one) for one in made)
 
 
 async def test_calls_without_or_with_equal_ids_are_told_apart() -> None:
@@ -188,6 +201,8 @@ async def test_an_answer_later_than_the_deadline_may_have_cost_money() -> None:
         {"text": "x", "disconnect": "before"},
         {"text": "x", "disconnect": "middle"},
         {"body": "no JSON"},
+        {"text": "x", "usage": {"prompt_tokens": 10**9}},
+        {"text": "x", "usage": {"prompt_tokens": 1, "completion_tokens": 10**18}},
     ],
     ids=str,
 )
