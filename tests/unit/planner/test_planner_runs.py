@@ -156,6 +156,17 @@ async def test_a_tool_that_was_not_offered_is_not_asked_for_and_the_model_is_tol
     assert (await shop.answer(item)).text == "sorry"
 
 
+async def test_what_a_model_writes_for_a_tools_name_stays_out_of_what_is_kept_in_the_clear(
+    shop: Shop,
+) -> None:
+    """A name that no tool can have is any text, such as a secret; subscribers to events hear of names."""
+    shop.model.script = [asks(("ana's secret", {})), says("sorry")]
+    item = await shop.accept()
+    await shop.run(item)
+    assert b"ana's" not in b"".join(entry.record.SerializeToString() for entry in shop.journal.entries)
+    assert 'there is no tool "ana\'s [masked]"' in shop.model.shown[1][3].text
+
+
 async def test_calls_of_one_message_run_at_the_same_time_each_under_its_own_step_and_key(shop: Shop) -> None:
     both = asyncio.Barrier(2)
 
