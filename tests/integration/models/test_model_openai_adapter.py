@@ -109,6 +109,20 @@ async def test_calls_without_or_with_equal_ids_are_told_apart() -> None:
     assert len({call.call_id for call in reply.message.tool_calls}) == 2
 
 
+@pytest.mark.parametrize("written", ["{no json", "17", "[]", "null", "[" * 5000], ids=lambda text: text[:9])
+async def test_a_call_whose_arguments_are_no_object_goes_back_as_one_that_every_server_can_read(
+    written: str,
+) -> None:
+    """vLLM reads the arguments of earlier calls as JSON objects, and answers 500 where they are none."""
+    call = ToolCall(call_id="c1", tool="calculator", arguments_json=written)
+    said = ChatMessage(role=Role.ROLE_ASSISTANT, tool_calls=[call])
+    told = ChatMessage(role=Role.ROLE_TOOL, text="the arguments are no JSON object", tool_call_id="c1")
+    async with scripted({"text": "{tool}"}) as (server, model):
+        assert (await ask(model, messages=[*ASKED, said, told])).message.text == told.text
+    (sent,) = server.requests[0].body["messages"][2]["tool_calls"]
+    assert sent["function"] == {"name": "calculator", "arguments": "{}"}
+
+
 async def test_usage_that_the_provider_leaves_out_is_estimated() -> None:
     async with scripted({"text": "three short words", "usage": None}) as (_, model):
         reply = await ask(model)

@@ -38,13 +38,22 @@ def message_of(message: ChatMessage) -> dict[str, Any]:
             {
                 "id": call.call_id,
                 "type": "function",
-                "function": {"name": call.tool, "arguments": call.arguments_json},
+                "function": {"name": call.tool, "arguments": _object(call.arguments_json)},
             }
             for call in message.tool_calls
         ]
     if message.role == Role.ROLE_TOOL:
         written["tool_call_id"] = message.tool_call_id
     return written
+
+
+def _object(arguments_json: str) -> str:
+    """Arguments as they were written. What is no JSON object is left out: some servers (vLLM) fail on it, and
+    the call's result says what was wrong."""
+    try:
+        return arguments_json if isinstance(orjson.loads(arguments_json), dict) else "{}"
+    except orjson.JSONDecodeError:
+        return "{}"
 
 
 @lru_cache(maxsize=1024)
