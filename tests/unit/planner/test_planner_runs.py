@@ -247,6 +247,22 @@ async def test_passages_of_two_searches_keep_markers_of_their_own(shop: Shop) ->
     assert [one.document for one in (await shop.answer(item)).citations] == ["x.md", "y.md"]
 
 
+async def test_markers_that_a_tool_makes_up_meet_no_others_of_the_run(shop: Shop) -> None:
+    async def one(_arguments: dict[str, object]) -> ToolResult:
+        return found("See [2].", citations=[Citation(marker="[2]", document="one.md")])
+
+    async def other(_arguments: dict[str, object]) -> ToolResult:
+        return found("See [1].", citations=[Citation(marker="[1]", document="other.md")])
+
+    shop.toolbox.add("one", one)
+    shop.toolbox.add("other", other)
+    shop.model.script = [asks(("one", {})), asks(("other", {})), says("Both [1] and [2].")]
+    item = await shop.accept()
+    await shop.run(item)
+    answer = await shop.answer(item)
+    assert [citation.document for citation in answer.citations] == ["one.md", "other.md"]
+
+
 async def test_a_model_that_is_away_is_asked_again_under_a_new_key_and_the_first_is_released(
     shop: Shop,
 ) -> None:
