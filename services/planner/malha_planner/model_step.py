@@ -19,6 +19,7 @@ from malha.api.run.v1.record_pb2 import (
 from malha.errors import ErrorReason, MalhaError
 from malha.tasks import together
 from malha.telemetry import names
+from malha.telemetry.logs import log
 from malha.telemetry.traces import Span, span
 from malha_planner.claimed import ClaimedRun
 from malha_planner.lease import Interrupted
@@ -122,6 +123,14 @@ async def _ask(
         )
     except MalhaError as error:
         traced.fail(error.reason_name)
+        log.warning(
+            "model_failed",
+            run=lease.state.run_id,
+            tenant=lease.state.tenant,
+            model=f"{model.provider}/{model.name}",
+            attempt=decision.attempt,
+            why=error.message,
+        )
         _counted(run, started, listening, reasons=held.reasons)
         outcome = _failed(run, started, error)
     except Interrupted:

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.model_server import ModelServer
 from malha.testing.shop import until
+from malha.testing.tls import self_signed
 from malha_planner.adapters.openai_model import OpenAiModel, OpenAiServer
 from malha_planner.models.tokens import estimate, estimate_messages
 from malha_planner.ports import ModelReply, NoAnswerError
@@ -271,6 +273,25 @@ async def test_a_server_that_takes_no_connection_was_sent_nothing() -> None:
             await model.close()
     assert error.reason == ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE
     assert not isinstance(error, NoAnswerError), "nothing was sent"
+
+
+async def test_a_server_whose_certificate_nobody_vouches_for_is_sent_nothing(tmp_path: Path) -> None:
+    came: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.read())
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        model = OpenAiModel(OpenAiServer(url, SecretStr(KEY)), "m")
+        try:
+            error = await refusal(model)
+        finally:
+            await model.close()
+    assert error.message == "the model provider is unavailable (no trusted connection)"
+    assert not isinstance(error, NoAnswerError)
+    assert not any(came)
 
 
 async def test_a_server_that_is_away_is_unavailable() -> None:

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import structlog.testing
 
 from malha.api.run.v1.record_pb2 import Abandonment
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
@@ -147,6 +148,16 @@ async def test_a_busy_model_is_asked_again_no_sooner_than_its_provider_says(shop
     first, second = clock.slept
     assert 20 <= first <= 25, "and not all at the same moment"
     assert second < 2
+
+
+async def test_each_failure_of_a_provider_is_a_line_in_the_log(shop: Shop) -> None:
+    shop.model.failures = [NoAnswerError("no answer came"), busy(retry_after=None)]
+    shop.model.script = [says("done")]
+    item = await shop.accept()
+    with structlog.testing.capture_logs() as lines:
+        await replace(shop.worker(), clock=_Pauses()).handle(item)
+    told = [(line["model"], line["why"]) for line in lines if line["event"] == "model_failed"]
+    assert told == [("scripted/m", "no answer came"), ("scripted/m", "HTTP 429")]
 
 
 async def test_a_run_does_not_wait_for_a_model_that_comes_back_after_its_time(shop: Shop) -> None:

@@ -81,6 +81,8 @@ class OpenAiServer:
                 if response.status != 200:
                     raise _failure(response.status, response.headers, await _error(response))
                 yield response
+        except aiohttp.ClientSSLError:
+            raise _unavailable("no trusted connection") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise _unavailable("no connection") from None
         except (aiohttp.ClientError, OSError):
