@@ -102,6 +102,9 @@ def test_the_example_of_a_plant_is_sound() -> None:
     [
         ("limits: {max_iteration: 9}", "limits.max_iteration"),
         ("limits: {max_iterations: 0}", "limits.max_iterations"),
+        ("limits: {max_iterations: yes}", "limits.max_iterations"),
+        ("limits: {max_cost_microusd: '500'}", "limits.max_cost_microusd"),
+        ("approvals: {expires_seconds: on}", "approvals.expires_seconds"),
         ("limits: {min_output_tokens: 2000}", "not above max_output_tokens"),
         ("tools: [Bad-Name]", "tools.0"),
         ("strategy: magic", "strategy"),

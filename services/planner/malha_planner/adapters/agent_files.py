@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from malha.api.planner.v1.agent_pb2 import Agent as Card
 from malha.errors import ConfigurationError
@@ -49,12 +49,12 @@ class _Model(_Strict):
 
 
 class _Limits(_Strict):
-    max_iterations: Annotated[int, Field(ge=1, le=100)] = 5
-    max_cost_microusd: Annotated[int, Field(ge=0, le=10**12)] = 500_000
-    max_wall_time_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 120
-    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
-    max_model_time_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    min_output_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    max_iterations: Annotated[StrictInt, Field(ge=1, le=100)] = 5
+    max_cost_microusd: Annotated[StrictInt, Field(ge=0, le=10**12)] = 500_000
+    max_wall_time_seconds: Annotated[StrictInt, Field(ge=1, le=7 * 24 * 3600)] = 120
+    max_output_tokens: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1024
+    max_model_time_seconds: Annotated[StrictInt, Field(ge=1, le=3600)] = 60
+    min_output_tokens: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
 
 
 class _AgentFile(_Strict):
