@@ -125,8 +125,14 @@ async def test_a_call_whose_arguments_are_no_object_goes_back_as_one_that_every_
     assert sent["function"] == {"name": "calculator", "arguments": "{}"}
 
 
-async def test_usage_that_the_provider_leaves_out_is_estimated() -> None:
-    async with scripted({"text": "three short words", "usage": None}) as (_, model):
+@pytest.mark.parametrize(
+    "usage",
+    [None, {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": -5, "completion_tokens": -1}],
+    ids=["nothing", "zeros", "less"],
+)
+async def test_usage_that_the_provider_leaves_out_is_estimated(usage: dict[str, int] | None) -> None:
+    """Some servers write zeros until they have counted; nothing that was asked and said is free of tokens."""
+    async with scripted({"text": "three short words", "usage": usage}) as (_, model):
         reply = await ask(model)
     assert reply.usage.input_tokens == estimate_messages(ASKED, [CALCULATOR])
     assert reply.usage.output_tokens == estimate("three short words")

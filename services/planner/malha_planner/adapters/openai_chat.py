@@ -115,20 +115,20 @@ def _calls(written: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
 def usage_of(
     told: Mapping[str, Any], messages: Sequence[ChatMessage], tools: Sequence[Tool], message: ChatMessage
 ) -> Usage:
-    """The provider's count; our estimate of whatever it leaves out."""
-    given = told.get("prompt_tokens")
-    made = told.get("completion_tokens")
-    if given is None:
+    """The provider's count; our estimate of whatever it leaves out, or says was nothing."""
+    given = told.get("prompt_tokens") or 0
+    made = told.get("completion_tokens") or 0
+    if given <= 0:
         given = estimate_messages(messages, tools)
-    if made is None:
+    if made <= 0:
         made = estimate(message.text) + sum(estimate(c.tool + c.arguments_json) for c in message.tool_calls)
     if max(given, made) > _MOST_TOKENS:
         raise ValueError("no count")
     cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     reasoning = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     return Usage(
-        input_tokens=max(0, given),
-        cached_input_tokens=min(max(0, cached), max(0, given)),
-        output_tokens=max(0, made),
-        reasoning_tokens=min(max(0, reasoning), max(0, made)),
+        input_tokens=given,
+        cached_input_tokens=min(max(0, cached), given),
+        output_tokens=made,
+        reasoning_tokens=min(max(0, reasoning), made),
     )
