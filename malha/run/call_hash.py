@@ -14,7 +14,7 @@ import rfc8785
 
 
 class NoCanonicalFormError(ValueError):
-    """The arguments have no canonical JSON: a number beyond what JSON numbers hold exactly."""
+    """The arguments have no canonical JSON: a number that JSON cannot hold exactly, or too deep a nest."""
 
 
 def call_hash(tool: str, version: str, arguments: Any, policy: str) -> bytes:
@@ -30,6 +30,8 @@ def call_hash(tool: str, version: str, arguments: Any, policy: str) -> bytes:
         )
     except rfc8785.CanonicalizationError as error:
         raise NoCanonicalFormError(str(error)) from error
+    except RecursionError:
+        raise NoCanonicalFormError("they are nested too deeply") from None
     return hashlib.sha256(canonical).digest()
 
 

@@ -20,7 +20,8 @@ request answers it. A rule:
     unstreamed   answers whole where a stream was asked for
     status       answers this HTTP status with `error` {"code"?, "message"?} and `headers`
     body         answers these characters as they are
-    disconnect   "before" any byte, or "middle": half an answer, then the connection is cut
+    disconnect   "before" any byte, or "middle": half an answer (or error), then the connection is cut
+    hang         half an answer (or error), or all of a stream, then nothing more
 
 Strings in `text` and `arguments` may hold {user}, {tool} and {turn}: the last user message, the last
 tool message and the turn.

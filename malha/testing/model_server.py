@@ -121,7 +121,8 @@ class ModelServer:
         if rule.raw.get("disconnect") == "before":
             return _cut(request, web.Response())
         if "status" in rule.raw:
-            return _refused(rule.raw["status"], rule.raw.get("error", {}), rule.raw.get("headers"))
+            refusal = _refused(rule.raw["status"], rule.raw.get("error", {}), rule.raw.get("headers"))
+            return await self._perhaps_half(request, rule, refusal)
         if body.get("stream") and not rule.raw.get("unstreamed"):
             with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
             try:
@@ -129,10 +130,27 @@ class ModelServer:
             except asyncio.CancelledError:
                 self.hung_up += 1
                 raise
-        answer = rule.whole(facts)
-        if rule.raw.get("disconnect") == "middle":
-            return await _half(request, answer)
-        return web.Response(body=answer, content_type="application/json")
+        answer = web.Response(body=rule.whole(facts), content_type="application/json")
+        return await self._perhaps_half(request, rule, answer)
+
+    async def _perhaps_half(
+        self, request: web.BaseRequest, rule: Rule, answer: web.Response
+    ) -> web.StreamResponse:
+        hang = rule.raw.get("hang")
+        if not hang and rule.raw.get("disconnect") != "middle":
+            return answer
+        assert isinstance(answer.body, bytes)
+        half = web.StreamResponse(status=answer.status, headers=answer.headers)
+        half.content_length = len(answer.body)
+        await half.prepare(request)
+        await half.write(answer.body[: len(answer.body) // 2])
+        if hang:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.hung_up += 1
+                raise
+        return _cut(request, half)
 
 
 async def _stream(request: web.BaseRequest, rule: Rule, events: list[bytes]) -> web.StreamResponse:
@@ -144,16 +162,10 @@ async def _stream(request: web.BaseRequest, rule: Rule, events: list[bytes]) -> 
         await response.write(event)
         if (pause := rule.raw.get("chunk_ms")) and place + 1 >= rule.raw.get("first_chunks", 0):
             await asyncio.sleep(pause / 1000)
+    if rule.raw.get("hang"):
+        await asyncio.Event().wait()
     await response.write_eof()
     return response
-
-
-async def _half(request: web.BaseRequest, answer: bytes) -> web.StreamResponse:
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(answer))}
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    await response.write(answer[: len(answer) // 2])
-    return _cut(request, response)
 
 
 def _cut(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:

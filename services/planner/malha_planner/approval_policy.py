@@ -62,8 +62,8 @@ class ApprovalPolicy:
 
 def fits(schema: Mapping[str, Any], value: Any) -> bool:
     """Whether the value is valid against a JSON Schema; nothing is against one that points to what is not
-    there."""
+    there, nor is what is nested too deeply to be compared."""
     try:
         return bool(Draft202012Validator(schema).is_valid(value))
-    except Unresolvable:
+    except (Unresolvable, RecursionError):
         return False

@@ -27,8 +27,6 @@ def renumber(text: str, passages: Sequence[Citation], *, after: int) -> tuple[st
 
     Markers in the text that no passage carries are left alone.
     """
-    if after == 0 or not passages:
-        return text, list(passages)
     new = {passage.marker: f"[{after + place}]" for place, passage in enumerate(passages, 1)}
     renamed = []
     for passage in passages:

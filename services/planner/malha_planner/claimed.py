@@ -43,6 +43,8 @@ class ClaimedRun:
     """Why the run cannot even begin, such as an agent that is gone."""
     cut: dict[str, Usage] = field(default_factory=dict)
     """What was counted, by key, of model calls: one whose answer is not kept is paid by that."""
+    model_back_at: float = 0.0
+    """Until this monotonic time the model's provider asked not to be called again."""
     _tools: list[Tool] | None = field(default=None)
 
     async def tools(self) -> list[Tool]:

@@ -18,7 +18,7 @@ from malha.api.run.v1.record_pb2 import (
 )
 from malha.errors import ErrorReason, MalhaError
 from malha.tasks import together
-from malha.telemetry import metrics, names
+from malha.telemetry import log, metrics, names
 from malha.telemetry.traces import Span, span
 from malha_planner.claimed import ClaimedRun
 from malha_planner.lease import Interrupted
@@ -31,6 +31,8 @@ from malha_planner.transcript import MAX_CALLS
 _MODEL_SECONDS = 60.0
 """A model that has not answered after so long is given up, where a run accepted long ago does not say."""
 _PAUSE = 0.2
+_MOST_BYTES = 800_000
+"""Of a reply: more is no record, and a run whose reply cannot be stored would ask for it again and again."""
 
 
 async def call_model(run: ClaimedRun, decision: CallModel) -> None:
@@ -39,23 +41,36 @@ async def call_model(run: ClaimedRun, decision: CallModel) -> None:
     Raises MalhaError where the run itself cannot go on, and what `Lease.write` raises.
     """
     if decision.attempt > 1:
-        pause = random.uniform(_PAUSE, 2 * _PAUSE) * decision.attempt  # noqa: S311 - jitter, no secret
-        await run.lease.pause(pause)
+        await _pause(run, decision.attempt)
     async with run.voice.speech() as speech:
         with span(f"chat {run.model.name}", kind="client") as traced:
             outcome = await _ask(run, decision, traced, speech)
         if outcome is None:
             return
         finished, content = outcome
-        if content.message.text:
+        if content.message.text and content.ByteSize() <= _MOST_BYTES:
             # with nothing left to call the run ends here, and what it spent is settled meanwhile
             over = [] if content.message.tool_calls else [run.purse.settle()]
             await together(_guard(run, finished, content, speech), *over)
+        if content.ByteSize() > _MOST_BYTES:  # before the guard, or by what it put in place of what it masked
+            _refuse(finished, content)
     run.lease.notes.add(JournalEvent(step_finished=finished), content)
     metrics.PLANNER_STEPS.labels("model", finished.error_reason or "OK").observe(
         finished.elapsed.ToNanoseconds() / 1e9
     )
     run.transcript.heard(finished, content)
+
+
+async def _pause(run: ClaimedRun, attempt: int) -> None:
+    """Before another attempt: what the provider asked for, and a growing time by chance."""
+    asked = run.model_back_at - run.clock.monotonic()
+    if asked >= run.lease.remaining():
+        raise MalhaError(
+            ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE,
+            "the model provider is away for longer than the run may wait",
+        )
+    chance = random.uniform(_PAUSE, 2 * _PAUSE) * attempt  # noqa: S311 - jitter, no secret
+    await run.lease.pause(max(0.0, asked) + chance)
 
 
 async def _ask(
@@ -110,6 +125,14 @@ async def _ask(
         )
     except MalhaError as error:
         traced.fail(error.reason_name)
+        log.warning(
+            "model_failed",
+            run=lease.state.run_id,
+            tenant=lease.state.tenant,
+            model=f"{model.provider}/{model.name}",
+            attempt=decision.attempt,
+            why=error.message,
+        )
         _counted(run, started, listening, reasons=held.reasons)
         outcome = _failed(run, started, error)
     except Interrupted:
@@ -156,6 +179,7 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
         run.give_up(started, Abandonment.ABANDONMENT_NO_ANSWER)  # it may have been at work, and bill it
         run.transcript.unanswered()
         return None
+    run.model_back_at = run.clock.monotonic() + (error.retry_after or 0.0)
     run.purse.owe(started, Settlement(release=True))
     refused = error.reason == ErrorReason.ERROR_REASON_MODEL_REFUSED
     finished = StepFinished(
@@ -165,6 +189,13 @@ def _failed(run: ClaimedRun, started: StepStarted, error: MalhaError) -> tuple[S
         error_reason="MODEL_REFUSED" if refused else "MODEL_UNAVAILABLE",
     )
     return finished, Content(error_text=error.message)
+
+
+def _refuse(finished: StepFinished, content: Content) -> None:
+    """A reply that cannot be kept is paid for, and not asked for again."""
+    finished.outcome, finished.error_reason = StepOutcome.STEP_OUTCOME_FAILED, "MODEL_REFUSED"
+    content.Clear()
+    content.error_text = f"the model's answer is too long: {_MOST_BYTES} bytes at most are kept"
 
 
 async def _guard(run: ClaimedRun, finished: StepFinished, content: Content, speech: Speech | None) -> None:

@@ -123,5 +123,5 @@ def _canonical(call: ToolCall) -> tuple[str, str]:
     """Equal for calls that differ in spelling alone (spaces, order of keys)."""
     try:
         return call.tool, json.dumps(json.loads(call.arguments_json), sort_keys=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         return call.tool, call.arguments_json

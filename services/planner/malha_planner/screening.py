@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from google.protobuf.message import Message
+
 from malha.api.guard.v1.guard_service_pb2 import CheckRequest, Judgement, Stage
 from malha.api.run.v1.record_pb2 import Action, StepOutcome, Verdict
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
@@ -15,6 +17,8 @@ from malha_planner.patience import patiently
 from malha_planner.ports import Guard
 
 _TEXTS = 64  # the contract's limit of one Check
+_RESULT = "text", "error_text"
+_PASSAGE = "document", "section", "quote"
 _STRICTNESS = (
     Action.ACTION_UNSPECIFIED,
     Action.ACTION_ALLOW,
@@ -39,30 +43,22 @@ class Screen:
     async def results(self, results: Sequence[ToolResult]) -> list[Verdict]:
         """Change the results into what a model may read; the verdict of each.
 
-        Each result's text, error and quotes are judged; the strictest judgement is its verdict. A
+        Each result's text, error and passages are judged; the strictest judgement is its verdict. A
         blocked result keeps the guard's replacement alone.
         """
-        places: list[tuple[int, str, int]] = []
+        places: list[tuple[int, Message, str]] = []
         texts: list[str] = []
         for number, result in enumerate(results):
             result.result_json = ""  # its text is what the model reads; unread, it would be unguarded
-            parts = [("text", 0, result.text), ("error_text", 0, result.error_text)]
-            parts += [("quote", place, citation.quote) for place, citation in enumerate(result.citations)]
-            for name, place, text in parts:
-                if text:
-                    places.append((number, name, place))
-                    texts.append(text)
+            for part in (result, *result.citations):
+                for name in _RESULT if part is result else _PASSAGE:
+                    if text := getattr(part, name):
+                        places.append((number, part, name))
+                        texts.append(text)
         verdicts = [Verdict() for _ in results]
-        for (number, name, place), judgement in zip(
-            places, await self._judge(Stage.STAGE_TOOL_RESULT, texts), strict=True
-        ):
-            result = results[number]
-            if name == "quote":
-                result.citations[place].quote = judgement.text
-            elif name == "text":
-                result.text = judgement.text
-            else:
-                result.error_text = judgement.text
+        judged = await self._judge(Stage.STAGE_TOOL_RESULT, texts)
+        for (number, part, name), judgement in zip(places, judged, strict=True):
+            setattr(part, name, judgement.text)
             verdicts[number] = _stricter(verdicts[number], judgement.verdict)
         for result, verdict in zip(results, verdicts, strict=True):
             if verdict.action == Action.ACTION_BLOCK:

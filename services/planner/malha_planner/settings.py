@@ -33,7 +33,8 @@ class Settings(ServiceSettings):
     """"<provider>/<model>" for agents that name none. Not opened by any provider: the start stops."""
 
     openai_base_url: str = ""
-    """Base URL of an OpenAI-compatible server, up to and including /v1. Empty: that provider is off."""
+    """Base URL of an OpenAI-compatible server, up to and including /v1. Empty: that provider is off.
+    Not http(s)://host[:port]/path: the start stops."""
     openai_api_key: SecretStr = SecretStr("")
     """Its key; empty sends none. Wrong: MODEL_REFUSED."""
     openai_models: str = ""

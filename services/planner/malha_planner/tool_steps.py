@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -35,6 +36,8 @@ from malha_planner.patience import AWAY, patiently
 
 _MARGIN = 2.0
 """Seconds beyond a tool's own timeout in which the tools service says that it timed out."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""What a tool may be called. Anything else a model writes there is text, which is not kept in the clear."""
 
 _NO_WORD = {
     ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
@@ -170,7 +173,7 @@ def _intention(
         key=run.lease.state.next_key(step, run.lease.epoch),
         step=step,
         kind=StepKind.STEP_KIND_TOOL,
-        name=call.tool[:64],
+        name=call.tool if _NAME.fullmatch(call.tool) else "unknown",
         effect=tool.effect if tool is not None else Effect.EFFECT_UNSPECIFIED,
         call_id=call.call_id,
         clearance=clearance,

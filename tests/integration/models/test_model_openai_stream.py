@@ -11,6 +11,7 @@ from malha.api.run.v1.chat_pb2 import ChatMessage, Role, ToolCall
 from malha.api.tools.v1.tool_pb2 import Tool
 from malha.errors import ErrorReason, MalhaError
 from malha.testing.model_server import ModelServer
+from malha.testing.shop import until
 from malha_planner.adapters.openai_model import OpenAiModel, OpenAiServer
 from malha_planner.models.tokens import estimate, estimate_messages
 from malha_planner.ports import Listening, ModelReply, NoAnswerError
@@ -108,6 +109,22 @@ async def test_calls_that_share_a_place_are_told_apart_by_their_ids(index: Any, 
     ]
 
 
+async def test_a_name_and_an_id_that_come_with_every_part_of_a_call_are_said_once() -> None:
+    parts = [
+        {"index": index, "id": name, "function": {"name": "calculator", "arguments": piece}}
+        for piece in ('{"expression":', '"1+1"}')
+        for index, name in enumerate(("a", "b"))
+    ]
+    choices: list[dict[str, Any]] = [{"index": 0, "delta": {"tool_calls": [part]}} for part in parts]
+    choices.append({"index": 0, "delta": {}, "finish_reason": "tool_calls"})
+    heard = await hear({"body": "".join(chunk(choices=[choice]) for choice in choices) + "data: [DONE]\n\n"})
+    assert heard.reply is not None
+    assert list(heard.reply.message.tool_calls) == [
+        ToolCall(call_id=name, tool="calculator", arguments_json='{"expression":"1+1"}')
+        for name in ("a", "b")
+    ]
+
+
 async def test_a_call_at_no_place_at_all_is_no_answer() -> None:
     choice = {"index": 0, "delta": {"tool_calls": [{"index": "0", "function": {"name": "calculator"}}]}}
     heard = await hear({"body": f"data: {json.dumps({'choices': [choice]})}\n\n"})
@@ -198,6 +215,14 @@ async def test_an_answer_whose_bill_alone_was_lost_is_an_answer() -> None:
     assert heard.reply is not None
     assert heard.reply.message.text == "391"
     assert heard.reply.usage.output_tokens == estimate("391")
+
+
+async def test_an_answer_that_is_finished_does_not_wait_for_its_bill_until_the_deadline() -> None:
+    heard = await hear({"body": chunk(**said("391")) + chunk(**said("", "stop")), "hang": True})
+    assert heard.reply is not None
+    assert heard.reply.message.text == "391"
+    assert heard.reply.usage.output_tokens == estimate("391")
+    await until(lambda: heard.server.hung_up == 1)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

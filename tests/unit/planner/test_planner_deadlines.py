@@ -8,10 +8,12 @@ import time
 from dataclasses import replace
 
 import pytest
+import structlog.testing
 
 from malha.api.run.v1.record_pb2 import Abandonment
 from malha.api.tools.v1.tools_service_pb2 import ToolResult
 from malha.clock import SystemClock
+from malha.errors import ErrorReason, MalhaError
 from malha.testing.planner import CrashAt, asks, found, says
 from malha.testing.shop import Shop, until
 from malha_planner.ports import NoAnswerError
@@ -123,3 +125,50 @@ async def test_a_run_whose_call_heeds_no_end_is_left_to_others(shop: Shop) -> No
         deaf.set()
         await working
     assert item.beats > 10, "while the call had time it was kept"
+
+
+class _Pauses(SystemClock):
+    """A clock whose sleeps take no time, and are remembered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+async def test_a_busy_model_is_asked_again_no_sooner_than_its_provider_says(shop: Shop) -> None:
+    shop.model.failures = [busy(retry_after=20), busy(retry_after=None)]
+    shop.model.script = [says("done")]
+    clock = _Pauses()
+    item = await shop.accept()
+    await replace(shop.worker(), clock=clock).handle(item)
+    assert (await shop.answer(item)).text == "done"
+    first, second = clock.slept
+    assert 20 <= first <= 25, "and not all at the same moment"
+    assert second < 2
+
+
+async def test_each_failure_of_a_provider_is_a_line_in_the_log(shop: Shop) -> None:
+    shop.model.failures = [NoAnswerError("no answer came"), busy(retry_after=None)]
+    shop.model.script = [says("done")]
+    item = await shop.accept()
+    with structlog.testing.capture_logs() as lines:
+        await replace(shop.worker(), clock=_Pauses()).handle(item)
+    told = [(line["model"], line["why"]) for line in lines if line["event"] == "model_failed"]
+    assert told == [("scripted/m", "no answer came"), ("scripted/m", "HTTP 429")]
+
+
+async def test_a_run_does_not_wait_for_a_model_that_comes_back_after_its_time(shop: Shop) -> None:
+    shop.model.failures = [busy(retry_after=50)]
+    clock = _Pauses()
+    item = await shop.accept(wall_seconds=30)
+    await replace(shop.worker(), clock=clock).handle(item)
+    assert (await shop.failure(item))[0] == "MODEL_UNAVAILABLE"
+    assert clock.slept == []
+    assert (shop.ledger.spent, shop.ledger.reserved) == (0, 0)
+
+
+def busy(*, retry_after: float | None) -> MalhaError:
+    return MalhaError(ErrorReason.ERROR_REASON_MODEL_UNAVAILABLE, "HTTP 429", retry_after=retry_after)

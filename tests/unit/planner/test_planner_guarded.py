@@ -12,7 +12,8 @@ from malha.testing.shop import Shop
 async def test_only_guarded_text_reaches_the_model_and_the_caller(shop: Shop) -> None:
     async def leak(arguments: dict[str, object]) -> ToolResult:
         del arguments
-        return found("the secret is 42", citations=[Citation(marker="[1]", quote="a secret quote")])
+        passage = Citation(marker="[1]", document="secret.md", section="On secret", quote="a secret quote")
+        return found("the secret is 42", citations=[passage])
 
     shop.toolbox.add("leak", leak)
     shop.model.script = [asks(("leak", {})), says("the secret is out [1]")]
@@ -21,7 +22,9 @@ async def test_only_guarded_text_reaches_the_model_and_the_caller(shop: Shop) ->
     assert shop.model.shown[1][3].text == "the [masked] is 42"
     answer = await shop.answer(item)
     assert answer.text == "the [masked] is out [1]"
-    assert [citation.quote for citation in answer.citations] == ["a [masked] quote"]
+    (passage,) = answer.citations
+    assert (passage.document, passage.section) == ("[masked].md", "On [masked]")
+    assert passage.quote == "a [masked] quote"
     state = await shop.state(item)
     assert state.answered is not None
     assert state.answered.verdict.action == Action.ACTION_MASK

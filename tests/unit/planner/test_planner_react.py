@@ -14,6 +14,8 @@ from malha_planner.transcript import Transcript
 
 Said = str | tuple[str, ...]
 """A model's turn: an answer, or the arguments of calls of the tool "t"."""
+DEEP = "[" * 10_000
+"""Nested more deeply than can be read."""
 
 
 def transcript(*turns: Said, results: int | None = None, failures: Sequence[str] = ()) -> Transcript:
@@ -90,6 +92,8 @@ def shown(decision: Decision) -> object:
             5,
             ("fail", "REPEATED_ACTION"),
         ),
+        (transcript((DEEP,), (DEEP,), results=0), 5, ("tools", [4])),
+        (transcript((DEEP,), (DEEP,), (DEEP,), results=0), 5, ("fail", "REPEATED_ACTION")),
         (transcript(failures=["MODEL_UNAVAILABLE"]), 5, ("model", 1, 2, True)),
         (transcript(failures=["MODEL_UNAVAILABLE"] * 2), 5, ("model", 1, 3, True)),
         (transcript(failures=["MODEL_UNAVAILABLE"] * 3), 5, ("fail", "MODEL_UNAVAILABLE")),

@@ -129,6 +129,17 @@ async def test_a_tool_that_was_not_offered_is_not_asked_for_and_the_model_is_tol
     assert (await shop.answer(item)).text == "sorry"
 
 
+async def test_what_a_model_writes_for_a_tools_name_stays_out_of_what_is_kept_in_the_clear(
+    shop: Shop,
+) -> None:
+    """A name that no tool can have is any text, such as a secret; subscribers to events hear of names."""
+    shop.model.script = [asks(("ana's secret", {})), says("sorry")]
+    item = await shop.accept()
+    await shop.run(item)
+    assert b"ana's" not in b"".join(entry.record.SerializeToString() for entry in shop.journal.entries)
+    assert 'there is no tool "ana\'s [masked]"' in shop.model.shown[1][3].text
+
+
 async def test_calls_of_one_message_run_at_the_same_time_each_under_its_own_step_and_key(shop: Shop) -> None:
     both = asyncio.Barrier(2)
 
@@ -158,6 +169,22 @@ async def test_passages_of_two_searches_keep_markers_of_their_own(shop: Shop) ->
     await shop.run(item)
     assert shop.model.shown[2][5].text == "[2] about y"
     assert [one.document for one in (await shop.answer(item)).citations] == ["x.md", "y.md"]
+
+
+async def test_markers_that_a_tool_makes_up_meet_no_others_of_the_run(shop: Shop) -> None:
+    async def one(_arguments: dict[str, object]) -> ToolResult:
+        return found("See [2].", citations=[Citation(marker="[2]", document="one.md")])
+
+    async def other(_arguments: dict[str, object]) -> ToolResult:
+        return found("See [1].", citations=[Citation(marker="[1]", document="other.md")])
+
+    shop.toolbox.add("one", one)
+    shop.toolbox.add("other", other)
+    shop.model.script = [asks(("one", {})), asks(("other", {})), says("Both [1] and [2].")]
+    item = await shop.accept()
+    await shop.run(item)
+    answer = await shop.answer(item)
+    assert [citation.document for citation in answer.citations] == ["one.md", "other.md"]
 
 
 async def test_a_model_that_is_away_is_asked_again_under_a_new_key_and_the_first_is_released(

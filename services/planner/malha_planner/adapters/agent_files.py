@@ -7,10 +7,10 @@ that silently meant "no limit" would be found by the bill.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from malha.api.planner.v1.agent_pb2 import Agent as Card
 from malha.errors import ConfigurationError
@@ -24,6 +24,21 @@ class AgentFileError(ConfigurationError):
     """An agent file that cannot be used; the text names file and field."""
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML forbids a key twice in one mapping; this library keeps the last and says nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(str(key.value))
+        return node
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,12 +49,12 @@ class _Model(_Strict):
 
 
 class _Limits(_Strict):
-    max_iterations: Annotated[int, Field(ge=1, le=100)] = 5
-    max_cost_microusd: Annotated[int, Field(ge=0, le=10**12)] = 500_000
-    max_wall_time_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 120
-    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
-    max_model_time_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    min_output_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    max_iterations: Annotated[StrictInt, Field(ge=1, le=100)] = 5
+    max_cost_microusd: Annotated[StrictInt, Field(ge=0, le=10**12)] = 500_000
+    max_wall_time_seconds: Annotated[StrictInt, Field(ge=1, le=7 * 24 * 3600)] = 120
+    max_output_tokens: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1024
+    max_model_time_seconds: Annotated[StrictInt, Field(ge=1, le=3600)] = 60
+    min_output_tokens: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
 
 
 class _AgentFile(_Strict):
@@ -85,8 +100,8 @@ def read_agents(folder: Path, *, default_model: str) -> list[Agent]:
 
 def _read(file: Path, default_model: str) -> Agent:
     try:
-        parsed = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        parsed = yaml.load(file.read_text(encoding="utf-8"), _EachKeyOnce)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: a date that is none
         raise AgentFileError(f"{file.name}: not YAML: {' '.join(str(error).split())}") from None
     try:
         declared = _AgentFile.model_validate(parsed)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
 
 from malha.api.run.v1.record_pb2 import Risk
 from malha_planner.approval_policy import ApprovalPolicy, Preauthorisation
@@ -31,7 +31,7 @@ class Approvals(_Strict):
     """How people are asked."""
 
     risk: dict[_ToolName, Literal["low", "medium", "high", "critical"]] = {}
-    expires_seconds: Annotated[int, Field(ge=1, le=90 * 24 * 3600)] = 24 * 3600
+    expires_seconds: Annotated[StrictInt, Field(ge=1, le=90 * 24 * 3600)] = 24 * 3600
     on_rejection: Literal["tell_agent", "end_run"] = "tell_agent"
     initiator_may_approve: Literal["never", "high", "critical"] = "high"
 
@@ -42,8 +42,8 @@ class Preauthorised(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     tool: _ToolName
     arguments: dict[str, Any]
-    max_uses: Annotated[int, Field(ge=1, le=1000)]
-    max_cost_microusd: Annotated[int, Field(ge=0, le=10**12)] | None = None
+    max_uses: Annotated[StrictInt, Field(ge=1, le=1000)]
+    max_cost_microusd: Annotated[StrictInt, Field(ge=0, le=10**12)] | None = None
 
     @field_validator("arguments")
     @classmethod

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import orjson
@@ -21,6 +23,9 @@ _ROLES = {
     Role.ROLE_ASSISTANT: "assistant",
     Role.ROLE_TOOL: "tool",
 }
+_CALL_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_MOST_TOKENS = 100_000_000
+"""Ten times the longest context there is: a count beyond is no count, and nobody is billed by it."""
 _FINISHES = {"tool_calls", "length", "content_filter"}
 
 
@@ -33,13 +38,22 @@ def message_of(message: ChatMessage) -> dict[str, Any]:
             {
                 "id": call.call_id,
                 "type": "function",
-                "function": {"name": call.tool, "arguments": call.arguments_json},
+                "function": {"name": call.tool, "arguments": _object(call.arguments_json)},
             }
             for call in message.tool_calls
         ]
     if message.role == Role.ROLE_TOOL:
         written["tool_call_id"] = message.tool_call_id
     return written
+
+
+def _object(arguments_json: str) -> str:
+    """Arguments as they were written. What is no JSON object is left out: some servers (vLLM) fail on it, and
+    the call's result says what was wrong."""
+    try:
+        return arguments_json if isinstance(orjson.loads(arguments_json), dict) else "{}"
+    except orjson.JSONDecodeError:
+        return "{}"
 
 
 @lru_cache(maxsize=1024)
@@ -84,16 +98,16 @@ def text_of(content: Any) -> str:
 
 
 def _calls(written: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
-    """Tool calls; ids are made up where a server leaves them out or gives one twice."""
+    """Tool calls; ids are made up where a server gives none, one twice, or what is no id."""
     calls: list[ToolCall] = []
     for place, call in enumerate(written):
         function = call["function"]
         arguments = function.get("arguments") or "{}"
         if not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
-        call_id = call.get("id") or ""
-        if not call_id or any(call_id == other.call_id for other in calls):
-            call_id = f"call_{place}"
+        call_id, taken = call.get("id") or "", {other.call_id for other in calls}
+        if call_id in taken or not _CALL_ID.fullmatch(call_id):
+            call_id = next(made for n in count(place) if (made := f"call_{n}") not in taken)
         calls.append(ToolCall(call_id=call_id, tool=function["name"], arguments_json=arguments))
     return calls
 
@@ -101,18 +115,20 @@ def _calls(written: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
 def usage_of(
     told: Mapping[str, Any], messages: Sequence[ChatMessage], tools: Sequence[Tool], message: ChatMessage
 ) -> Usage:
-    """The provider's count; our estimate of whatever it leaves out."""
-    given = told.get("prompt_tokens")
-    made = told.get("completion_tokens")
-    if given is None:
+    """The provider's count; our estimate of whatever it leaves out, or says was nothing."""
+    given = told.get("prompt_tokens") or 0
+    made = told.get("completion_tokens") or 0
+    if given <= 0:
         given = estimate_messages(messages, tools)
-    if made is None:
+    if made <= 0:
         made = estimate(message.text) + sum(estimate(c.tool + c.arguments_json) for c in message.tool_calls)
+    if max(given, made) > _MOST_TOKENS:
+        raise ValueError("no count")
     cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     reasoning = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     return Usage(
-        input_tokens=max(0, given),
-        cached_input_tokens=min(max(0, cached), max(0, given)),
-        output_tokens=max(0, made),
-        reasoning_tokens=min(max(0, reasoning), max(0, made)),
+        input_tokens=given,
+        cached_input_tokens=min(max(0, cached), given),
+        output_tokens=made,
+        reasoning_tokens=min(max(0, reasoning), made),
     )

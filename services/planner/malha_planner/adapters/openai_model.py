@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from pydantic import SecretStr
 
 from malha.api.run.v1.chat_pb2 import ChatMessage
 from malha.api.tools.v1.tool_pb2 import Tool
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha_planner.adapters.openai_chat import function_of, message_of, only_completions, reply_of
 from malha_planner.adapters.openai_stream import EVENT_STREAM, StreamedAnswer
 from malha_planner.models.tokens import at_most
@@ -31,28 +32,41 @@ _MAY_PASS = frozenset({408, 409, 425, 429})
 _WILL_NOT_PASS = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_BYTES = 8 * 1024 * 1024
-_MOST_CONNECTIONS = 512
+_CONNECT_SECONDS = 10.0
+_MOST_OF_AN_ERROR = 64 * 1024
+_ERROR_SECONDS = 1.0
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 60.0
+_BILL_SECONDS = 2.0
+"""For usage and the end, once the answer itself is whole: some servers send neither."""
 _LAST_BYTES_SECONDS = 0.05
 
 
 class OpenAiServer:
     """The address, the key and the connections; shared by all its models."""
 
-    def __init__(self, base_url: str, api_key: SecretStr) -> None:
+    def __init__(
+        self, base_url: str, api_key: SecretStr, *, connect_within: float = _CONNECT_SECONDS
+    ) -> None:
         """
         Args:
             base_url: up to and including the version, such as "https://api.openai.com/v1".
             api_key: sent as a bearer token; empty sends none.
+            connect_within: seconds for name, connection and TLS, within which nothing is sent.
+
+        Raises ConfigurationError where no request could be made with them.
         """
+        host = _host(base_url)
         self._url = base_url.rstrip("/") + "/chat/completions"
         # OpenAI has deprecated max_tokens and refuses it for some models; many others know nothing else.
-        self.limit_field = (
-            "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
-        )
+        self.limit_field = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
         self._headers = {"Content-Type": "application/json"}
         if secret := api_key.get_secret_value():
+            if not secret.isprintable():
+                raise ConfigurationError("the model server's key holds a character that no header may hold")
             self._headers["Authorization"] = f"Bearer {secret}"
+        self._connect_within = connect_within
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
@@ -65,9 +79,11 @@ class OpenAiServer:
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
                 if response.status != 200:
-                    raise _failure(response.status, response.headers, await _read(response))
+                    raise _failure(response.status, response.headers, await _error(response))
                 yield response
-        except aiohttp.ClientConnectorError:
+        except aiohttp.ClientSSLError:
+            raise _unavailable("no trusted connection") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise _unavailable("no connection") from None
         except (aiohttp.ClientError, OSError):
             # the request may have gone out whole before the connection was lost
@@ -82,9 +98,10 @@ class OpenAiServer:
         # Opened on first use, for a session belongs to the running loop.
         self._session = aiohttp.ClientSession(
             headers=self._headers,
-            connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, keepalive_timeout=30.0),
+            # no limit: there are as many calls as runs are worked on, and none may wait here for another
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_within),
         )
         return self._session
 
@@ -144,6 +161,16 @@ def open_server(base_url: str, api_key: SecretStr, names: Sequence[str]) -> list
     return [OpenAiModel(server, name) for name in names]
 
 
+def _host(base_url: str) -> str:
+    """The host of an address that requests can be sent to. Raises ConfigurationError for any other."""
+    with suppress(ValueError):
+        parts = urlsplit(base_url)
+        plain = parts.port != 0 and "@" not in parts.netloc and not parts.query
+        if parts.scheme in ("http", "https") and parts.hostname and plain:
+            return parts.hostname
+    raise ConfigurationError("the model server's base URL is no http(s)://host[:port]/path")
+
+
 async def _heard(
     response: aiohttp.ClientResponse,
     listening: Listening,
@@ -154,11 +181,14 @@ async def _heard(
     answer, whole = StreamedAnswer(listening.hear), False
     try:
         try:
-            async for piece in response.content.iter_any():
-                answer.take(piece)
-                if answer.over:
-                    break
-        except (aiohttp.ClientError, OSError):
+            async with asyncio.timeout(None) as patience:
+                async for piece in response.content.iter_any():
+                    answer.take(piece)
+                    if answer.over:
+                        break
+                    if answer.finished and patience.when() is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + _BILL_SECONDS)
+        except (TimeoutError, aiohttp.ClientError, OSError):
             if not answer.finished:  # else only its bill was lost
                 raise
         if not answer.finished:
@@ -171,6 +201,18 @@ async def _heard(
         if not whole:
             listening.usage, listening.told = answer.counted(messages, tools), answer.billed
     return answer.reply(messages, tools)
+
+
+async def _error(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of an error's body, for its code. The status has said what counts, however this ends."""
+    answer = b""
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_ERROR_SECONDS):
+            async for piece in response.content.iter_any():
+                answer += piece
+                if len(answer) > _MOST_OF_AN_ERROR:
+                    break
+    return answer
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -208,11 +250,13 @@ def _error_code(answer: bytes) -> str:
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     """Seconds the provider asks to wait, 1 where it asks nothing readable; at most a minute."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return min(max(float(headers[name]) * unit, 0.0), 60.0)
-        except (KeyError, ValueError):
-            continue
+    said = headers.get("retry-after", "")
+    for number, unit in ((headers.get("retry-after-ms", ""), 0.001), (said, 1.0)):
+        if _NUMBER.fullmatch(number):
+            return min(float(number) * unit, _LONGEST_RETRY_SECONDS)
+    with suppress(ValueError, TypeError):  # a date, by the provider's own clock
+        wait = parsedate_to_datetime(said) - parsedate_to_datetime(headers.get("date", ""))
+        return min(max(wait.total_seconds(), 0.0), _LONGEST_RETRY_SECONDS)
     return _RETRY_SECONDS
 
 

@@ -121,7 +121,8 @@ class StreamedAnswer:
             self._calls.append((index, call))
         function = part.get("function") or {}
         call["id"] = call["id"] or named
-        call["function"]["name"] += function.get("name") or ""
+        if (name := function.get("name") or "") != call["function"]["name"]:  # else said again
+            call["function"]["name"] += name
         call["function"]["arguments"] += function.get("arguments") or ""
 
     def _body(self) -> dict[str, Any]:

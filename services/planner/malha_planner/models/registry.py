@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import SecretStr
 
+from malha.errors import ConfigurationError
 from malha_planner.models.offline.model import OfflineModel
 from malha_planner.ports import Model, Models
 from malha_planner.settings import Settings
@@ -16,12 +17,12 @@ OpenServer = Callable[[str, SecretStr, Sequence[str]], Iterable[Model]]
 def open_models(settings: Settings, open_server: OpenServer) -> Models:
     """The offline model, and the models of the OpenAI-compatible server if one is set.
 
-    Raises ValueError where models of a server are named without its address.
+    Raises ConfigurationError where models of a server are named without its address, or it has none.
     """
     models: list[Model] = [OfflineModel(name) for name in OFFLINE]
     named = [name.strip() for name in settings.openai_models.split(",") if name.strip()]
     if named and not settings.openai_base_url:
-        raise ValueError(
+        raise ConfigurationError(
             "MALHA_PLANNER_OPENAI_MODELS names models, but MALHA_PLANNER_OPENAI_BASE_URL is not set"
         )
     if named:

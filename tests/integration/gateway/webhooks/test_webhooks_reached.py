@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from malha.stack.secrets import Secrets
 from malha.testing.receivers import Receiver
+from malha.testing.tls import self_signed
 from malha.testing.webhooks import Gateway, Hooks
 from malha_gateway.adapters.webhook_sender import HttpSender
 from malha_gateway.webhook_address import Reach
@@ -61,24 +56,6 @@ async def test_a_certificate_that_nobody_vouches_for_gets_nothing(hooks: Hooks, 
         name = await hooks.add(receiver)
         assert await hooks.test(name) == (False, "its certificate is not valid")
         assert receiver.most_under_way == 0
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """A server's side of TLS, by its own word alone."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "own.pem").write_bytes(pem + certificate.public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "own.pem")
-    return context
 
 
 def test_a_gateway_without_webhooks_loads_no_http_client() -> None:
