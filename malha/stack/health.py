@@ -6,6 +6,11 @@ from enum import Enum
 import grpc
 from grpc_health.v1 import health_pb2
 
+_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # else it may inherit what the last question met, and not look
+)
+
 
 class Health(Enum):
     """What a service says of itself."""
@@ -23,7 +28,7 @@ def health(port: int, *, timeout: float = 2.0) -> Health:
         ).close()  # a channel is dear where nobody listens
     except OSError:
         return Health.SILENT
-    with grpc.insecure_channel(f"127.0.0.1:{port}", options=(("grpc.enable_http_proxy", 0),)) as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
