@@ -42,25 +42,31 @@ _PLURALS = (
 
 
 def terms(query: str) -> list[str]:
-    """The telling words of a query, in order, without accents; all its words if none tells."""
-    words = list(dict.fromkeys(fold(word) for word in _WORD.findall(query)))
-    telling = [word for word in words if word not in _COMMON]
-    return (telling or words)[:MOST_TERMS]
+    """The telling words of a query, in order, as they were typed; all its words if none tells.
+
+    Accents and case are left to the index, which folds a question's words as it folds a document's.
+    """
+    words: dict[str, str] = {}
+    for word in _WORD.findall(unicodedata.normalize("NFC", query)):
+        words.setdefault(fold(word), word)
+    telling = [word for folded, word in words.items() if folded not in _COMMON]
+    return (telling or list(words.values()))[:MOST_TERMS]
 
 
 def fold(word: str) -> str:
-    """A word without case and accents."""
-    parts = unicodedata.normalize("NFKD", word.casefold())
+    """A word without case and accents, as the words of this file are written."""
+    parts = unicodedata.normalize("NFD", word.casefold())
     return "".join(c for c in parts if not unicodedata.combining(c))
 
 
 def variants(term: str) -> list[str]:
     """A term and its Portuguese plural or singular, where it has the looks of one."""
     found = [term]
-    if len(term) >= 4 and term.isalpha():
+    folded = fold(term)
+    if len(folded) >= 4 and folded.isalpha():
         for singular, plural in _PLURALS:
-            if term.endswith(plural):
-                found.append(term.removesuffix(plural) + singular)
-            elif term.endswith(singular):
-                found.append(term.removesuffix(singular) + plural)
+            if folded.endswith(plural):
+                found.append(folded.removesuffix(plural) + singular)
+            elif folded.endswith(singular):
+                found.append(folded.removesuffix(singular) + plural)
     return list(dict.fromkeys(found))

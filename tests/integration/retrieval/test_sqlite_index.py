@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -118,6 +120,25 @@ async def test_portuguese_is_found_with_and_without_accents_and_in_the_plural(in
     await put(index, "acme", "a.md", "# Ações\n\nAs aprovações de orçamento são registradas.\n")
     for query in ("aprovação", "aprovacao", "aprovações", "ORÇAMENTOS", "ação"):
         assert len(await find(index, "acme", query)) == 1, query
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["coração", "1º", "2ª", "m²", "Straße", "naïve", "snake_case", "йогурт", "한국", "ΣΊΣΥΦΟΣ", "ﬁnança"],
+)
+async def test_a_word_is_found_as_it_stands_in_the_document(index: SqliteIndex, word: str) -> None:
+    await put(index, "acme", "a.txt", f"zebra {word}.")
+    assert len(await find(index, "acme", word)) == 1
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_composed_and_decomposed_letters_are_the_same(
+    index: SqliteIndex, form: Literal["NFC", "NFD"]
+) -> None:
+    await put(index, "acme", "a.txt", unicodedata.normalize(form, "A ação do coração."))
+    for query in ("ação", "ações", "coração"):
+        for typed in ("NFC", "NFD"):
+            assert len(await find(index, "acme", unicodedata.normalize(typed, query))) == 1, (query, typed)
 
 
 async def test_a_word_in_a_heading_weighs_more_than_one_in_the_text(index: SqliteIndex) -> None:
