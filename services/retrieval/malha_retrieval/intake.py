@@ -46,4 +46,4 @@ def fingerprint(document: Document, text: str) -> bytes:
 
 def chunk(name: str, text: str) -> list[Chunk]:
     """The passages of a document, by its kind: Markdown by structure, anything else by paragraphs."""
-    return chunk_markdown(text) if name.lower().endswith(_MARKDOWN) else chunk_plain(text)
+    return list(chunk_markdown(text) if name.lower().endswith(_MARKDOWN) else chunk_plain(text))

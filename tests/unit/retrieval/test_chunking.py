@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,14 @@ def test_a_rule_below_a_list_or_table_makes_no_heading(above: str) -> None:
     assert {section for section, _ in sections(f"# H\n\n{above}\n---\nafter\n")} == {"H"}
 
 
+def test_code_within_a_line_opens_no_listing() -> None:
+    text = "# Start\n\n```make demo``` shows it.\n\n## Stop\n\nPress Ctrl-C.\n"
+    assert sections(text) == [
+        ("Start", "```make demo``` shows it."),
+        ("Start > Stop", "Press Ctrl-C."),
+    ]
+
+
 def test_a_listing_is_whole_even_above_the_size_of_a_passage() -> None:
     listing = "```\n" + "x = 1\n" * (SIZE // 4) + "```"
     assert SIZE < len(listing) < LARGEST
@@ -138,11 +147,26 @@ def test_a_line_too_long_for_a_title_is_not_repeated_with_every_passage_below_it
 )
 @pytest.mark.parametrize("chunk", [chunk_markdown, chunk_plain])
 def test_the_work_of_a_hostile_document_grows_as_the_document_does(
-    chunk: Callable[[str], list[Chunk]], hostile: str
+    chunk: Callable[[str], Iterator[Chunk]], hostile: str
 ) -> None:
     began = time.process_time()
-    chunk(hostile)
+    list(chunk(hostile))
     assert time.process_time() - began < 2  # where it grows as the square, ten times that
+
+
+@pytest.mark.parametrize("hostile", ["\n" * 500_000 + "x", "a\n" * 250_000, "# a\n" * 125_000])
+@pytest.mark.parametrize("chunk", [chunk_markdown, chunk_plain])
+def test_a_document_of_many_lines_takes_no_more_memory_than_one_of_few(
+    chunk: Callable[[str], Iterator[Chunk]], hostile: str
+) -> None:
+    tracemalloc.start()
+    try:
+        for _ in chunk(hostile):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(hostile)
 
 
 LINES = [
@@ -162,12 +186,13 @@ LINES = [
     "a.b",
     "¿Qué?",
     "1. one",
+    "```code``` in a row",
     "\r",
     "",
     "",
 ]
 TABLE = ["| a | b |", "|---|---|"]
-LONG = [SENTENCE * 8, "x" * 1500, "é" * 700]
+LONG = [SENTENCE * 8, "x" * 1500, "é" * 700, "a." + " " * 3000 + "b", "\n" * 6000, "=" * 5000]
 PIECES = st.sampled_from([*LINES, *TABLE, *LONG])
 
 
@@ -180,7 +205,7 @@ def uncovered(text: str, chunks: list[Chunk]) -> str:
 
 @given(st.lists(PIECES, max_size=25).map("\n".join))
 def test_no_text_is_lost_from_markdown(text: str) -> None:
-    chunks = chunk_markdown(text)
+    chunks = list(chunk_markdown(text))
     headings = " > ".join(chunk.section for chunk in chunks)
     for line in uncovered(text, chunks).split("\n"):
         # what stands in no passage is a heading, and stands in a section
@@ -189,12 +214,12 @@ def test_no_text_is_lost_from_markdown(text: str) -> None:
 
 @given(st.text(st.sampled_from("ab .\n!?é\t "), max_size=4000))
 def test_no_text_is_lost_from_plain_text(text: str) -> None:
-    assert uncovered(text, chunk_plain(text)).strip() == ""
+    assert uncovered(text, list(chunk_plain(text))).strip() == ""
 
 
 @given(st.lists(PIECES, max_size=25).map("\n".join))
 def test_no_passage_is_empty_and_their_order_is_the_documents(text: str) -> None:
-    chunks = chunk_markdown(text)
+    chunks = list(chunk_markdown(text))
     assert all(text[chunk.start : chunk.end].strip() for chunk in chunks)
     assert [chunk.start for chunk in chunks] == sorted(chunk.start for chunk in chunks)
     assert all(chunk.end - chunk.start <= LARGEST for chunk in chunks)
