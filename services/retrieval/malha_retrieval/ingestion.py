@@ -19,11 +19,15 @@ async def ingest(index: Index, tenant: str, document: Document) -> IngestOutcome
         MalhaError: the index is not available; nothing of the document was stored.
     """
     try:
-        text = intake.read(document)
+        return await _taken_in(index, tenant, document)
     except intake.Refused as refusal:
         return IngestOutcome(
             name=document.name, status=IngestStatus.INGEST_STATUS_REFUSED, reason=str(refusal)
         )
+
+
+async def _taken_in(index: Index, tenant: str, document: Document) -> IngestOutcome:
+    text = intake.read(document)
     fingerprint = intake.fingerprint(document, text)
     held = await index.holds(tenant, document.name, fingerprint)
     if held is not None:

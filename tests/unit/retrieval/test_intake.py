@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document
-from malha_retrieval.intake import LARGEST_BYTES, Refused, fingerprint, read
+from malha_retrieval.intake import LARGEST_BYTES, MOST_PASSAGES, Refused, chunk, fingerprint, read
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,26 @@ def test_other_metadata_is_another_document() -> None:
     one = Document(name="x", text="a", metadata={"k": "1"})
     other = Document(name="x", text="a", metadata={"k": "2"})
     assert fingerprint(one, "a") != fingerprint(other, "a")
+
+
+def test_what_stands_in_metadata_is_not_taken_for_more_of_it() -> None:
+    one = Document(name="x", text="a", metadata={"k": "1\0l\x002"})
+    other = Document(name="x", text="a", metadata={"k": "1", "l": "2"})
+    assert fingerprint(one, "a") != fingerprint(other, "a")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_every_system_ends_them(end: str) -> None:
+    text = read(
+        Document(name="x.md", text=end.join(["# Money", "", "It is held.", "", "## Cents", "", "Small."]))
+    )
+    assert [(c.section, text[c.start : c.end]) for c in chunk("x.md", text)] == [
+        ("Money", "It is held."),
+        ("Money > Cents", "Small."),
+    ]
+
+
+def test_a_document_of_headings_is_refused_before_its_passages_are_more_than_the_document() -> None:
+    with pytest.raises(Refused, match="split it"):
+        chunk("x.md", "".join(f"# {n}\n" for n in range(MOST_PASSAGES + 1)))
+    assert len(chunk("x.md", "".join(f"# {n}\n" for n in range(MOST_PASSAGES)))) == MOST_PASSAGES
