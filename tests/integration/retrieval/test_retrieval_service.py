@@ -89,12 +89,13 @@ async def test_refused_documents_say_why_and_the_others_go_in(mesh: Caller) -> N
             Document(name="latin.txt", content=b"a\xe9o"),
             Document(name="large.txt", content=b"x" * (5 * 1024 * 1024 + 1)),
             Document(name="", text="nameless"),
+            Document(name="labelled.md", text="x", metadata={str(n): "" for n in range(65)}),
             Document(name="headings.md", text="".join(f"# {n}\n" for n in range(MOST_PASSAGES + 1))),
             Document(name="also.txt", content=b"plain zebra text"),
         ],
     )
-    assert [o.status for o in outcomes] == [STORED, *[REFUSED] * 6, STORED]
-    assert [bool(o.reason) for o in outcomes] == [False, *[True] * 6, False]
+    assert [o.status for o in outcomes] == [STORED, *[REFUSED] * 7, STORED]
+    assert [bool(o.reason) for o in outcomes] == [False, *[True] * 7, False]
     assert "name" in outcomes[5].reason
     assert {p.document for p in await mesh.search("acme", "zebra")} == {"good.md", "also.txt"}
 
