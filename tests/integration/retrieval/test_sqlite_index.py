@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import structlog.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestStatus, Passage
-from malha.sqlite import Database
+from malha.errors import ErrorReason, MalhaError
+from malha.sqlite import Database, Work
 from malha.testing.clock import FakeClock
 from malha_retrieval.adapters.sqlite_index import MIGRATIONS, SqliteIndex
 from malha_retrieval.ingestion import ingest
@@ -155,21 +157,40 @@ async def test_a_search_answers_at_most_the_limit_best_first(index: SqliteIndex)
     assert [p.score for p in passages] == sorted((p.score for p in passages), reverse=True)
 
 
-async def test_a_document_that_cannot_be_stored_leaves_the_old_one_whole(
+async def test_a_full_disk_leaves_the_old_document_whole_and_is_logged_and_passes(
     index: SqliteIndex, database: Database
 ) -> None:
     await put(index, "acme", "a.md", "# A\n\nzebra\n")
 
-    def full_disk(connection: sqlite3.Connection) -> None:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON documents BEGIN SELECT RAISE(ABORT, 'disk full'); END"
-        )
+    def pages(most: str) -> Work[None]:
+        return lambda connection: connection.execute(f"PRAGMA max_page_count={most}").close()
 
-    await database.write(full_disk)
-    with pytest.raises(sqlite3.Error, match="disk full"):
-        await put(index, "acme", "a.md", "# A\n\ngiraffe\n")
+    await database.write(pages("1"))  # as many as there are
+    larger = "# A\n\n" + "giraffe " * 100_000
+    with structlog.testing.capture_logs() as lines, pytest.raises(MalhaError) as refusal:
+        await put(index, "acme", "a.md", larger)
+    assert refusal.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert "full" in lines[0]["error"]
+    assert "full" not in refusal.value.message
     assert len(await find(index, "acme", "zebra")) == 1
     assert await find(index, "acme", "giraffe") == []
+
+    await database.write(pages("1000000"))
+    assert await put(index, "acme", "a.md", larger) == IngestStatus.INGEST_STATUS_STORED
+    assert await find(index, "acme", "zebra") == []
+
+
+async def test_an_index_that_others_have_locked_is_away_for_who_asks_too(
+    index: SqliteIndex, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(_: Work[object]) -> object:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(database, "read", locked)
+    with structlog.testing.capture_logs() as lines, pytest.raises(MalhaError) as refusal:
+        await find(index, "acme", "zebra")
+    assert refusal.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert [line["error"] for line in lines] == ["database is locked"]
 
 
 async def test_readers_see_the_old_document_or_the_new_never_a_part(index: SqliteIndex) -> None:
