@@ -14,8 +14,8 @@ from typing import NamedTuple
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:(?<![ \t])[ \t]+#+)?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")  # however deep: listings stand in lists too
-_NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)])(?:\s|$)|\s*$| {4}|\t")
-"""Lines that an underline does not make a heading: list items, quotes, tables, code, blank ones."""
+_NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)]|([-*_])(?:[ \t]*\1){2,})(?:\s|$)|\s*$| {4}|\t")
+"""Lines that an underline does not make a heading: list items, quotes, tables, rules, code, blank ones."""
 
 LONGEST_TITLE = 300
 """Characters of a line that may be a heading: each passage below carries it, so it must not be a book."""

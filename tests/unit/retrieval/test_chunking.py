@@ -75,8 +75,8 @@ def test_what_is_no_heading_stays_text(line: str) -> None:
     assert sections(f"# H\n\n{line}\n") == [("H", line.strip() if line.startswith("#") else line)]
 
 
-@pytest.mark.parametrize("above", ["- item", "| a | b |", "> quote", "1. item", ""])
-def test_a_rule_below_a_list_or_table_makes_no_heading(above: str) -> None:
+@pytest.mark.parametrize("above", ["- item", "| a | b |", "> quote", "1. item", "---", "***", "_ _ _", ""])
+def test_a_rule_below_a_list_a_table_or_a_rule_makes_no_heading(above: str) -> None:
     assert {section for section, _ in sections(f"# H\n\n{above}\n---\nafter\n")} == {"H"}
 
 
