@@ -12,7 +12,7 @@ from malha.client import ErrorReason, MalhaError
 TEXT_SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst"})
 _REQUEST_BYTES = 4 * 1024 * 1024
 _REQUEST_DOCUMENTS = 50
-_MOST_BYTES = 16_000_000
+_MOST_BYTES = 5 * 1024 * 1024
 """No mesh can be set to accept a larger document."""
 _LONGEST_NAME = 512
 """Characters of a name; the contract refuses a whole request for one that is longer."""

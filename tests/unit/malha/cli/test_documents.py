@@ -21,7 +21,7 @@ def test_files_that_cannot_be_sent_are_refused_by_name_and_the_others_are_sent(t
     Path(os.fsdecode(os.fsencode(folder) + b"/ol\xe1.md")).write_text("ok", encoding="utf-8")
     (folder / "gone.md").touch()
     with (folder / "huge.md").open("wb") as huge:
-        huge.truncate(16_000_001)
+        huge.truncate(5 * 1024 * 1024 + 1)
     deep = folder.joinpath("d" * 200, "d" * 200, "d" * 200)
     deep.mkdir(parents=True)
     (deep / "deep.md").write_text("ok", encoding="utf-8")
@@ -35,7 +35,7 @@ def test_files_that_cannot_be_sent_are_refused_by_name_and_the_others_are_sent(t
             "its path has 617 characters; at most 512 are accepted: shorten it"
         ),
         "textos/gone.md": "it cannot be read (No such file or directory)",
-        "textos/huge.md": "has 16,000,001 bytes; no mesh accepts more than 16,000,000; split it",
+        "textos/huge.md": "has 5,242,881 bytes; no mesh accepts more than 5,242,880; split it",
         "textos/ol\udce1.md": "its name is not UTF-8: rename it",
     }
 
