@@ -13,7 +13,8 @@ from typing import NamedTuple
 # of a line without blanks at its end; what closes it is looked for once in each row of blanks
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:(?<![ \t])[ \t]+#+)?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")  # however deep: listings stand in lists too
+# however deep, and right behind a list's marks too: the line that closes it would else open another
+_FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+){0,3}(`{3,}|~{3,})")
 _NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)]|([-*_])(?:[ \t]*\1){2,})(?:\s|$)|\s*$| {4}|\t")
 """Lines that an underline does not make a heading: list items, quotes, tables, rules, code, blank ones."""
 

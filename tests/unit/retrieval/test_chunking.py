@@ -80,6 +80,16 @@ def test_a_rule_below_a_list_a_table_or_a_rule_makes_no_heading(above: str) -> N
     assert {section for section, _ in sections(f"# H\n\n{above}\n---\nafter\n")} == {"H"}
 
 
+@pytest.mark.parametrize("mark", ["- ", "  * ", "1. ", "10) - "])
+def test_a_listing_behind_the_mark_of_a_list_ends_where_it_is_closed(mark: str) -> None:
+    indent = " " * len(mark)
+    listing = f"{mark}```sh\n{indent}# not a heading\n{indent}```"
+    assert sections(f"# Steps\n\n{listing}\n\n## After\n\nDone.\n") == [
+        ("Steps", listing),
+        ("Steps > After", "Done."),
+    ]
+
+
 def test_code_within_a_line_opens_no_listing() -> None:
     text = "# Start\n\n```make demo``` shows it.\n\n## Stop\n\nPress Ctrl-C.\n"
     assert sections(text) == [
@@ -142,6 +152,7 @@ def test_a_line_too_long_for_a_title_is_not_repeated_with_every_passage_below_it
         pytest.param(" " * 60_000 + "\nx", id="a blank line"),
         pytest.param("# a" + " " * 60_000 + "b", id="blanks in a heading"),
         pytest.param("# a" + " #" * 30_000 + " b", id="a heading that is closed again and again"),
+        pytest.param("- " * 500_000 + "```", id="a line of list marks"),
         pytest.param("\n".join(["# a" + " " * 200 + "b"] * 300), id="many such headings"),
     ],
 )
@@ -187,6 +198,7 @@ LINES = [
     "¿Qué?",
     "1. one",
     "```code``` in a row",
+    "- ```",
     "\r",
     "",
     "",
