@@ -27,6 +27,7 @@ _Settled = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 _GROUP = 256
 _WAITING = 4096
+_STEPS = 20_000  # of SQLite's, some milliseconds: how often a reading looks whether somebody waits for it
 _CACHE_KIB = 512  # a connection's own; the kernel holds the file for all of them
 
 
@@ -77,9 +78,22 @@ class Database:
         return await future
 
     async def read(self, work: Work[T]) -> T:
-        """Run ``work`` on a reader's connection: what was committed, never what is under way."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, lambda: work(self._reader()))
+        """Run ``work`` on a reader's connection: what was committed, never what is under way.
+
+        Cancelling the caller ends it: there are two readers, and others wait for them.
+        """
+        left = threading.Event()
+
+        def reading() -> T:
+            connection = self._reader()
+            connection.set_progress_handler(left.is_set, _STEPS)
+            return work(connection)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
+        except asyncio.CancelledError:
+            left.set()
+            raise
 
     async def close(self) -> None:
         """Finish what was asked for, then close."""

@@ -133,7 +133,7 @@ def ingest(
                 say(f"[red]refused[/] {escape(name)}: {escape(reason)}")
 
             for batch in documents.batches(files, refused):
-                for outcome in await client.ingest(batch):
+                for outcome in await documents.stored(client.ingest, batch):
                     if outcome.status == retrieval_pb2.INGEST_STATUS_REFUSED:
                         refused(outcome.name, outcome.reason)
                     else:

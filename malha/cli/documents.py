@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
-from malha.api.retrieval.v1.retrieval_pb2 import Document
+from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome
+from malha.client import ErrorReason, MalhaError
 
 TEXT_SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst"})
 _REQUEST_BYTES = 4 * 1024 * 1024
 _REQUEST_DOCUMENTS = 50
-_MOST_BYTES = 16_000_000
+_MOST_BYTES = 5 * 1024 * 1024
 """No mesh can be set to accept a larger document."""
+_LONGEST_NAME = 512
+"""Characters of a name; the contract refuses a whole request for one that is longer."""
 
 
 def found(path: Path) -> list[tuple[str, Path]]:
@@ -45,8 +49,27 @@ def batches(files: list[tuple[str, Path]], refuse: Callable[[str, str], None]) -
         yield batch
 
 
+async def stored(
+    ingest: Callable[[list[Document]], Awaitable[Sequence[IngestOutcome]]],
+    batch: list[Document],
+    *,
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Sequence[IngestOutcome]:
+    """What came of a batch. A key that has used up its requests waits for the next: begun anew, a folder
+    would use them up for what is stored already, and never be through."""
+    while True:
+        try:
+            return await ingest(batch)
+        except MalhaError as error:
+            if error.reason != ErrorReason.ERROR_REASON_RATE_LIMITED or error.retry_after is None:
+                raise
+            await wait(error.retry_after)
+
+
 def _document(name: str, file: Path) -> Document | str:
     """The document, or why the file cannot be one."""
+    if len(name) > _LONGEST_NAME:
+        return f"its path has {len(name)} characters; at most {_LONGEST_NAME} are accepted: shorten it"
     try:
         if (size := file.stat().st_size) > _MOST_BYTES:
             return f"has {size:,} bytes; no mesh accepts more than {_MOST_BYTES:,}; split it"

@@ -35,8 +35,8 @@ class Settings(ServiceSettings):
 
     max_input_characters: int = Field(default=2000, ge=1, le=100_000)
     """Longest input of a run. Larger: more for the guard to read and the model to bill."""
-    max_document_bytes: int = Field(default=5_000_000, ge=1, le=16_000_000)
-    """Longest document. Above 16 MB it would not fit a request."""
+    max_document_bytes: int = Field(default=5_000_000, ge=1, le=5 * 1024 * 1024)
+    """Longest document. Above 5 MiB retrieval would refuse it."""
 
     free_rate: float = Field(default=10, gt=0)
     """Requests a minute of a key whose tenant pays nothing. Too low: whoever polls is refused."""

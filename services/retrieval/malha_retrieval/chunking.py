@@ -8,10 +8,10 @@ so that no thought is cut from what it refers to.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from malha_retrieval.outline import Block, blocks
+from malha_retrieval.outline import Block, blocks, paragraphs
 
 SIZE = 1200
 """Characters of a passage; about 300 tokens, so five of them leave a model room to think."""
@@ -20,9 +20,6 @@ OVERLAP = 200
 LARGEST = 4 * SIZE
 """Characters up to which a listing or a table stays whole."""
 
-# lines that are not blank; a blank line is stepped over once, not at each of its characters. Possessive: the
-# way back through a paragraph would be kept in memory, a hundred bytes a line
-_PARAGRAPH = re.compile(r"^(?:[^\S\n]*\S[^\n]*(?:\n|\Z))++", re.MULTILINE)
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+[\"')\]»”]*(?:\s+|$)|\n|[.!?]+|$)")
 
 
@@ -34,44 +31,38 @@ class Chunk(NamedTuple):
     end: int
 
 
-def chunk_markdown(text: str) -> list[Chunk]:
+def chunk_markdown(text: str) -> Iterator[Chunk]:
     """The passages of a Markdown document, in order.
 
     Every character that is not blank stands in a passage or is a heading in a passage's section.
     """
-    chunks: list[Chunk] = []
+    return _chunks(text, blocks(text))
+
+
+def chunk_plain(text: str) -> Iterator[Chunk]:
+    """The passages of a text without headings: paragraphs, packed and cut by the same rules."""
+    return _chunks(text, paragraphs(text))
+
+
+def _chunks(text: str, outline: Iterable[Block]) -> Iterator[Chunk]:
     pending: list[Block] = []
     bare: Block | None = None  # a heading under which nothing stood yet
-    for block in blocks(text):
+    for block in outline:
         if block.kind == "heading":
-            chunks += _packed(text, pending)
+            yield from _packed(text, pending)
             pending = []
             if bare is not None and block.path[: len(bare.path)] != bare.path:
-                chunks.append(_chunk(text, bare.path, bare.start, bare.end))
+                yield _chunk(text, bare.path, bare.start, bare.end)
             bare = block
             continue
         bare = None
         if pending and block.end - pending[0].start > SIZE:
-            chunks += _packed(text, pending)
+            yield from _packed(text, pending)
             pending = []
         pending.append(block)
-    chunks += _packed(text, pending)
+    yield from _packed(text, pending)
     if bare is not None:
-        chunks.append(_chunk(text, bare.path, bare.start, bare.end))
-    return chunks
-
-
-def chunk_plain(text: str) -> list[Chunk]:
-    """The passages of a text without headings: paragraphs, packed and cut by the same rules."""
-    chunks: list[Chunk] = []
-    pending: list[Block] = []
-    for match in _PARAGRAPH.finditer(text):
-        block = Block((), "prose", *match.span())
-        if pending and block.end - pending[0].start > SIZE:
-            chunks += _packed(text, pending)
-            pending = []
-        pending.append(block)
-    return chunks + list(_packed(text, pending))
+        yield _chunk(text, bare.path, bare.start, bare.end)
 
 
 def _packed(text: str, pending: list[Block]) -> Iterator[Chunk]:
@@ -79,13 +70,15 @@ def _packed(text: str, pending: list[Block]) -> Iterator[Chunk]:
         return
     first, last = pending[0], pending[-1]
     if last.end - first.start <= SIZE:
-        yield _chunk(text, first.path, first.start, last.end)
+        pieces = iter([(first.start, last.end)])
     elif first.kind == "prose":
-        for start, end in _sentences_packed(text, first.start, first.end):
-            yield _chunk(text, first.path, start, end)
+        pieces = _sentences_packed(text, first.start, first.end)
     else:
-        for start, end in _lines_packed(text, first.start, first.end):
-            yield _chunk(text, first.path, start, end)
+        pieces = _lines_packed(text, first.start, first.end)
+    for start, end in pieces:
+        chunk = _chunk(text, first.path, start, end)
+        if chunk.end > start:  # a piece of blanks alone tells nothing
+            yield chunk
 
 
 def _sentences_packed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document
 from malha_retrieval.chunking import Chunk, chunk_markdown, chunk_plain
 
 LARGEST_BYTES = 5 * 1024 * 1024
 MOST_PASSAGES = 20_000
-"""Five megabytes of prose are 4,500."""
+"""Passages of one document. Prose of 5 MB has five thousand; a heading in each line would make half a
+million, each with its path of headings, and nobody else's document would be stored for minutes."""
 
 _MARKDOWN = (".md", ".markdown", ".mdx")
 
@@ -19,7 +21,7 @@ class Refused(Exception):  # noqa: N818  # an answer, not a fault
 
 
 def read(document: Document) -> str:
-    """The document's text, its lines ended by a line feed alone.
+    """The document's text, its lines ended by \\n.
 
     Raises:
         Refused: it is empty, over 5 MB, or no UTF-8 text.
@@ -42,7 +44,8 @@ def fingerprint(document: Document, text: str) -> bytes:
     """SHA-256 over text and metadata: equal means that nothing would change."""
     digest = hashlib.sha256(text.encode())
     for key in sorted(document.metadata):
-        digest.update(f"\0{key}\0{document.metadata[key]}".encode())
+        for part in (key, document.metadata[key]):
+            digest.update(b"\0" + hashlib.sha256(part.encode()).digest())  # whatever stands in it: one part
     return digest.digest()
 
 
@@ -50,9 +53,10 @@ def chunk(name: str, text: str) -> list[Chunk]:
     """The passages of a document, by its kind: Markdown by structure, anything else by paragraphs.
 
     Raises:
-        Refused: there are more than 20,000, which would keep everybody else's documents waiting.
+        Refused: there are too many.
     """
-    chunks = chunk_markdown(text) if name.lower().endswith(_MARKDOWN) else chunk_plain(text)
+    passages = chunk_markdown(text) if name.lower().endswith(_MARKDOWN) else chunk_plain(text)
+    chunks = list(islice(passages, MOST_PASSAGES + 1))
     if len(chunks) > MOST_PASSAGES:
-        raise Refused(f"it falls into {len(chunks):,} passages; at most {MOST_PASSAGES:,} are kept: split it")
+        raise Refused(f"it has more than {MOST_PASSAGES:,} sections or passages: split it")
     return chunks

@@ -7,20 +7,20 @@ spans of the document, so that nothing is rewritten and nothing is lost.
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
 # of a line without blanks at its end; what closes it is looked for once in each row of blanks
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:(?<![ \t])[ \t]+#+)?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-# however deep: listings stand in lists too; ```so``` is a word of prose
-_FENCE = re.compile(r"[ \t]*(`{3,}+(?!.*`)|~{3,})")
-_NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)])(?:\s|$)|\s*$| {4}|\t")
-"""Lines that an underline does not make a heading: list items, quotes, tables, code, blank ones."""
+# however deep, and right behind a list's marks too: the line that closes it would else open another
+_FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+){0,3}(`{3,}|~{3,})")
+_NO_TITLE = re.compile(r" {0,3}(?:[-*+>|]|\d{1,9}[.)]|([-*_])(?:[ \t]*\1){2,})(?:\s|$)|\s*$| {4}|\t")
+"""Lines that an underline does not make a heading: list items, quotes, tables, rules, code, blank ones."""
 
 LONGEST_TITLE = 300
 """Characters of a line that may be a heading: each passage below carries it, so it must not be a book."""
+_LONGEST_FRONT_MATTER = 49  # lines
 
 
 class Block(NamedTuple):
@@ -39,50 +39,49 @@ class Block(NamedTuple):
 
 def blocks(text: str) -> Iterator[Block]:
     """The blocks of a Markdown text, in order; blank lines between them belong to none."""
-    lines = _Lines(text)
     headings: list[tuple[int, str]] = []
-    number = _front_matter(text, lines)
-    if number:
-        yield Block((), "code", 0, lines[number - 1][1])
-    while number < len(lines):
-        start, end = lines[number]
+    start = _front_matter(text)
+    if start:
+        yield Block((), "code", 0, start)
+    while start < len(text):
+        end = _line_end(text, start)
         line = text[start:end].rstrip()
         if not line:
-            number += 1
+            start = end
             continue
-        path = tuple(title for _, title in headings)
         if heading := _heading(line):
+            kind = "heading"
             _enter(headings, len(heading[1]), heading[2] or "")
-            yield Block(tuple(title for _, title in headings), "heading", start, end)
-            number += 1
-        elif fence := _FENCE.match(line):
-            number = _closing(text, lines, number, fence[1])
-            yield Block(path, "code", start, lines[number - 1][1])
-        elif level := _underlined(text, lines, number):
+        elif fence := _fence(line):
+            kind, end = "code", _closing(text, end, fence)
+        elif level := _underlined(text, start, end):
+            kind, end = "heading", _line_end(text, end)
             _enter(headings, level, line.strip())
-            yield Block(tuple(title for _, title in headings), "heading", start, lines[number + 1][1])
-            number += 2
         else:
-            number = _paragraph(text, lines, number)
             kind = "table" if line.lstrip().startswith("|") else "prose"
-            yield Block(path, kind, start, lines[number - 1][1])
+            end = _paragraph(text, end)
+        yield Block(tuple(title for _, title in headings), kind, start, end)
+        start = end
 
 
-class _Lines:
-    """Where each line starts and ends, its break included. In a few bytes a line, for a document may be
-    nothing but line breaks."""
+def paragraphs(text: str) -> Iterator[Block]:
+    """Rows of lines that are not blank, in order: the blocks of a text that is no Markdown."""
+    start = end = 0
+    while end < len(text):
+        line, end = end, _line_end(text, end)
+        if text[line:end].isspace():
+            if start < line:
+                yield Block((), "prose", start, line)
+            start = end
+    if start < end:
+        yield Block((), "prose", start, end)
 
-    def __init__(self, text: str) -> None:
-        self._starts = array("L", [0])
-        self._starts.extend(match.end() for match in re.finditer("\n", text))
-        if self._starts[-1] < len(text):
-            self._starts.append(len(text))
 
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
-    def __getitem__(self, number: int) -> tuple[int, int]:
-        return self._starts[number], self._starts[number + 1]
+def _line_end(text: str, start: int) -> int:
+    """Where the line after the one at ``start`` begins. Lines are looked for one by one: a list of all the
+    lines of a document may take a hundred times the document's memory."""
+    newline = text.find("\n", start)
+    return len(text) if newline < 0 else newline + 1
 
 
 def _heading(line: str) -> re.Match[str] | None:
@@ -95,38 +94,50 @@ def _enter(headings: list[tuple[int, str]], level: int, title: str) -> None:
     headings.append((level, title))
 
 
-def _front_matter(text: str, lines: _Lines) -> int:
-    """How many lines a YAML head between two ``---`` takes; 0 where there is none."""
-    if not text.startswith("---\n"):
+def _front_matter(text: str) -> int:
+    """Where a YAML head between two ``---`` ends; 0 where there is none."""
+    if not text.startswith(("---\n", "---\r\n")):
         return 0
-    for number in range(1, min(len(lines), 50)):
-        if text[slice(*lines[number])].rstrip() in {"---", "..."}:
-            return number + 1
+    end = _line_end(text, 0)
+    for _ in range(_LONGEST_FRONT_MATTER):
+        start, end = end, _line_end(text, end)
+        if text[start:end].rstrip() in {"---", "..."}:
+            return end
     return 0
 
 
-def _closing(text: str, lines: _Lines, number: int, fence: str) -> int:
-    """The number after the line that closes the fence; without one it runs to the end."""
-    for following in range(number + 1, len(lines)):
-        line = text[slice(*lines[following])].strip()
+def _fence(line: str) -> str:
+    """The marks that open a listing; empty for any other line, such as one that begins with code in a row."""
+    match = _FENCE.match(line)
+    if match is None or (match[1][0] == "`" and "`" in line[match.end() :]):
+        return ""
+    return match[1]
+
+
+def _closing(text: str, end: int, fence: str) -> int:
+    """Where the line ends that closes the fence; without one it runs to the end."""
+    while end < len(text):
+        start, end = end, _line_end(text, end)
+        line = text[start:end].strip()
         if line.startswith(fence) and not line.strip(fence[0]):
-            return following + 1
-    return len(lines)
+            break
+    return end
 
 
-def _underlined(text: str, lines: _Lines, number: int) -> int:
+def _underlined(text: str, start: int, end: int) -> int:
     """The level of a heading underlined with = or -; 0 for any other line."""
-    start, end = lines[number]
-    if number + 1 >= len(lines) or end - start > LONGEST_TITLE or _NO_TITLE.match(text, start, end):
+    if end - start > LONGEST_TITLE or _NO_TITLE.match(text, start, end):
         return 0
-    underline = _UNDERLINE.match(text[slice(*lines[number + 1])].rstrip())
+    line = text[end : _line_end(text, end)].rstrip()
+    underline = _UNDERLINE.match(line) if len(line) <= LONGEST_TITLE else None
     return 0 if underline is None else 1 if underline[1][0] == "=" else 2
 
 
-def _paragraph(text: str, lines: _Lines, number: int) -> int:
-    """The number after the paragraph's last line."""
-    for following in range(number + 1, len(lines)):
-        line = text[slice(*lines[following])].rstrip()
-        if not line or _heading(line) or _FENCE.match(line):
-            return following
-    return len(lines)
+def _paragraph(text: str, end: int) -> int:
+    """Where the paragraph ends whose first line ends at ``end``."""
+    while end < len(text):
+        start, end = end, _line_end(text, end)
+        line = text[start:end].rstrip()
+        if not line or _heading(line) or _fence(line):
+            return start
+    return end

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 import grpc.aio
 
@@ -27,13 +29,19 @@ class RetrievalServicer(RetrievalServiceServicer):
 
     def __init__(self, index: Index) -> None:
         self._index = index
+        # By tenant: its documents are taken in one after another. There is one writer, and what waits for it
+        # is one transaction: many large documents at once would fill the memory for nothing, and those of
+        # all others would be stored when the last of them is.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def Ingest(
         self, request_iterator: AsyncIterator[pb.IngestRequest], _context: Context
     ) -> AsyncIterator[pb.IngestResponse]:
         tenant = current().principal.tenant
+        turn = self._turns.setdefault(tenant, asyncio.Lock())
         async for request in request_iterator:
-            outcome = _breach(request) or await ingest(self._index, tenant, request.document)
+            async with turn:
+                outcome = _breach(request) or await ingest(self._index, tenant, request.document)
             metrics.RETRIEVAL_DOCUMENTS.labels(IngestStatus.Name(outcome.status)).inc()
             yield pb.IngestResponse(outcome=outcome)
 

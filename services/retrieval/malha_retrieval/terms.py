@@ -13,7 +13,7 @@ MOST_TERMS = 48
 """Terms of one query; a question of 2,000 characters has more words than it has subjects."""
 
 _WORD = re.compile(r"\w+")
-_ACCENTS = re.compile("[\u0300-\u036f]")
+_LOOSE = re.compile("[\u0300-\u036f]")  # accents that no letter took in: they would cut a word in two
 _ENGLISH = """
 a about also am an and any are as at be been but by can could did do does for from had has have he
 her his how i if in into is it its me my no not of on or our she should so such than that the their
@@ -43,26 +43,31 @@ _PLURALS = (
 
 
 def terms(query: str) -> list[str]:
-    """The telling words of a query, in order, without accents; all its words if none tells."""
-    words = list(dict.fromkeys(_WORD.findall(fold(query))))
-    telling = [word for word in words if word not in _COMMON]
-    return (telling or words)[:MOST_TERMS]
+    """The telling words of a query, in order, as they were typed; all its words if none tells.
+
+    Accents and case are left to the index, which folds a question's words as it folds a document's.
+    """
+    words: dict[str, str] = {}
+    for word in _WORD.findall(_LOOSE.sub("", unicodedata.normalize("NFC", query))):
+        words.setdefault(fold(word), word)
+    telling = [word for folded, word in words.items() if folded not in _COMMON]
+    return (telling or list(words.values()))[:MOST_TERMS]
 
 
-def fold(text: str) -> str:
-    """The text without case and accents, as the index reads it, however the accents are encoded. What the
-    index keeps apart (² and 2, ß and ss) stays so: folded, it would find nothing."""
-    parts = unicodedata.normalize("NFD", text.lower())
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", parts))
+def fold(word: str) -> str:
+    """A word without case and accents, as the words of this file are written."""
+    parts = unicodedata.normalize("NFD", word.casefold())
+    return "".join(c for c in parts if not unicodedata.combining(c))
 
 
 def variants(term: str) -> list[str]:
     """A term and its Portuguese plural or singular, where it has the looks of one."""
     found = [term]
-    if len(term) >= 4 and term.isalpha():
+    folded = fold(term)
+    if len(folded) >= 4 and folded.isalpha():
         for singular, plural in _PLURALS:
-            if term.endswith(plural):
-                found.append(term.removesuffix(plural) + singular)
-            elif term.endswith(singular):
-                found.append(term.removesuffix(singular) + plural)
+            if folded.endswith(plural):
+                found.append(folded.removesuffix(plural) + singular)
+            elif folded.endswith(singular):
+                found.append(folded.removesuffix(singular) + plural)
     return list(dict.fromkeys(found))

@@ -22,6 +22,7 @@ from malha.testing.clock import FakeClock
 from malha.wire import Identity, Peer, Server, acting_for
 from malha_retrieval.adapters.sqlite_index import MIGRATIONS, SqliteIndex
 from malha_retrieval.app import CALLERS
+from malha_retrieval.intake import MOST_PASSAGES
 from malha_retrieval.servicer import RetrievalServicer
 
 STORED, UNCHANGED, REFUSED = (
@@ -88,11 +89,13 @@ async def test_refused_documents_say_why_and_the_others_go_in(mesh: Caller) -> N
             Document(name="latin.txt", content=b"a\xe9o"),
             Document(name="large.txt", content=b"x" * (5 * 1024 * 1024 + 1)),
             Document(name="", text="nameless"),
+            Document(name="labelled.md", text="x", metadata={str(n): "" for n in range(65)}),
+            Document(name="headings.md", text="".join(f"# {n}\n" for n in range(MOST_PASSAGES + 1))),
             Document(name="also.txt", content=b"plain zebra text"),
         ],
     )
-    assert [o.status for o in outcomes] == [STORED, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, STORED]
-    assert [bool(o.reason) for o in outcomes] == [False, True, True, True, True, True, False]
+    assert [o.status for o in outcomes] == [STORED, *[REFUSED] * 7, STORED]
+    assert [bool(o.reason) for o in outcomes] == [False, *[True] * 7, False]
     assert "name" in outcomes[5].reason
     assert {p.document for p in await mesh.search("acme", "zebra")} == {"good.md", "also.txt"}
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import pytest
+import structlog.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestStatus, Passage
-from malha.sqlite import Database
+from malha.errors import ErrorReason, MalhaError
+from malha.sqlite import Database, Work
 from malha.testing.clock import FakeClock
 from malha_retrieval.adapters.sqlite_index import MIGRATIONS, SqliteIndex
 from malha_retrieval.ingestion import ingest
@@ -153,6 +155,23 @@ async def test_signs_that_are_composed_are_found_as_they_are_written(index: Sqli
     assert len(await find(index, "acme", unicodedata.normalize("NFD", word))) == 1
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["coração", "1º", "2ª", "m²", "Straße", "naïve", "snake_case", "йогурт", "한국", "ΣΊΣΥΦΟΣ", "ﬁnança"],
+)
+async def test_a_word_is_found_as_it_stands_in_the_document(index: SqliteIndex, word: str) -> None:
+    await put(index, "acme", "a.txt", f"zebra {word}.")
+    assert len(await find(index, "acme", word)) == 1
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_composed_and_decomposed_letters_are_the_same(index: SqliteIndex, form: Form) -> None:
+    await put(index, "acme", "a.txt", unicodedata.normalize(form, "A ação do coração."))
+    for query in ("ação", "ações", "coração"):
+        for typed in ("NFC", "NFD"):
+            assert len(await find(index, "acme", unicodedata.normalize(typed, query))) == 1, (query, typed)
+
+
 async def test_a_word_in_a_heading_weighs_more_than_one_in_the_text(index: SqliteIndex) -> None:
     await put(index, "acme", "a.md", "# Other\n\nThe breaker is mentioned among other parts here.\n")
     await put(index, "acme", "b.md", "# Breaker\n\nIt opens after failures of a part in a row here.\n")
@@ -167,21 +186,40 @@ async def test_a_search_answers_at_most_the_limit_best_first(index: SqliteIndex)
     assert [p.score for p in passages] == sorted((p.score for p in passages), reverse=True)
 
 
-async def test_a_document_that_cannot_be_stored_leaves_the_old_one_whole(
+async def test_a_full_disk_leaves_the_old_document_whole_and_is_logged_and_passes(
     index: SqliteIndex, database: Database
 ) -> None:
     await put(index, "acme", "a.md", "# A\n\nzebra\n")
 
-    def full_disk(connection: sqlite3.Connection) -> None:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON documents BEGIN SELECT RAISE(ABORT, 'disk full'); END"
-        )
+    def pages(most: str) -> Work[None]:
+        return lambda connection: connection.execute(f"PRAGMA max_page_count={most}").close()
 
-    await database.write(full_disk)
-    with pytest.raises(sqlite3.Error, match="disk full"):
-        await put(index, "acme", "a.md", "# A\n\ngiraffe\n")
+    await database.write(pages("1"))  # as many as there are
+    larger = "# A\n\n" + "giraffe " * 100_000
+    with structlog.testing.capture_logs() as lines, pytest.raises(MalhaError) as refusal:
+        await put(index, "acme", "a.md", larger)
+    assert refusal.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert "full" in lines[0]["error"]
+    assert "full" not in refusal.value.message
     assert len(await find(index, "acme", "zebra")) == 1
     assert await find(index, "acme", "giraffe") == []
+
+    await database.write(pages("1000000"))
+    assert await put(index, "acme", "a.md", larger) == IngestStatus.INGEST_STATUS_STORED
+    assert await find(index, "acme", "zebra") == []
+
+
+async def test_an_index_that_others_have_locked_is_away_for_who_asks_too(
+    index: SqliteIndex, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(_: Work[object]) -> object:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(database, "read", locked)
+    with structlog.testing.capture_logs() as lines, pytest.raises(MalhaError) as refusal:
+        await find(index, "acme", "zebra")
+    assert refusal.value.reason == ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE
+    assert [line["error"] for line in lines] == ["database is locked"]
 
 
 async def test_readers_see_the_old_document_or_the_new_never_a_part(index: SqliteIndex) -> None:

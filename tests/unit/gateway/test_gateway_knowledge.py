@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from pydantic import ValidationError
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document, IngestOutcome, IngestStatus, Passage
 from malha.errors import MalhaError
 from malha_gateway.knowledge import ingest
+from malha_gateway.settings import Settings
+from malha_retrieval.intake import LARGEST_BYTES
 
 
 class Shelf:
@@ -54,3 +57,9 @@ async def test_a_request_too_large_is_refused_whole_by_the_field_s_name() -> Non
             Shelf(), [Document(name=str(n), content=b"x" * (1 << 20)) for n in range(17)], max_bytes=5
         )
     assert raised.value.violations[0][0] == "documents"
+
+
+def test_no_gateway_is_set_to_take_documents_that_retrieval_refuses() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Settings(max_document_bytes=LARGEST_BYTES + 1)  # type: ignore[call-arg]  # the others are not asked for
+    assert ("max_document_bytes",) in {error["loc"] for error in refusal.value.errors()}

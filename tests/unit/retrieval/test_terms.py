@@ -11,12 +11,16 @@ from malha_retrieval.terms import MOST_TERMS, terms, variants
 
 def test_common_words_of_both_languages_are_left_out() -> None:
     assert terms("How does the guard decide what to mask?") == ["guard", "decide", "mask"]
-    assert terms("Como é que o orçamento é reservado?") == ["orcamento", "reservado"]
+    assert terms("Como é que o orçamento é reservado?") == ["orçamento", "reservado"]
 
 
 def test_a_question_of_common_words_alone_keeps_them() -> None:
-    assert terms("What is it?") == ["what", "is", "it"]
+    assert terms("What is it?") == ["What", "is", "it"]
     assert terms("?!") == []
+
+
+def test_a_word_is_asked_for_once_however_it_is_written() -> None:
+    assert terms("Ação, ação, ACAO e a\u0063\u0327a\u0303o") == ["Ação"]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/retrieval/v1/retrieval.proto\x12\x16malha.api.retrieval.v1\x1a\x1b\x62uf/validate/validate.proto\"\xc2\x01\n\x08\x44ocument\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07\x63ontent\x18\x03 \x01(\x0cH\x00\x12@\n\x08metadata\x18\x04 \x03(\x0b\x32..malha.api.retrieval.v1.Document.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62ody\"s\n\rIngestOutcome\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32$.malha.api.retrieval.v1.IngestStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x05\"I\n\x07Passage\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x0f\n\x07section\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x01*\x7f\n\x0cIngestStatus\x12\x1d\n\x19INGEST_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14INGEST_STATUS_STORED\x10\x01\x12\x1b\n\x17INGEST_STATUS_UNCHANGED\x10\x02\x12\x19\n\x15INGEST_STATUS_REFUSED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&malha/api/retrieval/v1/retrieval.proto\x12\x16malha.api.retrieval.v1\x1a\x1b\x62uf/validate/validate.proto\"\xdc\x01\n\x08\x44ocument\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07\x63ontent\x18\x03 \x01(\x0cH\x00\x12Z\n\x08metadata\x18\x04 \x03(\x0b\x32..malha.api.retrieval.v1.Document.MetadataEntryB\x18\xbaH\x15\x9a\x01\x12\x10@\"\x07r\x05\x10\x01\x18\x80\x01*\x05r\x03\x18\xd0\x0f\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62ody\"s\n\rIngestOutcome\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32$.malha.api.retrieval.v1.IngestStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x05\"I\n\x07Passage\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x0f\n\x07section\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x01*\x7f\n\x0cIngestStatus\x12\x1d\n\x19INGEST_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14INGEST_STATUS_STORED\x10\x01\x12\x1b\n\x17INGEST_STATUS_UNCHANGED\x10\x02\x12\x19\n\x15INGEST_STATUS_REFUSED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENT_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_DOCUMENT'].fields_by_name['name']._loaded_options = None
   _globals['_DOCUMENT'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
-  _globals['_INGESTSTATUS']._serialized_start=484
-  _globals['_INGESTSTATUS']._serialized_end=611
+  _globals['_DOCUMENT'].fields_by_name['metadata']._loaded_options = None
+  _globals['_DOCUMENT'].fields_by_name['metadata']._serialized_options = b'\272H\025\232\001\022\020@\"\007r\005\020\001\030\200\001*\005r\003\030\320\017'
+  _globals['_INGESTSTATUS']._serialized_start=510
+  _globals['_INGESTSTATUS']._serialized_end=637
   _globals['_DOCUMENT']._serialized_start=96
-  _globals['_DOCUMENT']._serialized_end=290
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=235
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=282
-  _globals['_INGESTOUTCOME']._serialized_start=292
-  _globals['_INGESTOUTCOME']._serialized_end=407
-  _globals['_PASSAGE']._serialized_start=409
-  _globals['_PASSAGE']._serialized_end=482
+  _globals['_DOCUMENT']._serialized_end=316
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=261
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=308
+  _globals['_INGESTOUTCOME']._serialized_start=318
+  _globals['_INGESTOUTCOME']._serialized_end=433
+  _globals['_PASSAGE']._serialized_start=435
+  _globals['_PASSAGE']._serialized_end=508
 # @@protoc_insertion_point(module_scope)

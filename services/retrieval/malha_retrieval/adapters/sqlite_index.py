@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from malha.api.retrieval.v1.retrieval_pb2 import Document, Passage
 from malha.clock import Clock
 from malha.errors import unavailable
 from malha.sqlite import Database
+from malha.telemetry import log
 from malha_retrieval.chunking import Chunk
 from malha_retrieval.terms import variants
 
@@ -49,7 +51,8 @@ class SqliteIndex:
             ).fetchone()
             return None if row is None else int(row["chunks"])
 
-        return await self._database.read(read)
+        with _reached():
+            return await self._database.read(read)
 
     async def replace(
         self, tenant: str, document: Document, fingerprint: bytes, text: str, chunks: Sequence[Chunk]
@@ -72,10 +75,8 @@ class SqliteIndex:
                 (tenant, document.name, fingerprint, metadata, len(chunks), stored_at),
             )
 
-        try:
+        with _reached():
             await self._database.write(write)
-        except sqlite3.OperationalError as error:  # full disk, locked file
-            raise unavailable("the index") from error
 
     async def search(self, tenant: str, terms: Sequence[str], limit: int) -> Sequence[Passage]:
         if not terms:
@@ -91,7 +92,17 @@ class SqliteIndex:
                 for row in rows
             ]
 
-        return await self._database.read(read)
+        with _reached():
+            return await self._database.read(read)
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # a full disk, a file that somebody else has locked
+        log.error("index_not_reached", error=str(error))
+        raise unavailable("the index") from error
 
 
 def _scope(tenant: str) -> str:

@@ -150,6 +150,24 @@ async def test_who_waits_for_a_place_while_it_closes_is_refused(narrow: Database
     assert [type(result) for result in results] == [int] + [RuntimeError] * 4
 
 
+async def test_readings_whose_callers_went_away_end_and_others_are_read(database: Database) -> None:
+    begun = threading.Semaphore(0)
+
+    def endless(connection: sqlite3.Connection) -> None:
+        begun.release()
+        connection.execute(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+        )
+
+    readings = [asyncio.create_task(database.read(endless)) for _ in range(2)]
+    for _ in readings:
+        await asyncio.to_thread(begun.acquire)
+    for reading in readings:
+        reading.cancel()
+    async with asyncio.timeout(5):
+        assert await database.read(count) == 0
+
+
 async def test_a_reader_cannot_write(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError):
         await database.read(put(1))
