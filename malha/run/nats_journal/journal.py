@@ -159,14 +159,16 @@ def _entry(where: str, stored: Stored) -> Entry:
 
 
 def _record(where: str, data: bytes) -> Record:
-    """What was stored on the subject. Bytes that are no record read as an end without a start: they break
-    the one run they stand in, as whatever no correct writer left, and stop no reader of others."""
-    try:
-        return Record.FromString(data)
-    except DecodeError:
-        tenant, run_id = where.split(".")[-2:]
-        broken = JournalEvent(step_finished=StepFinished())
-        return Record(tenant=tenant, run_id=run_id, events=[broken])
+    """What was stored on the subject. What is no record of that very run, such as an empty message, reads as
+    an end without a start: it breaks the one run it stands in, as whatever no correct writer left, and stops
+    no reader of others."""
+    with contextlib.suppress(DecodeError):
+        record = Record.FromString(data)
+        if where.endswith(f".{record.tenant}.{record.run_id}"):
+            return record
+    tenant, run_id = where.split(".")[-2:]
+    broken = JournalEvent(step_finished=StepFinished())
+    return Record(tenant=tenant, run_id=run_id, events=[broken])
 
 
 def _too_large() -> MalhaError:

@@ -91,7 +91,9 @@ class EraseRequests:
         entries = await self._journal.load(tenant, run_id)
         if await self._erasures.waits(tenant, run_id):
             return
-        known = await self._shelf.entries(tenant, run_id) or entries
+        archived = await self._shelf.entries(tenant, run_id)
+        # on its way into the archive the stream holds part of it; opened again since, something newer
+        known = max(archived, entries, key=_end)
         if not known or not opens(known[0].record):
             raise MalhaError(ErrorReason.ERROR_REASON_RUN_NOT_FOUND, "there is no such run")
         state = fold_whatever(known)
@@ -99,17 +101,18 @@ class EraseRequests:
             raise _still_going(RunStatus.Name(state.status).removeprefix("RUN_STATUS_"))
         if state.dead:
             try:
-                known = [*known, await self._drop(principal, state)]
+                entries = known = [*known, await self._drop(principal, state)]
             except Fenced:
                 await self._ask(principal, run_id)
                 return
+        sequences = {entry.sequence for entry in (*archived, *entries)}
         await self._erasures.ask(
             Erasure(
                 tenant=tenant,
                 run_id=run_id,
                 principal=principal,
                 through=known[-1].sequence,
-                sequences=[entry.sequence for entry in known],
+                sequences=sorted(sequences),
             )
         )
 
@@ -129,6 +132,10 @@ class EraseRequests:
             while await self._erasures.waits(tenant, run_id):
                 await self._clock.sleep(_LOOK)
         await self._disk.scour(run_ids)
+
+
+def _end(entries: Sequence[Entry]) -> int:
+    return entries[-1].sequence if entries else 0
 
 
 def _still_going(status: str) -> MalhaError:

@@ -68,6 +68,7 @@ class Eraser:
         self._disk = disk
         self._clock = clock
         self._queue_clear = False
+        self._after: Erasure | None = None
 
     async def run(self, leadership: Leadership) -> None:
         """Erase what is asked for, for ever. Raises Overtaken, or MalhaError where the journal is away."""
@@ -81,7 +82,9 @@ class Eraser:
         Returns:
             Whether to look again at once.
         """
-        asked = await self._erasures.asked(limit=_BATCH)
+        asked = await self._erasures.asked(after=self._after, limit=_BATCH)
+        # those that wait for something must not stand before all others: the next look goes on behind them
+        self._after = asked[-1] if len(asked) == _BATCH else None
         if asked:
             await leadership.check()
         done = []

@@ -126,6 +126,8 @@ class Follower:
         fence, announced = await self._announcer.last()
         # The table may be behind the events, or lost; and where no event is kept any more it knows better.
         begin = await self._table.followed()
+        if begin > await self._feed.last():
+            begin = 0  # the stream was lost or set back, and what it holds now was never followed
         if announced.sequence:
             begin = min(begin, announced.sequence - 1)
         outbox = Outbox(

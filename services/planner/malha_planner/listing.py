@@ -25,6 +25,7 @@ from malha_planner.ports import RunsTable
 
 FIELDS = ("status", "agent", "session_id", "key_id", "open")
 _DEFAULT_SIZE = 20
+_SEQUENCES = 2**63  # as many as a database can count
 _STATUSES = [name.removeprefix("RUN_STATUS_") for name in RunStatus.keys()[1:]]
 _TERM = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"\\]*)"|([\w.-]+))\s*')
 _AND = re.compile(r"\bAND\b")
@@ -99,8 +100,8 @@ def _token(sequence: int, where: dict[str, str]) -> str:
 def _read_token(token: str, where: dict[str, str]) -> int:
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
-        if raw[:8] == _digest(where):
-            return int(raw[8:])
+        if raw[:8] == _digest(where) and 0 <= (sequence := int(raw[8:])) < _SEQUENCES:
+            return sequence
     except (binascii.Error, ValueError):
         pass
     raise invalid("page_token", "is not the next_page_token of a page with this filter")

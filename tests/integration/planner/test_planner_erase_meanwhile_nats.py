@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from malha.api.common.v1.principal_pb2 import Principal
 from malha.api.planner.v1.planner_service_pb2 import RunRow
 from malha.api.run.v1.record_pb2 import FinalStatus, Record
 from malha.errors import ErrorReason, MalhaError
-from malha.run import Entry
+from malha.run import Entry, erased_id
 from malha.testing.planner import MemoryItem
 from malha.testing.planner_on_nats import PlannerOnNats
 from malha.testing.records import finished as ending
@@ -62,6 +63,33 @@ async def test_a_dead_run_that_is_replayed_as_its_erasure_is_asked_for_goes_on(
     assert not await planner.archive.waits("acme", item.run_id)
 
 
+class Keeps:
+    """A tools service that does not let go of some runs."""
+
+    def __init__(self, run_ids: Sequence[str]) -> None:
+        self._run_ids = run_ids
+
+    async def erase(self, run_id: str) -> None:
+        if run_id in self._run_ids:
+            raise MalhaError(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, "there is too much of it")
+
+
+async def test_erasures_that_wait_for_a_service_hold_up_no_other(planner: PlannerOnNats) -> None:
+    items = await planner.finished(17)
+    *waiting, last = sorted((item.run_id for item in items), key=lambda run_id: erased_id("acme", run_id))
+    eraser = planner.eraser()
+    eraser._effects = Keeps(waiting)
+    await planner.stop_all()
+    planner.chores = [eraser]
+    planner.start_follower()
+    requests = planner.erase_requests()
+    for run_id in waiting:  # as many as are looked at together
+        await requests._ask(ANA, run_id)
+    async with asyncio.timeout(10):
+        await requests.erase_run(ANA, last)
+    assert await planner.archive.waits("acme", waiting[0])
+
+
 async def test_a_tenants_erasure_passes_over_what_another_request_erased_meanwhile(
     planner: PlannerOnNats,
 ) -> None:
@@ -93,12 +121,12 @@ async def test_a_follower_that_was_held_up_cannot_bring_back_a_row_or_an_archive
     kept: list[Row] = []
     table = planner.table
 
-    class Keeps(SqliteRunsTable):
+    class Remembers(SqliteRunsTable):
         async def upsert(self, rows: Sequence[Row], *, followed: int) -> None:
             kept.extend(rows)
             await table.upsert(rows, followed=followed)
 
-    planner.table = Keeps(table._database)
+    planner.table = Remembers(table._database)
     follower = planner.start_follower()  # reads the last run's end again
 
     await until(lambda: bool(kept))

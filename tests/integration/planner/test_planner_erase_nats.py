@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal
+from malha.api.run.v1.record_pb2 import FinalStatus
 from malha.errors import ErrorReason, MalhaError
 from malha.run import accept, erased_id
 from malha.testing.grep import files_with, traces
 from malha.testing.planner import Leading
 from malha.testing.planner_on_nats import PlannerOnNats
+from malha.testing.records import finished as ending
 from malha.testing.shop import until
 
 ANA = Principal(tenant="acme", subject="ana")
@@ -73,6 +75,22 @@ async def test_after_an_erasure_the_follower_goes_on_where_it_was(planner: Plann
     assert ids[: len(before)] == before
     assert len(ids) == len(set(ids)) == len(before) + 9
     del kept
+
+
+async def test_a_run_that_was_archived_and_opened_again_is_erased_with_both_its_journals(
+    planner: PlannerOnNats, tmp_path: Path
+) -> None:
+    planner.chores = [planner.eraser()]
+    (item,) = await planner.finished()
+    entries = await planner.in_stream(item)
+    await planner.archivist().archive(Leading())
+    await accept(planner.stream_journal, entries[0].record)
+    await planner.append(item, ending(FinalStatus.FINAL_STATUS_CANCELLED))
+    await planner.until_finished(2)
+    needles = traces([*entries, *await planner.in_stream(item)])
+
+    await planner.erase_requests().erase_run(ANA, item.run_id)
+    await until(lambda: not files_with(needles, tmp_path))
 
 
 async def test_what_is_erased_is_not_found_and_its_idempotency_key_makes_a_new_run(

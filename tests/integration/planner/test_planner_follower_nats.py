@@ -9,6 +9,7 @@ import pytest
 
 from malha.errors import MalhaError
 from malha.run import fold
+from malha.run.keys import subject
 from malha.run.nats_journal import RUNS
 from malha.telemetry import metrics
 from malha.testing.planner import CrashAt, asks, says
@@ -103,6 +104,26 @@ async def test_a_broken_journal_is_listed_as_dead_announced_counted_and_never_re
     await planner.until_queued(0)
     assert metrics.PLANNER_BROKEN._value.get() == counted + 1
     assert await planner.table.due(datetime.now(UTC) + timedelta(days=1), limit=10) == []
+
+
+async def test_runs_are_followed_though_the_table_knows_more_than_a_stream_that_was_lost(
+    planner: PlannerOnNats,
+) -> None:
+    await planner.table.upsert([], followed=1000)
+    planner.model.script = [says("hello")]
+    planner.start_follower()
+    planner.start_worker()
+    await planner.accept()
+    await planner.until_finished(1)
+
+
+async def test_an_empty_message_among_the_records_holds_up_nobodys_run(planner: PlannerOnNats) -> None:
+    await planner.connection.js.publish(subject("acme", "a" * 52), b"")
+    planner.model.script = [says("hello")]
+    planner.start_follower()
+    planner.start_worker()
+    await planner.accept()
+    await planner.until_finished(1)
 
 
 async def test_the_table_tells_what_the_journal_tells(planner: PlannerOnNats) -> None:

@@ -59,6 +59,15 @@ async def test_hints_stored_before_anyone_listened_are_found(planner: PlannerOnN
     await planner.until_queued(0)
 
 
+async def test_a_queue_whose_consumer_was_taken_away_is_worked_on_again(planner: PlannerOnNats) -> None:
+    planner.start_worker(lambda item: item.ack())
+    await wake(planner, "acme", 1)
+    await planner.until_queued(0)
+    await planner.connection.js.delete_consumer(WORK, "interactive=acme")
+    await wake(planner, "acme", 2)  # the stream knows the first from before
+    await planner.until_queued(0)
+
+
 async def test_a_burst_is_worked_on_to_the_end_with_no_more_at_once_than_there_are_slots(
     planner: PlannerOnNats,
 ) -> None:

@@ -8,11 +8,21 @@ from malha.run.nats_journal import Connection, NatsJournal, entry_of
 from malha.testing.records import RecordsOf
 
 
-async def test_bytes_that_are_no_record_break_the_run_they_stand_in(connection: Connection) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\xff no record", id="other bytes"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(RecordsOf("elsewhere").claimed().SerializeToString(), id="a record of another run"),
+    ],
+)
+async def test_what_is_no_record_of_a_run_breaks_the_run_it_stands_in(
+    connection: Connection, data: bytes
+) -> None:
     journal, run = NatsJournal(connection), RecordsOf()
     where = subject(run.tenant, run.run_id)
     first = await journal.append(run.accepted(), expected=0)
-    await connection.js.publish(where, b"\xff no record")
+    await connection.js.publish(where, data)
 
     loaded = await journal.load(run.tenant, run.run_id)
     assert fold_whatever(loaded).dead

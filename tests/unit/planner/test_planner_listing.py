@@ -13,7 +13,7 @@ from malha.api.planner.v1.planner_service_pb2 import ListDeadRunsRequest, ListRu
 from malha.errors import MalhaError
 from malha.sqlite import Database
 from malha_planner.adapters.runs_table import MIGRATIONS, SqliteRunsTable
-from malha_planner.listing import list_dead, list_runs, parse_filter
+from malha_planner.listing import _token, list_dead, list_runs, parse_filter
 from malha_planner.ports import Row
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -123,7 +123,10 @@ def test_filters_that_are_refused_by_name(text: str) -> None:
     assert refused.value.violations[0][0] == "filter"
 
 
-@pytest.mark.parametrize("token", ["x", "AAAA", "not base64!", "AAAAAAAAAAA="])
+@pytest.mark.parametrize(
+    "token",
+    ["x", "AAAA", "not base64!", "AAAAAAAAAAA=", *(_token(number, {}) for number in (2**63, 10**300, -1))],
+)
 async def test_a_token_of_ones_own_making_is_refused(table: SqliteRunsTable, token: str) -> None:
     with pytest.raises(MalhaError) as refused:
         await list_runs(table, "acme", ListRunsRequest(page_token=token))

@@ -26,7 +26,7 @@ INSERT INTO erasures (name, through, request) VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET through = excluded.through, request = excluded.request
 WHERE excluded.through > through
 """
-_ASKED = "SELECT request FROM erasures WHERE request IS NOT NULL ORDER BY name LIMIT ?"
+_ASKED = "SELECT request FROM erasures WHERE request IS NOT NULL AND name > ? ORDER BY name LIMIT ?"
 _WAITS = "SELECT 1 FROM erasures WHERE name = ? AND request IS NOT NULL"
 _DONE = "UPDATE erasures SET request = NULL WHERE name = ? AND through = ?"
 
@@ -83,9 +83,11 @@ class SqliteArchive:
 
         await self._database.write(write)
 
-    async def asked(self, *, limit: int) -> list[Erasure]:
+    async def asked(self, *, after: Erasure | None = None, limit: int) -> list[Erasure]:
+        values = (_name(after) if after else "", limit)
+
         def read(connection: sqlite3.Connection) -> list[Erasure]:
-            return [Erasure.FromString(found["request"]) for found in connection.execute(_ASKED, (limit,))]
+            return [Erasure.FromString(found["request"]) for found in connection.execute(_ASKED, values)]
 
         return await self._database.read(read)
 

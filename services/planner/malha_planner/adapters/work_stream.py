@@ -36,6 +36,7 @@ _SWEEP_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 3.0
 """What a run has to say last takes two at most."""
 _WAIT = orjson.dumps({"batch": 1, "expires": int(_STORED_SECONDS * 1e9)})
+_NOBODY = "503"
 _NO_WAIT = orjson.dumps({"batch": 1, "no_wait": True})
 
 Handler = Callable[[WorkItem], Awaitable[None]]
@@ -160,6 +161,8 @@ class NatsWork:
         lane = _lane(message.subject)
         self._answered(lane)
         if not message.reply:  # a status: no message, time is up, too many unacknowledged
+            if (message.headers or {}).get("Status") == _NOBODY:
+                self._open.discard(lane)  # its consumer is gone; the next ring, or the sweep, makes it again
             self._lanes.empty(lane)
             return await self._pump()
         item = NatsItem(self._connection, message, lane, self._waiting)

@@ -60,8 +60,8 @@ class Erasures(Protocol):
     async def ask(self, erasure: Erasure) -> None:
         """Keep it until it is done; one that was asked for already stays as it is."""
 
-    async def asked(self, *, limit: int) -> list[Erasure]:
-        """Those that are not done."""
+    async def asked(self, *, after: Erasure | None = None, limit: int) -> list[Erasure]:
+        """Those that are not done, always in the same order; behind one of them, or from the first."""
 
     async def waits(self, tenant: str, run_id: str) -> bool:
         """Whether an erasure of the run is not done."""
