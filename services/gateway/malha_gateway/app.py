@@ -52,7 +52,7 @@ from malha_gateway.adapters.tenant_store import SqliteTenantStore
 from malha_gateway.adapters.webhook_store import SqliteWebhooks
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
-from malha_gateway.authentication import Authenticator, import_development_key
+from malha_gateway.authentication import Authenticator, import_development_key, read_development_key
 from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
 from malha_gateway.delivering import Delivering, Manners
@@ -95,8 +95,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         stack.push_async_callback(database.close)
         keys = SqliteKeyStore(database)
         if settings.bootstrap_key_file:
-            api_key = await asyncio.to_thread(Path(settings.bootstrap_key_file).read_text, encoding="utf-8")
-            await import_development_key(keys, api_key.strip(), clock)
+            api_key = await asyncio.to_thread(read_development_key, Path(settings.bootstrap_key_file))
+            await import_development_key(keys, api_key, clock)
 
         nats = await connect(
             settings.nats_url,
