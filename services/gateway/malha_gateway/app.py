@@ -217,7 +217,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         )
         server.add(add_UsageServiceServicer_to_server, UsageServicer(cost))
         server.add(add_AlertServiceServicer_to_server, AlertServicer(cost))
-        server.add(add_WebhookServiceServicer_to_server, WebhookServicer(webhooks))
+        server.add(add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, places))
         dead = DeadRuns(journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))
         billing = _billing(settings, database, clock)
