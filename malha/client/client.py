@@ -63,7 +63,8 @@ class Client:
         timeout: seconds a unary call may take.
 
     Raises:
-        MalhaError: CREDENTIAL_INVALID for a key with a character that no key has.
+        MalhaError: CREDENTIAL_INVALID for a key with a character that no key has; FIELD_INVALID where
+            ``MALHA_URL`` asks for https.
     """
 
     def __init__(

@@ -34,6 +34,7 @@ class Connection:
 
     Raises:
         MalhaError: CREDENTIAL_INVALID for a key that no header can hold; gRPC would never end a call with it.
+            FIELD_INVALID where ``MALHA_URL`` asks for https.
     """
 
     def __init__(self, target: str, api_key: str, timeout: float) -> None:

@@ -78,16 +78,24 @@ class _Nats:
 
 
 class _Opened(MemoryJournal):
-    """Says when something was appended. A record can be read ``lag`` loads after it rang."""
+    """Says when something was appended. A record can be read ``lag`` loads after it rang. For whoever reads
+    on it is ``away`` so many times, and while it ``hangs`` it does not answer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.appended = asyncio.Event()
         self.lag = 0
+        self.away = 0
+        self.hangs = False
         self.loads = 0
 
     async def load(self, tenant: str, run_id: str, *, after: int = 0) -> list[Entry]:
         self.loads += 1
+        if after and self.hangs:
+            await asyncio.Event().wait()
+        if after and self.away:
+            self.away -= 1
+            raise unavailable("journal")
         entries = await super().load(tenant, run_id, after=after)
         if self.lag and entries and entries[-1].record.events[-1].HasField("finished"):
             self.lag -= 1

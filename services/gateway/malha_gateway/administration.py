@@ -64,7 +64,8 @@ class Administration:
         if not request.HasField("expire_time"):
             return now + LIFETIME
         try:
-            asked = request.expire_time.ToDatetime(tzinfo=UTC)
+            # whole seconds: kept as a float, the last microsecond of the year 9999 is one of the year after
+            asked = request.expire_time.ToDatetime(tzinfo=UTC).replace(microsecond=0)
         except ValueError:
             raise invalid("expire_time", "is no time") from None
         if asked <= now:

@@ -16,6 +16,9 @@ from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.run.v1.record_pb2 import Action, RunLimits
 from malha.errors import ErrorReason, MalhaError, invalid
 
+_NAMED = 20
+"""Agents that a refusal names: gRPC takes no more than 8 KiB of trailers, and else tells of their size."""
+
 
 def request_hash(request: CreateRunRequest) -> bytes:
     """SHA-256 of what was asked for: all fields but the idempotency key itself."""
@@ -37,16 +40,17 @@ def choose_agent(agents: Sequence[Agent], name: str) -> Agent:
     """The agent of that name, or the default one for an empty name, among those within reach.
 
     Raises:
-        MalhaError: AGENT_NOT_FOUND, listing the agents within reach.
+        MalhaError: AGENT_NOT_FOUND, listing the first agents within reach.
     """
     for agent in agents:
         if agent.name == name or (not name and agent.is_default):
             return agent
-    within_reach = ", ".join(agent.name for agent in agents)
+    within_reach = ", ".join(agent.name for agent in agents[:_NAMED])
+    others = f" and {len(agents) - _NAMED} more" if len(agents) > _NAMED else ""
     wanted = f'there is no agent "{name}"' if name else "there is no default agent"
     raise MalhaError(
         ErrorReason.ERROR_REASON_AGENT_NOT_FOUND,
-        f"{wanted} within reach; you may use: {within_reach or 'none'}",
+        f"{wanted} within reach; you may use: {within_reach or 'none'}{others}",
         metadata={"agents": within_reach},
     )
 

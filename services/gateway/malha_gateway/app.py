@@ -52,7 +52,7 @@ from malha_gateway.adapters.tenant_store import SqliteTenantStore
 from malha_gateway.adapters.webhook_store import SqliteWebhooks
 from malha_gateway.administration import Administration
 from malha_gateway.approvals import Approvals
-from malha_gateway.authentication import Authenticator, import_development_key
+from malha_gateway.authentication import Authenticator, import_development_key, read_development_key
 from malha_gateway.billing import Billing
 from malha_gateway.dead import DeadRuns
 from malha_gateway.delivering import Delivering, Manners
@@ -95,8 +95,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         stack.push_async_callback(database.close)
         keys = SqliteKeyStore(database)
         if settings.bootstrap_key_file:
-            api_key = await asyncio.to_thread(Path(settings.bootstrap_key_file).read_text, encoding="utf-8")
-            await import_development_key(keys, api_key.strip(), clock)
+            api_key = await asyncio.to_thread(read_development_key, Path(settings.bootstrap_key_file))
+            await import_development_key(keys, api_key, clock)
 
         nats = await connect(
             settings.nats_url,
@@ -217,7 +217,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         )
         server.add(add_UsageServiceServicer_to_server, UsageServicer(cost))
         server.add(add_AlertServiceServicer_to_server, AlertServicer(cost))
-        server.add(add_WebhookServiceServicer_to_server, WebhookServicer(webhooks))
+        server.add(add_WebhookServiceServicer_to_server, WebhookServicer(webhooks, places))
         dead = DeadRuns(journal=journal, sealer=sealer, view=view, guard=guard, planner=planner, clock=clock)
         server.add(add_OperatorServiceServicer_to_server, OperatorServicer(dead))
         billing = _billing(settings, database, clock)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.clock import Clock
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha_gateway.keys import LIFETIME, StoredKey, digest, key_id_of
 from malha_gateway.ports import KeyStore
 
@@ -67,17 +68,25 @@ class Authenticator:
         return key
 
 
+def read_development_key(path: Path) -> str:
+    """What ``path`` holds. ConfigurationError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+
+
 async def import_development_key(store: KeyStore, api_key: str, clock: Clock) -> None:
     """Make ``api_key`` the key of the tenant "dev", good for another 90 days.
 
     A key that was revoked stays so: a restart must not undo a revocation.
 
     Raises:
-        ValueError: the text is not an API key.
+        ConfigurationError: the text is not an API key; it is not quoted.
     """
     key_id = key_id_of(api_key)
     if key_id is None:
-        raise ValueError("the development key is not of the form mk_<key id>_<secret>")
+        raise ConfigurationError("the development key is not of the form mk_<key id>_<secret>")
     known = await store.find(key_id)
     if known and known.digest == digest(api_key) and known.revoked_at is not None:
         return

@@ -1,4 +1,5 @@
-"""How many calls that last a tenant may have under way: open streams, and those that wait for a run's end.
+"""How many calls that last a tenant may have under way: open streams, and those that wait for a run's end or
+for the receiver of a webhook.
 
 A rate bounds how fast they are begun, not how many stay: one may last for days, and a gateway serves so many
 in all. So a tenant has a share of them and no more. It is counted here, by each gateway for itself, for what

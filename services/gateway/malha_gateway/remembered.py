@@ -45,17 +45,18 @@ class Remembered(Generic[K, V]):
 
     async def get(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
         """The answer to ``key``, from memory or from ``ask``; raises what ``ask`` raises."""
-        held = self._answers.get(key)
+        answers = self._answers
+        held = answers.get(key)
         if held is None:
-            return self._keep(key, await ask())
-        self._answers.move_to_end(key)
+            return self._keep(answers, key, await ask())
+        answers.move_to_end(key)
         age = self._clock.monotonic() - held.since
         # a renewal that hangs must not keep an answer in use: beyond twice its time everyone asks
         if age < self._fresh or (held.asking and age < 2 * self._fresh):
             return held.value
         held.asking = True
         try:
-            return self._keep(key, await ask())
+            return self._keep(answers, key, await ask())
         except MalhaError:
             if age < self._when_away:
                 return held.value
@@ -63,17 +64,13 @@ class Remembered(Generic[K, V]):
         finally:
             held.asking = False
 
-    def forget(self, key: K) -> None:
-        """Ask anew next time."""
-        self._answers.pop(key, None)
-
     def clear(self) -> None:
-        """Ask anew for everything."""
-        self._answers.clear()
+        """Ask anew for everything; what is being asked for now is of use to who asked alone."""
+        self._answers = OrderedDict()
 
-    def _keep(self, key: K, value: V) -> V:
-        self._answers[key] = _Answer(value, self._clock.monotonic())
-        self._answers.move_to_end(key)
-        if len(self._answers) > self._size:
-            self._answers.popitem(last=False)
+    def _keep(self, answers: OrderedDict[K, _Answer[V]], key: K, value: V) -> V:
+        answers[key] = _Answer(value, self._clock.monotonic())
+        answers.move_to_end(key)
+        if len(answers) > self._size:
+            answers.popitem(last=False)
         return value

@@ -6,6 +6,7 @@ there; so any replica can serve any call, and none has anything to lose.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from functools import partial
 
@@ -22,6 +23,7 @@ from malha.api.run.v1.record_pb2 import (
 from malha.clock import Clock
 from malha.errors import ErrorReason, MalhaError, reason_named
 from malha.run import (
+    Entry,
     Journal,
     RunState,
     Sealer,
@@ -105,11 +107,24 @@ class Runs:
                     looking.expect()
                 # What rang may have been refused: the leader's journal decides. Read as it grows, so that at
                 # the end, when the caller waits for nothing else, one record is left to read.
-                entries = await self._journal.load(principal.tenant, run_id, after=state.last_sequence)
+                entries = await self._read_on(state, until - self._clock.monotonic())
                 read.extend(entry.record for entry in entries)
                 fold_whatever(entries, state)
         await self._raise_refusal(state)
         return await self._view.run(state)
+
+    async def _read_on(self, state: RunState, seconds: float) -> list[Entry]:
+        """What is new; nothing where the journal is away: the run goes on, and a caller who was sent away
+        without its id would have it made again."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._journal.load(state.tenant, state.run_id, after=state.last_sequence)
+        except TimeoutError:
+            return []
+        except MalhaError as error:
+            if error.reason != ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE:
+                raise
+            return []
 
     async def get(self, principal: Principal, run_id: str) -> Run:
         """The run with its steps; RUN_NOT_FOUND for another tenant's too."""

@@ -66,7 +66,8 @@ class Settings(ServiceSettings):
     life. Too low: readers on slow lines must resume often; too high: what stands still is kept longer."""
     tenant_max_streams: int = Field(default=1024, ge=1)
     """Streams that a tenant may have open at one gateway, of the 4,096 that it serves, and RunAndWait calls
-    with them. Too low: a tenant with many readers is refused; too high: one can leave no place to others."""
+    and tests of webhooks with them. Too low: a tenant with many readers is refused; too high: one can leave
+    no place to others."""
     ask_seconds: float = Field(default=20.0, gt=0)
     """Seconds of silence after which a caller is asked whether it is still there. One that does not answer
     for as long again has vanished, and its calls are cancelled."""

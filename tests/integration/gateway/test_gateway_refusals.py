@@ -15,6 +15,8 @@ from malha.api.gateway.v1 import admin_service_pb2 as admin_pb
 from malha.api.gateway.v1 import agent_service_pb2 as agents_pb
 from malha.api.gateway.v1 import event_stream_service_pb2 as events_pb
 from malha.api.gateway.v1 import run_service_pb2 as runs_pb
+from malha.api.gateway.v1 import webhook_service_pb2 as webhooks_pb
+from malha.api.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from malha.stack.secrets import Secrets
 from malha.telemetry import metrics
 from malha.testing.door import Door, refusal, running
@@ -116,6 +118,9 @@ async def test_beyond_its_streams_and_waiting_calls_a_tenant_is_told_to_come_bac
             assert error.retry_after
         wait = runs_pb.RunAndWaitRequest(input="17?")
         assert (await refusal(door.runs.RunAndWait(wait, metadata=door.key))).reason_name == "RATE_LIMITED"
+        test = webhooks_pb.TestWebhookRequest(webhook_id="0" * 26)
+        tried = WebhookServiceStub(door.channel).TestWebhook(test, metadata=door.key)
+        assert (await refusal(tried)).reason_name == "RATE_LIMITED", "it waits for whoever it is posted to"
         other = door.runs.StreamRun(request, metadata=await door.new_key(tenant="small", scopes=["runs"]))
         assert (await refusal(other.read())).reason_name == "RUN_NOT_FOUND", "it has a place of its own"
         served.cancel()

@@ -13,6 +13,7 @@ from malha.api.guard.v1.guard_service_pb2 import Judgement
 from malha.api.planner.v1.agent_pb2 import Agent
 from malha.api.run.v1.record_pb2 import Action, RunLimits, Verdict
 from malha.errors import ErrorReason, MalhaError
+from malha.wire.codec import to_status
 from malha_gateway.admission import (
     check_budgets,
     check_input,
@@ -51,6 +52,14 @@ def test_an_unknown_agent_is_answered_with_those_within_reach() -> None:
     assert raised.value.reason == ErrorReason.ERROR_REASON_AGENT_NOT_FOUND
     assert raised.value.metadata["agents"] == "default, prices"
     assert "default, prices" in raised.value.message
+
+
+def test_among_hundreds_of_agents_the_refusal_of_an_unknown_one_still_fits_the_trailers_of_grpc() -> None:
+    with pytest.raises(MalhaError) as raised:
+        choose_agent([Agent(name=f"{number:03}{'x' * 61}") for number in range(300)], "sales")
+    assert raised.value.message.endswith(" and 280 more")
+    in_base64 = len(to_status(raised.value).SerializeToString()) * 4 / 3
+    assert in_base64 + len(raised.value.message) < 7 * 1024
 
 
 @given(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from malha.api.common.v1.principal_pb2 import Principal, Tier
 from malha.api.gateway.v1.admin_service_pb2 import CreateApiKeyRequest
-from malha.errors import ErrorReason, MalhaError
+from malha.errors import ConfigurationError, ErrorReason, MalhaError
 from malha.testing.clock import FakeClock
 from malha.testing.keys import MemoryKeys
 from malha_gateway.administration import Administration
-from malha_gateway.authentication import Authenticator, import_development_key, require
+from malha_gateway.authentication import (
+    Authenticator,
+    import_development_key,
+    read_development_key,
+    require,
+)
 from malha_gateway.keys import digest, key_id_of, new_key
 
 ADMIN = Principal(
@@ -167,5 +173,16 @@ async def test_the_development_key_has_every_right_and_stays_revoked_over_restar
     await door.administration.revoke(developer, "dev")
     await import_development_key(door.keys, api_key, door.clock)
     assert await refused(door, api_key)
-    with pytest.raises(ValueError, match="mk_<key id>_<secret>"):
-        await import_development_key(door.keys, "hunter2", door.clock)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"hunter2", b"\xff\xfe"])
+async def test_a_development_key_that_cannot_be_used_is_said_in_a_line_that_does_not_quote_it(
+    door: Door, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "dev.key"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"dev\.key cannot be read|mk_<key id>_<secret>") as refusal:
+        await import_development_key(door.keys, read_development_key(file), door.clock)
+    assert "hunter2" not in str(refusal.value)
+    assert not door.keys.kept

@@ -73,3 +73,16 @@ async def test_the_memory_is_bounded() -> None:
         await memory.get(key, source.ask)
     assert await memory.get(1, source.ask) == 1, "asked for again, so kept"
     assert await memory.get(2, source.ask) == 4, "the least recently asked for went"
+
+
+async def test_an_answer_that_was_asked_for_before_all_was_forgotten_serves_nobody_after() -> None:
+    """Whoever raised a budget must not be told of the old one."""
+    source = Source()
+    memory: Remembered[str, int] = Remembered(FakeClock(), fresh=5)
+    source.gate = asyncio.Event()
+    asking = asyncio.create_task(memory.get("k", source.ask))
+    await asyncio.sleep(0)
+    memory.clear()
+    source.gate.set()
+    assert await asking == 1
+    assert await memory.get("k", source.ask) == 2

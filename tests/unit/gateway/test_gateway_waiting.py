@@ -77,6 +77,29 @@ async def test_an_end_that_rings_before_it_can_be_read_is_looked_for_again_at_on
         assert (await waiting).answer == "391"
 
 
+async def test_a_journal_that_is_away_for_a_moment_ends_no_wait(gate: Gate) -> None:
+    """Who is sent away without the run's id would have it made a second time."""
+    waiting = asyncio.create_task(gate.runs.wait(ANA, QUESTION, seconds=30))
+    gate.journal.away = 3
+    async with asyncio.timeout(POLL_SECONDS / 2):
+        await gate.worker((await gate.accepted()).record.run_id).play()
+        assert (await waiting).answer == "391"
+    assert not gate.journal.away
+
+
+async def test_a_caller_out_of_time_is_told_which_run_goes_on_though_the_journal_does_not_answer(
+    gate: Gate,
+) -> None:
+    waiting = asyncio.create_task(gate.runs.wait(ANA, QUESTION, seconds=0.1))
+    run_id = (await gate.accepted()).record.run_id
+    gate.journal.hangs = True
+    async with asyncio.timeout(5):
+        await gate.worker(run_id).play()
+        error = await refusal(waiting)
+    assert error.reason == ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED
+    assert error.metadata["run_id"] == run_id
+
+
 async def test_a_wait_ends_when_the_run_waits_for_a_person(gate: Gate) -> None:
     waiting = asyncio.create_task(gate.runs.wait(ANA, QUESTION, seconds=5))
     worker = gate.worker((await gate.accepted()).record.run_id)

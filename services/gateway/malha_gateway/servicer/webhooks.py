@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from malha.api.gateway.v1 import webhook_service_pb2 as webhooks_pb
 from malha.api.gateway.v1.webhook_service_pb2_grpc import WebhookServiceServicer
+from malha_gateway.places import Places
 from malha_gateway.servicer.calls import Context, allowed
 from malha_gateway.webhooks import Webhooks
 
@@ -11,8 +12,9 @@ from malha_gateway.webhooks import Webhooks
 class WebhookServicer(WebhookServiceServicer):
     """Where events are delivered. Scope "admin"."""
 
-    def __init__(self, webhooks: Webhooks) -> None:
+    def __init__(self, webhooks: Webhooks, places: Places) -> None:
         self._webhooks = webhooks
+        self._places = places
 
     async def CreateWebhook(
         self, request: webhooks_pb.CreateWebhookRequest, _context: Context
@@ -34,5 +36,7 @@ class WebhookServicer(WebhookServiceServicer):
     async def TestWebhook(
         self, request: webhooks_pb.TestWebhookRequest, _context: Context
     ) -> webhooks_pb.TestWebhookResponse:
-        outcome = await self._webhooks.test(allowed("admin"), request.webhook_id)
+        admin = allowed("admin")
+        with self._places.taken(admin.tenant):
+            outcome = await self._webhooks.test(admin, request.webhook_id)
         return webhooks_pb.TestWebhookResponse(delivered=outcome.delivered, outcome=outcome.text)

@@ -3,6 +3,7 @@
 import pytest
 
 from malha.client.target import is_local, target_in
+from malha.errors import MalhaError
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,12 @@ from malha.client.target import is_local, target_in
 )
 def test_the_mesh_that_the_environment_names_is_called(environment: dict[str, str], target: str) -> None:
     assert target_in(environment) == target
+
+
+@pytest.mark.parametrize("url", ["https://malha.example", "HTTPS://malha.example:7400/"])
+def test_a_key_that_is_to_go_by_https_does_not_go_without(url: str) -> None:
+    with pytest.raises(MalhaError, match="TLS"):
+        target_in({"MALHA_URL": url})
 
 
 @pytest.mark.parametrize("target", ["127.0.0.1:7400", "localhost:80", "[::1]:7400"])
