@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from malha.api.common.v1.principal_pb2 import Principal
 from malha.run.nats_journal import EVENTS
 from malha.testing.planner import asks, says
 from malha.testing.planner_on_nats import PlannerOnNats
@@ -95,3 +98,20 @@ async def test_a_follower_finds_its_place_where_no_event_is_kept_any_more(planne
     planner.start_follower()
     third = await planner.accept()
     await planner.until_final(third)
+
+
+async def test_a_message_that_no_follower_announced_stops_neither_followers_nor_erasures(
+    planner: PlannerOnNats,
+) -> None:
+    """Whoever tries out a subscription publishes one."""
+    planner.chores = [planner.eraser()]
+    (item,) = await planner.finished()
+    for one in (b'{"id": "a", "type": "test"}', b'{"id": "b", "type": "test"}'):
+        await planner.connection.js.publish("malha.event.acme.test", one)
+    await planner.accept()
+    await planner.until_finished(2)
+    async with asyncio.timeout(10):
+        await planner.erase_requests().erase_run(Principal(tenant="acme", subject="ana"), item.run_id)
+    ids = [event["id"] for event in await planner.events()]
+    assert len(ids) == len(set(ids))
+    assert not [one for one in ids if item.run_id in str(one)]

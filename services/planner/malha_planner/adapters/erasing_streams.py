@@ -12,7 +12,7 @@ import orjson
 
 from malha import errors
 from malha.run import Position, parse_position
-from malha.run.nats_journal import EVENTS, RUNS, WORK, Connection, overwrite
+from malha.run.nats_journal import EVENT_SUBJECTS, EVENTS, RUNS, WORK, Connection, overwrite
 from malha_planner.adapters.event_stream import POSITION
 
 _SECONDS = 5.0
@@ -69,9 +69,12 @@ class NatsStreams:
 
     async def _next(self, place: int) -> tuple[int, Position] | None:
         """(place, position) of the first event at or after a place; None where none follows."""
-        answer = await self._ask(f"STREAM.MSG.GET.{EVENTS}", {"seq": place, "next_by_subj": "malha.event.>"})
-        message = answer.get("message")
-        return (message["seq"], _position(message)) if message else None
+        question = {"seq": place, "next_by_subj": EVENT_SUBJECTS}
+        while message := (await self._ask(f"STREAM.MSG.GET.{EVENTS}", question)).get("message"):
+            if (position := _position(message)) is not None:
+                return message["seq"], position
+            question["seq"] = message["seq"] + 1  # no follower announced it
+        return None
 
     async def _erase(self, stream: str, sequences: Sequence[int]) -> None:
         for start in range(0, len(sequences), _AT_ONCE):
@@ -89,9 +92,9 @@ class NatsStreams:
         return answer
 
 
-def _position(message: dict[str, Any]) -> Position:
-    for line in b64decode(message["hdrs"]).decode().split("\r\n"):
+def _position(message: dict[str, Any]) -> Position | None:
+    for line in b64decode(message.get("hdrs", "")).decode().split("\r\n"):
         name, _, value = line.partition(": ")
         if name == POSITION:
             return parse_position(value)
-    raise ValueError("an event without its position")
+    return None

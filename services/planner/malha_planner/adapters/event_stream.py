@@ -28,16 +28,21 @@ class NatsAnnouncer:
 
     async def last(self) -> tuple[int, Position]:
         try:
-            info = await self._connection.js.stream_info(EVENTS)
-            last = info.state.last_seq
-            if not info.state.messages:
-                return last, Position(0, 0)
-            message = await self._connection.js.get_msg(EVENTS, seq=last)
-        except nats.js.errors.NotFoundError:
-            return last, Position(0, 0)
+            state = (await self._connection.js.stream_info(EVENTS)).state
+            return state.last_seq, await self._announced(state.first_seq, state.last_seq)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise errors.unavailable("nats") from error
-        return last, parse_position((message.headers or {})[POSITION])
+
+    async def _announced(self, first: int, last: int) -> Position:
+        """The position of the last event; what else somebody published is no event, and passed over."""
+        try:
+            for sequence in range(last, max(first, 1) - 1, -1):
+                message = await self._connection.js.get_msg(EVENTS, seq=sequence)
+                if position := (message.headers or {}).get(POSITION):
+                    return parse_position(position)
+        except nats.js.errors.NotFoundError:
+            pass  # it was too old to be kept, or erased
+        return Position(0, 0)
 
     async def publish(self, events: Sequence[Announcement], *, fence: int) -> int:
         for start in range(0, len(events), _SLICE):
