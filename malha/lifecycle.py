@@ -25,7 +25,7 @@ from malha.wire import Server
 S = TypeVar("S", bound=ServiceSettings)
 
 GRACE_SECONDS = 20.0
-_YOUNG = 2_000  # objects made and not yet dead before the collector looks for cycles
+_YOUNG = 4_000  # objects made and not yet dead before the collector looks for cycles
 
 
 def run(service: str, settings_type: type[S], main: Callable[[S], Awaitable[None]]) -> None:
