@@ -278,7 +278,7 @@ FULL = '{provider: p, model: m, input: "1", output: "1"'
         ('{provider: "*", model: "*", input: "0", output: "0", free: true}', "free: a model that nobody"),
         (FULL + ", free: true}", "free: is true, and"),
         (FULL + ', outptu: "2"}', "outptu: unknown"),
-        (FULL + ', input: "2"}', "'input' comes twice"),
+        (FULL + ', input: "2"}', "'input' stands twice"),
         (FULL + ", from: soon}", "from: is a date"),
         (FULL + ", from: 2026-01-01 10:00:00}", "from: is a date"),
         (FULL + ", also: n}", "also: is a list"),
@@ -298,7 +298,7 @@ def test_a_price_that_cannot_be_trusted_stops_the_start(tmp_path: Path, row: str
     with pytest.raises(PriceFileError) as stopped:
         price_file.load(path)
     assert said in str(stopped.value)
-    assert "prices.yaml, price 1" in str(stopped.value) or "comes twice" in said
+    assert "prices.yaml, price 1" in str(stopped.value) or "stands twice" in said
     assert str(tmp_path) not in str(stopped.value)
 
 

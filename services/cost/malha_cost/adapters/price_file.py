@@ -7,14 +7,13 @@ is read whole or not at all: a row that is half understood would be a price that
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from malha import strict_yaml
 from malha.errors import ConfigurationError
 from malha_cost.prices import ANY, Band, Price, PriceTable, Rates
 
@@ -46,16 +45,6 @@ class PriceFileError(ConfigurationError):
     """A price file that cannot be trusted; says the file, the row and the field."""
 
 
-class _Once(yaml.SafeLoader):
-    """Refuses a name that comes twice in a row: YAML's last would win in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [self.construct_object(name, deep=True) for name, _ in node.value]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} comes twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def load(*paths: Path) -> PriceTable:
     """The prices of the files. From the first day of a model's price in a later file, earlier files' hold no
     more: also not those that begin after it, or a contract would end when a list price changes.
@@ -77,10 +66,10 @@ def load(*paths: Path) -> PriceTable:
 
 def _read(path: Path) -> list[Price]:
     try:
-        table = yaml.load(path.read_text(encoding="utf-8"), _Once)  # noqa: S506  # a SafeLoader
+        table = strict_yaml.parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError) as error:
         raise PriceFileError(f"{path.name} cannot be read: {error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # the latter for a date that no calendar has
+    except strict_yaml.NotYamlError as error:
         raise PriceFileError(f"{path.name} is no YAML: {error}") from error
     try:
         _known(table, _TABLE)

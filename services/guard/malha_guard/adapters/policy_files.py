@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from malha import strict_yaml
 from malha_guard.injection import Rulebook
 from malha_guard.phrases import PhraseError
 from malha_guard.policy import Policy, PolicyError
@@ -29,29 +27,15 @@ class PolicyFile:
         return self.policy
 
 
-class _Strict(yaml.SafeLoader):
-    """Refuses a key that stands twice in one place: YAML takes the last, and what the first said is lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        row = super().construct_mapping(node, deep)
-        if len(row) < len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a key stands twice", node.start_mark)
-        return row
-
-
-def _parsed(text: bytes) -> Any:
-    return yaml.load(text, _Strict)  # noqa: S506  # a safe loader, and stricter
-
-
 def _load(path: Path) -> Policy:
     try:
         text = path.read_bytes()
-        document = _parsed(text)
+        document = strict_yaml.parse(text)
         if not isinstance(document, dict) or "injection_rules" not in document:
             raise PolicyError("a policy names its injection_rules")
         rules = (path.parent / str(document["injection_rules"])).read_bytes()
-        return Policy(document, Rulebook(_parsed(rules)), source=text + b"\0" + rules)
-    except (OSError, yaml.YAMLError, PhraseError, PolicyError) as error:
+        return Policy(document, Rulebook(strict_yaml.parse(rules)), source=text + b"\0" + rules)
+    except (OSError, strict_yaml.NotYamlError, PhraseError, PolicyError) as error:
         raise PolicyError(f"policy {path.name}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise PolicyError(f"policy {path.name}: its injection rules lack a part: {error!r}") from error

@@ -7,11 +7,11 @@ that silently meant "no limit" would be found by the bill.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
+from malha import strict_yaml
 from malha.api.planner.v1.agent_pb2 import Agent as Card
 from malha.errors import ConfigurationError
 from malha_planner.adapters.approval_section import Approvals, Preauthorised, approval_policy
@@ -22,21 +22,6 @@ SHIPPED = Path(__file__).parent.parent / "agents"
 
 class AgentFileError(ConfigurationError):
     """An agent file that cannot be used; the text names file and field."""
-
-
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML forbids a key twice in one mapping; this library keeps the last and says nothing."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
-                )
-            seen.add(str(key.value))
-        return node
 
 
 class _Strict(BaseModel):
@@ -100,9 +85,9 @@ def read_agents(folder: Path, *, default_model: str) -> list[Agent]:
 
 def _read(file: Path, default_model: str) -> Agent:
     try:
-        parsed = yaml.load(file.read_text(encoding="utf-8"), _EachKeyOnce)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: a date that is none
-        raise AgentFileError(f"{file.name}: not YAML: {' '.join(str(error).split())}") from None
+        parsed = strict_yaml.parse(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # no UTF-8 either
+        raise AgentFileError(f"{file.name}: not YAML: {error}") from None
     try:
         declared = _AgentFile.model_validate(parsed)
     except ValidationError as error:
