@@ -47,7 +47,7 @@ e2e: $(READY) ## on whole meshes, one after another
 	$(PYTEST) tests/e2e
 
 test-faults: $(READY) ## the short fault suite
-	$(PYTEST) -n 2 --dist loadfile tests/faults
+	$(PYTEST) -n 2 --dist worksteal tests/faults
 	@$(PY) -m malha.testing.faults --short
 
 faults: $(READY) ## the long one, such as SEEDS=1-20 or AT_LEAST=20; it adds to build/faults.json
